@@ -1,0 +1,168 @@
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+#
+"""
+Invoking: the payloads of activations and of calls, and who takes them.
+
+Both sides use this: the client starts activation 0, an orchestrator its calls,
+and a worker the next activation. Whoever invokes uses the configuration that it
+was itself given. All that is ours in a payload is one field, ``triggerflow``.
+"""
+
+import base64
+import pickle
+import time
+from typing import Any, Dict, Iterable, List, Optional, Sequence
+
+from lithops.constants import LOCALHOST
+from lithops.storage.utils import create_job_key
+from lithops.version import __version__
+
+from .localhost import Door
+from .triggers import keys
+
+FIELD = 'triggerflow'
+VERSION = 1
+
+
+class UnsupportedBackendError(Exception):
+    """A compute backend that cannot run orchestrators yet"""
+
+
+def run_field(run_id: str, session: str, orchestrator: Dict[str, Any]) -> Dict[str, Any]:
+    """
+    What every payload of a run carries.
+
+    :param orchestrator: 'function_name', 'execution_timeout' (seconds),
+        'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations
+    """
+    return {'version': VERSION, 'run_id': run_id, 'session': session, 'orchestrator': orchestrator}
+
+
+def field_of(job: Any) -> Optional[Dict[str, Any]]:
+    """The ``triggerflow`` field of a Lithops job, None for a job of no run"""
+    field = getattr(job, FIELD, None)
+    if not isinstance(field, dict):
+        return None
+    executor_id = str(job.executor_id)
+    if executor_id != field['session'] and not executor_id.startswith(field['session'] + '-'):
+        return None
+    return field
+
+
+def start_activation(config: Dict[str, Any], run: Dict[str, Any], number: int, deaths: int = 0) -> None:
+    """
+    Invokes activation ``number`` of a run.
+
+    :param config: Lithops' configuration, as whoever invokes was given it
+    :param deaths: how many activations in a row died before it
+    """
+    orchestrator = run['orchestrator']
+    field = {**run, 'subject': 'activation', 'number': number, 'deaths': deaths}
+    payload = _payload(
+        config,
+        field,
+        executor_id=run['session'],
+        job_id='O000',
+        func_key=keys.code_key(run['session']),
+        func_name=orchestrator['function_name'],
+        total_calls=1,
+        extra_env={},
+        chunksize=1,
+        **{name: orchestrator[name] for name in ('execution_timeout', 'log_level', 'runtime_name', 'runtime_memory')},
+    )
+    data = str(pickle.dumps({'number': number, 'deaths': deaths}))
+    _invoke(config, payload, [{'call_ids': [keys.call_id(number)], 'data_byte_strs': [data]}])
+
+
+def start_calls(
+    config: Dict[str, Any],
+    run: Dict[str, Any],
+    number: int,
+    job: Dict[str, Any],
+    indices: Iterable[int],
+) -> None:
+    """
+    Invokes calls of a scheduled job.
+
+    :param number: of the activation that invokes them
+    :param job: the fact that scheduled it
+    :param indices: of the calls, rising
+    """
+    executor, _, job_id = job['job'].partition('-')
+    payload = _payload(
+        config,
+        {**run, 'subject': 'call', 'job': job['job'], 'number': number},
+        executor_id=f"{run['session']}-{executor}",
+        job_id=job_id,
+        total_calls=job['fingerprint'][2],
+        extra_env=job['invocation']['extra_env'],
+        log_level=run['orchestrator']['log_level'],
+        **{name: job[name] for name in _OF_A_JOB},
+    )
+    chunks = [_chunk(job['invocation'], chunk) for chunk in _chunks(indices, job['chunksize'])]
+    if chunks:
+        _invoke(config, payload, chunks)
+
+
+_OF_A_JOB = ('func_key', 'func_name', 'chunksize', 'execution_timeout', 'runtime_name', 'runtime_memory')
+
+
+def _payload(config: Dict[str, Any], field: Dict[str, Any], **of_the_job: Any) -> Dict[str, Any]:
+    """As Lithops' invokers make it, but for what differs between chunks"""
+    return {
+        'config': config,
+        'data_key': None,
+        'data_byte_ranges': None,
+        'monitoring_queues': [],
+        'job_key': create_job_key(of_the_job['executor_id'], of_the_job['job_id']),
+        'max_workers': config[config['lithops']['backend']].get('max_workers'),
+        'call_ids': None,
+        'host_submit_tstamp': time.time(),
+        'lithops_version': __version__,
+        'worker_processes': 1,
+        **of_the_job,
+        FIELD: field,
+    }
+
+
+def _chunks(indices: Iterable[int], chunksize: int) -> List[List[int]]:
+    """Runs of neighbours, no longer than ``chunksize``: a payload's data is one byte range"""
+    chunks: List[List[int]] = []
+    for index in indices:
+        if chunks and len(chunks[-1]) < chunksize and chunks[-1][-1] == index - 1:
+            chunks[-1].append(index)
+        else:
+            chunks.append([index])
+    return chunks
+
+
+def _chunk(invocation: Dict[str, Any], indices: Sequence[int]) -> Dict[str, Any]:
+    chunk: Dict[str, Any] = {'call_ids': [keys.call_id(index) for index in indices]}
+    if invocation['data_key']:
+        chunk['data_key'] = invocation['data_key']
+        chunk['data_byte_ranges'] = [invocation['data_byte_ranges'][index] for index in indices]
+    else:
+        # In the form in which Lithops' own payloads come through JSON
+        chunk['data_byte_strs'] = [str(base64.b64decode(invocation['data'][index])) for index in indices]
+    return chunk
+
+
+def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]]) -> None:
+    backend = config['lithops']['backend']
+    if backend != LOCALHOST:
+        raise UnsupportedBackendError(
+            f'Found compute backend {backend!r}. Orchestrators run on {LOCALHOST!r} so far: '
+            f"set 'backend: {LOCALHOST}' in the lithops section of the configuration."
+        )
+    Door(config[FIELD]['service']).submit(payload, chunks)

@@ -1,0 +1,110 @@
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+#
+"""
+The door of the local function service: how anyone hands it an invocation.
+
+What is handed in lies on disk, whole, before the door is left, so the service
+keeps it whatever happens to either side. A FIFO is the bell: when nobody listens
+at it there is no service, and whoever rings starts one. It needs no port.
+"""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from typing import Any, Dict, List
+
+#: What a client, or a worker, has in its environment that may not reach a run
+_PRIVATE = ('__LITHOPS_', 'LITHOPS_WORKER', 'LITHOPS_CONFIG', 'WARM_CONTAINER', 'PYTHONHASHSEED')
+
+
+class Door:
+    """
+    :param folder: of the service, which the configuration of a run names
+    """
+
+    def __init__(self, folder: str):
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f'Door({self.folder})'
+
+    @property
+    def queue(self) -> str:
+        """Folder of what was accepted and is not done"""
+        return os.path.join(self.folder, 'queue')
+
+    @property
+    def bell(self) -> str:
+        """Path of the FIFO"""
+        return os.path.join(self.folder, 'bell')
+
+    def submit(self, payload: Dict[str, Any], chunks: List[Dict[str, Any]]) -> None:
+        """
+        Accepts one invocation for each chunk, and returns at once.
+
+        :param payload: a Lithops payload, but for what differs between chunks
+        :param chunks: what differs: 'call_ids', and their data
+        """
+        os.makedirs(self.queue, mode=0o700, exist_ok=True)
+        name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}'
+        unfinished = os.path.join(self.queue, f'.{name}')
+        with open(unfinished, 'w') as accepted:
+            json.dump({'payload': payload, 'chunks': chunks}, accepted)
+        os.rename(unfinished, os.path.join(self.queue, f'{name}.json'))
+        self.ring()
+
+    def ring(self) -> None:
+        """Wakes the service, or starts it"""
+        if not self.knock():
+            self._start_service()
+
+    def knock(self) -> bool:
+        """Wakes the service if there is one. Whether there is"""
+        try:
+            bell = os.open(self.bell, os.O_WRONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return False
+            raise
+        try:
+            os.write(bell, b'!')
+        except BlockingIOError:
+            pass  # it has been rung often enough
+        finally:
+            os.close(bell)
+        return True
+
+    def _start_service(self) -> None:
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)
+        }
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        with open(os.path.join(self.folder, 'service.log'), 'ab') as log:
+            process = subprocess.Popen(
+                [sys.executable, '-m', 'triggerflow_lithops.localhost', self.folder],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        # It outlives us, and nobody here will ever wait for it
+        process.returncode = 0

@@ -1,0 +1,164 @@
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+#
+"""
+The reporter: what a worker does when a call, or an activation, has ended.
+
+Lithops' handler, outside of the user's process, asks for it whatever happened: a
+value, an exception, a time-out, a kill for want of memory. The end of a call
+becomes an event. The end of an activation that died starts its successor.
+"""
+
+import ast
+import json
+import logging
+import os
+import pickle
+import time
+import traceback
+from types import SimpleNamespace
+
+from lithops.constants import SESSION_ID_ENV
+from lithops.monitoring.status import StorageCallStatus
+from lithops.storage.utils import create_output_key
+
+from .invoke import field_of, start_activation
+from .store import create_store
+from .triggers import keys
+from .triggers.engine import Engine
+from .triggers.store import Facts, new_nonce
+
+logger = logging.getLogger(__name__)
+
+#: In the status of a call: where its output lies, when it is not in the status
+OUTPUT_FIELD = 'triggerflow_output'
+
+#: How many activations in a row may die before their run fails
+MAX_DEATHS = 3
+
+
+class CallStatus(StorageCallStatus):
+    """Reports a call of a run as an event, and any other call as Lithops does"""
+
+    def __init__(self, job: SimpleNamespace, internal_storage):
+        super().__init__(job, internal_storage)
+        # Nothing may fail here: the handler reports only what comes after
+        self.run = field_of(job)
+        if self.run:
+            self._output_key = keys.output_key(job.job_key, job.call_id, new_nonce())
+            _separate(job, internal_storage, self._output_key)
+
+    def send_init_event(self) -> None:
+        """Nobody reads when a call of a run began, so nothing is written"""
+        if not self.run:
+            super().send_init_event()
+
+    def send_finish_event(self) -> None:
+        """Reports how the call, or the activation, ended"""
+        if not self.run:
+            super().send_finish_event()
+            return
+        self.status['type'] = '__end__'
+        try:
+            if self.run['subject'] == 'call':
+                self._report_call()
+            elif self.status['exception']:
+                self._report_death()
+        except Exception:
+            logger.exception(f"Run {self.run['run_id']} - could not report the end of {self.job.job_key}/{self.job.call_id}")
+            raise
+
+    def _engine(self, deaths: int = 0) -> Engine:
+        def perform(action):
+            start_activation(self.config, _without_subject(self.run), action['number'], deaths)
+
+        return Engine(Facts(create_store(self.internal_storage.get_storage_config())), perform)
+
+    def _report_call(self) -> None:
+        if 'new_futures' in self.status:
+            _refuse_futures(self.status)
+        if not self.status['exception'] and 'result' not in self.status and self.status.get('func_result_size'):
+            self.status[OUTPUT_FIELD] = self._output_key
+        self._engine().publish(
+            self.run['session'],
+            keys.Call(self.run['job'], int(self.job.call_id)),
+            json.dumps(self.status).encode('ascii'),
+            failed=bool(self.status['exception']),
+            scheduled_by=self.run['number'],
+        )
+
+    def _report_death(self) -> None:
+        """An activation that died is succeeded at once, until it has been enough"""
+        session, number = self.run['session'], self.run['number']
+        deaths = self.run['deaths'] + 1
+        engine = self._engine(deaths)
+        trigger = engine.trigger(session, number)
+        if trigger is not None:
+            # It had suspended, and may have died before its second look
+            if engine.plant(trigger):
+                engine.fire(trigger)
+            return
+        reason = _last_words(self.status)
+        now = {'time': time.time()}
+        engine.facts.create(keys.claim_key(session, number), {'cause': 'died before it began', **now})
+        engine.facts.create(keys.death_key(session, number), {'reason': reason, **now})
+        if deaths < self.config.get('triggerflow', {}).get('max_deaths', MAX_DEATHS):
+            start_activation(self.config, _without_subject(self.run), number + 1, deaths)
+            return
+        message = f'{deaths} activations in a row died, the last one, {number}, of: {reason}'
+        engine.facts.create(
+            keys.outcome_key(session), {'status': 'failed', 'error': ['RunDied', message], **now}
+        )
+
+
+def _separate(job: SimpleNamespace, internal_storage, output_key: str) -> None:
+    """
+    Keeps what this execution writes apart from any other execution of its call:
+    its stats file, the sessions of executors inside it, and its output
+    """
+    execution = output_key.rsplit('.', 2)[1]
+    job.stats_file = f'{job.stats_file}.{execution}'
+    os.environ[SESSION_ID_ENV] = '-'.join([job.job_key, job.call_id, execution])
+    shared_key = create_output_key(job.executor_id, job.job_id, job.call_id)
+    put_data = internal_storage.put_data
+
+    def put_data_apart(key, data):
+        return put_data(output_key if key == shared_key else key, data)
+
+    internal_storage.put_data = put_data_apart
+
+
+def _without_subject(run: dict) -> dict:
+    return {name: run[name] for name in ('version', 'run_id', 'session', 'orchestrator')}
+
+
+def _refuse_futures(status: dict) -> None:
+    """A call that returns futures is not durable yet, and they carry credentials"""
+    del status['new_futures']
+    error = NotImplementedError(
+        f"{status['executor_id']}-{status['job_id']}/{status['call_id']} returned futures of calls of its own. "
+        'Inside a durable run that is not waited for yet: return their results.'
+    )
+    status['exception'] = True
+    status['exc_info'] = str(pickle.dumps((NotImplementedError, error, None)))
+
+
+def _last_words(status: dict) -> str:
+    """How an activation died, in one line and its traceback"""
+    try:
+        found = pickle.loads(ast.literal_eval(status['exc_info']))
+        if isinstance(found, dict):
+            return str(found['exc_value'])
+        return ''.join(traceback.format_exception(*found)).strip()
+    except Exception as error:
+        return f'an exception that cannot be read here ({error!r})'

@@ -1,0 +1,42 @@
+"""
+Packages the plugin, and maps ``patches/`` into Lithops' own tree.
+
+Lithops zips its own folder into every cloud function, image and local worker
+that it makes. What a worker needs is therefore installed *inside* that folder,
+as one more monitoring backend (``lithops.monitoring.backends.triggerflow``):
+it travels with Lithops' own deployment, on every backend. Nothing of Lithops is
+replaced: ``patches/`` holds added files only.
+
+Floor 0 (``triggerflow_lithops/triggers``) is installed twice from one source:
+under its own name, and inside that backend, because that is what travels.
+"""
+
+from setuptools import setup
+
+BACKEND = 'lithops.monitoring.backends.triggerflow'
+
+setup(
+    name='triggerflow-lithops',
+    version='0.1.0',
+    description='Lithops scripts as durable orchestrators: suspended where they wait, replayed from a bucket',
+    long_description=open('README.md', encoding='utf-8').read(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10,<3.14',
+    install_requires=['lithops>=3.8,<4', 'cloudpickle', 'click', 'tqdm', 'tabulate'],
+    extras_require={'test': ['pytest', 'ruff', 'mypy']},
+    packages=[
+        'triggerflow_lithops',
+        'triggerflow_lithops.triggers',
+        'triggerflow_lithops.localhost',
+        BACKEND,
+        f'{BACKEND}.triggers',
+    ],
+    package_dir={
+        'triggerflow_lithops': 'triggerflow_lithops',
+        BACKEND: 'patches/lithops/monitoring/backends/triggerflow',
+        f'{BACKEND}.triggers': 'triggerflow_lithops/triggers',
+    },
+    package_data={'triggerflow_lithops': ['py.typed']},
+    entry_points={'console_scripts': ['triggerflow-lithops = triggerflow_lithops.cli:main']},
+)

@@ -1,0 +1,58 @@
+"""
+A home, a temporary folder and a local function service of the tests' own.
+
+Lithops fixes its folders when it is imported, so they are set before that.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(tempfile.mkdtemp(prefix='triggerflow-tests-'))
+for name in ('HOME', 'TMPDIR'):
+    folder = FOLDER / name.lower()
+    folder.mkdir()
+    os.environ[name] = str(folder)
+tempfile.tempdir = None
+for name in ('LITHOPS_CONFIG', 'LITHOPS_CONFIG_FILE'):
+    os.environ.pop(name, None)
+
+CONFIG = {
+    'lithops': {'backend': 'localhost', 'storage': 'localhost'},
+    'triggerflow': {'idle_seconds': 2},
+}
+
+
+def pytest_sessionfinish(session):
+    # The service ends by itself: at the latest when its folder is gone
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    time.sleep(0.1)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope='session')
+def config():
+    """The configuration of all test runs."""
+    return CONFIG
+
+
+@pytest.fixture(scope='session')
+def executor():
+    """Starts runs on the tests' own localhost backend."""
+    from triggerflow_lithops import TriggerflowExecutor
+
+    return TriggerflowExecutor(config=CONFIG, log_level=None)
+
+
+@pytest.fixture
+def run(executor):
+    """Runs an orchestrator to its end, and gives its value: ``run(main, args)``."""
+
+    def run_to_its_end(orchestrator, *args, timeout=60, **kwargs):
+        return executor.run(orchestrator, *args, **kwargs).result(timeout=timeout)
+
+    return run_to_its_end

@@ -1,0 +1,74 @@
+"""
+Lithops scripts as durable orchestrators: suspended where they wait, replayed from
+a bucket, with nothing running meanwhile.
+"""
+
+import uuid as _uuid
+from typing import Any, Callable
+
+from . import executor as _executor
+from .errors import (
+    ChangedCodeError,
+    ConfigurationError,
+    InstallationError,
+    InvalidRunError,
+    NotDurableError,
+    OutcomeError,
+    OutsideOrchestratorError,
+    RunCancelled,
+    RunDied,
+    RunExistsError,
+    RunNotFoundError,
+    TriggerflowError,
+)
+from .run import Run, TriggerflowExecutor
+
+__all__ = [
+    'ChangedCodeError',
+    'ConfigurationError',
+    'InstallationError',
+    'InvalidRunError',
+    'NotDurableError',
+    'OutcomeError',
+    'OutsideOrchestratorError',
+    'Run',
+    'RunCancelled',
+    'RunDied',
+    'RunExistsError',
+    'RunNotFoundError',
+    'TriggerflowError',
+    'TriggerflowExecutor',
+    'now',
+    'record',
+    'uuid4',
+]
+
+
+def now() -> float:
+    """
+    The time, recorded: the same on every replay. For use inside an orchestrator.
+
+    :return: seconds since the epoch
+    :raises OutsideOrchestratorError: no orchestrator runs here
+    """
+    return _executor.hooks('now()').now()
+
+
+def uuid4() -> _uuid.UUID:
+    """
+    A random UUID, derived from run and position: the same on every replay.
+
+    :raises OutsideOrchestratorError: no orchestrator runs here
+    """
+    found: _uuid.UUID = _executor.hooks('uuid4()').uuid4()
+    return found
+
+
+def record(fn: Callable[..., Any], *args: Any) -> Any:
+    """
+    Runs ``fn(*args)`` here, once, and records what it returned or raised; on replay,
+    that. It may run again if the orchestrator dies in the midst of it.
+
+    :raises OutsideOrchestratorError: no orchestrator runs here
+    """
+    return _executor.hooks('record()').record(fn, args)

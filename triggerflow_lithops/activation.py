@@ -1,0 +1,295 @@
+"""
+One activation: the Lithops function in which an orchestrator runs.
+
+The orchestrator runs in a thread of its own. Where it must wait, that thread is
+left where it stands, the activation ends, and the process goes away with it: so
+``finally``, ``with`` and ``except`` of the user's code do not run at a suspension.
+"""
+
+import base64
+import inspect
+import io
+import json
+import logging
+import multiprocessing.util
+import os
+import pickle
+import queue
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Callable, NoReturn, Sequence
+
+import cloudpickle
+from lithops.config import extract_storage_config
+from lithops.monitoring.backends.triggerflow.invoke import start_activation
+from lithops.monitoring.backends.triggerflow.store import create_store
+
+from .config import follow_lithops_logging
+from .errors import OutcomeError
+from .executor import Hooks
+from .history import History
+from .replay import FEW, Crashed, Failed, Left, Replay, Suspended, Superseded, failure
+from .triggers.engine import Engine
+from .triggers.keys import claim_key, outcome_key, trigger_key
+from .triggers.store import Facts
+
+logger = logging.getLogger(__name__)
+
+#: Requests that one activation has under way at once
+THREADS = 32
+
+#: What ``run()`` was given as arguments when it was given none
+NO_ARGUMENTS = object
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The orchestrator came to its end."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The orchestrator raised."""
+
+    error: BaseException
+
+
+class Orchestrator:
+    """
+    What Lithops runs as the function of every activation of one run.
+
+    :param code: the user's function and its arguments, pickled
+    :param run: what every payload of the run carries
+    :param runtime_meta: Lithops' metadata of the runtime that its calls run in
+    """
+
+    def __init__(self, code: bytes, run: dict[str, Any], runtime_meta: dict[str, Any]):
+        self.code = code
+        self.run = run
+        self.runtime_meta = runtime_meta
+
+    def __call__(self, number: int, deaths: int) -> None:
+        _end_with_this_call()
+        follow_lithops_logging()
+        left = Activation(self, number, deaths).live()
+        if isinstance(left, Crashed):
+            raise left.error
+
+
+class Activation:
+    """Activation ``number`` of a run: claims its number, replays, and ends somehow."""
+
+    def __init__(self, orchestrator: Orchestrator, number: int, deaths: int):
+        self._orchestrator = orchestrator
+        self._run = orchestrator.run
+        self._session = self._run['session']
+        self._number = number
+        self._deaths = deaths
+        self._config = json.loads(os.environ['LITHOPS_CONFIG'])
+        self._facts = Facts(create_store(extract_storage_config(self._config)))
+
+    def live(self) -> Left | Returned | Raised:
+        """From the claim to whatever ends it."""
+        if not self._claim():
+            return Superseded(self._number, 'its number is claimed')
+        if self._facts.read(outcome_key(self._session)) is not None:
+            return Superseded(self._number, 'the run has ended')
+        stage = Stage()
+        replay = Replay(
+            self._run['run_id'],
+            self._session,
+            self._number,
+            read_history(self._facts, self._session, self._number),
+            Engine(self._facts, self._perform),
+            stage,
+        )
+        hooks = Hooks(replay, stage, self._config, self._run, self._orchestrator.runtime_meta)
+        left = stage.play(self._user_code(stage), hooks)
+        self._conclude(left, replay)
+        return left
+
+    def _perform(self, action: dict[str, Any]) -> None:
+        start_activation(self._config, self._run, action['number'])
+
+    def _claim(self) -> bool:
+        cause = 'the run was started' if self._number == 0 else 'its trigger fired'
+        if self._deaths:
+            cause = f'activation {self._number - 1} died'
+            # It may have died before it claimed its number, and claims have no gaps
+            self._facts.create(claim_key(self._session, self._number - 1), {'cause': 'died', 'time': time.time()})
+        ours, _ = self._facts.create(claim_key(self._session, self._number), {'cause': cause, 'time': time.time()})
+        return ours
+
+    def _user_code(self, stage: 'Stage') -> Callable[[], Any]:
+        try:
+            function, args = pickle.loads(self._orchestrator.code)
+        except Exception as error:
+            # Nothing that is tried again would be any better
+            what = f'The orchestrator cannot be loaded where it runs: {error!r}. Is a module missing there?'
+            unreadable = Failed(OutcomeError(what))
+            return lambda: stage.leave(unreadable)
+        return lambda: call(function, args)
+
+    def _conclude(self, left: Left | Returned | Raised, replay: Replay) -> None:
+        result: str
+        if isinstance(left, Returned):
+            replay.finish(completed(left.value))
+            result = 'completed'
+        elif isinstance(left, Raised):
+            replay.finish(raised(left.error))
+            result = 'failed'
+        elif isinstance(left, Failed):
+            self._facts.create(outcome_key(self._session), failure(left.error, time.time()))
+            result = 'failed'
+        elif isinstance(left, Suspended):
+            result = left.waits_for
+        elif isinstance(left, Superseded):
+            result = left.why
+        else:
+            result = f'died: {left.error!r}'
+        logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
+
+
+class Stage:
+    """The world of a replay: where the orchestrator's thread plays, and is left standing."""
+
+    def __init__(self) -> None:
+        self._ends: queue.SimpleQueue[Left | Returned | Raised] = queue.SimpleQueue()
+        self._muted: tuple[Any, Any] | None = None
+        self._mute()
+
+    def play(self, user_code: Callable[[], Any], hooks: Hooks) -> Left | Returned | Raised:
+        """Runs the orchestrator until it ends, or is left standing."""
+
+        def act() -> None:
+            try:
+                self._ends.put(Returned(user_code()))
+            except BaseException as error:
+                self._ends.put(Raised(error))
+
+        thread = threading.Thread(target=act, name='orchestrator', daemon=True)
+        hooks.install(thread)
+        thread.start()
+        end = self._ends.get()
+        self.caught_up()
+        return end
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def leave(self, left: Left) -> NoReturn:
+        """Parks this thread for good. The process ends around it."""
+        self._ends.put(left)
+        while True:
+            threading.Event().wait()
+
+    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """``function`` of each item, many at the same time."""
+        if len(items) <= FEW:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(min(THREADS, len(items))) as pool:
+            return list(pool.map(function, items))
+
+    def caught_up(self) -> None:
+        """From here on, what the orchestrator prints and logs is new."""
+        if self._muted:
+            sys.stdout, sys.stderr = self._muted
+            self._muted = None
+            logging.disable(logging.NOTSET)
+
+    def _mute(self) -> None:
+        self._muted = sys.stdout, sys.stderr
+        sys.stdout = sys.stderr = io.TextIOWrapper(_Nowhere(), write_through=True)
+        logging.disable(logging.CRITICAL)
+
+
+class _Nowhere(io.RawIOBase):
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def read_history(facts: Facts, session: str, number: int) -> History:
+    """What activation ``number`` can know: what the last trigger before it carries."""
+    history = History()
+    for earlier in range(number - 1, -1, -1):
+        trigger = facts.read(trigger_key(session, earlier))
+        if trigger is None:
+            history.torn = True
+            continue
+        pack = trigger['history']['pack']
+        history.load(trigger, facts.read_bytes(pack) if pack else None)
+        break
+    return history
+
+
+def call(function: Callable[..., Any], args: Any) -> Any:
+    """
+    Calls an orchestrator with ``args`` exactly as given. When none were given, one
+    that requires exactly one argument gets ``{}``, and any other nothing.
+    """
+    if args is not NO_ARGUMENTS:
+        return function(args)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return function()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [parameter for parameter in parameters if parameter.default is parameter.empty and parameter.kind in positional]
+    return function({}) if len(required) == 1 else function()
+
+
+def completed(value: Any) -> dict[str, Any]:
+    """The outcome of a run whose orchestrator returned ``value``."""
+    try:
+        pickled = cloudpickle.dumps(value)
+    except Exception as error:
+        what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {error}'
+        return failure(OutcomeError(what), time.time())
+    return {'status': 'completed', 'value': base64.b64encode(pickled).decode(), 'time': time.time()}
+
+
+def raised(error: BaseException) -> dict[str, Any]:
+    """The outcome of a run whose orchestrator raised ``error``."""
+    outcome = {
+        'status': 'failed',
+        'error': [type(error).__name__, str(error)],
+        'traceback': ''.join(traceback.format_exception(error)),
+        'time': time.time(),
+    }
+    try:
+        # A traceback pickles because Lithops' handler has installed tblib
+        pickled = cloudpickle.dumps((error, error.__traceback__))
+        pickle.loads(pickled)
+        outcome['exception'] = base64.b64encode(pickled).decode()
+    except Exception:
+        pass  # its text has to do
+    return outcome
+
+
+def _end_with_this_call() -> None:
+    """
+    Ends this process once Lithops' runner has reported, whatever threads the user's
+    code left behind: one that stands inside ``with ThreadPoolExecutor`` would keep it
+    for ever.
+    """
+
+    def end() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        os._exit(0)
+
+    if multiprocessing.parent_process() is not None:
+        multiprocessing.util.Finalize(None, end, exitpriority=10**6)

@@ -1,0 +1,585 @@
+"""
+The seams into Lithops, on the orchestrator's side: all of them, and only here.
+
+Inside an activation, and in no other process, ``FunctionExecutor``,
+``ResponseFuture`` and ``lithops.wait`` are given the behaviour of a replay. They
+keep Lithops' signatures, values, exceptions and order; what they do for us goes
+through :class:`Hooks`.
+"""
+
+import base64
+import functools
+import importlib
+import inspect
+import math
+import os
+import pickle
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, Callable, Sequence
+
+import cloudpickle
+import lithops
+import lithops.executors
+import lithops.utils
+from lithops.constants import LOCALHOST, SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
+from lithops.future import ResponseFuture
+from lithops.job import create_map_job
+from lithops.job.job import FUNCTION_CACHE
+from lithops.monitoring.backends.triggerflow.invoke import start_calls
+from lithops.monitoring.backends.triggerflow.status import OUTPUT_FIELD
+from lithops.utils import BackendType, FuturesList
+
+from .config import SECTION
+from .errors import ConfigurationError, InstallationError, NotDurableError, OutsideOrchestratorError
+from .replay import Crashed, Fingerprint, Replay, World, digest_of
+from .triggers.keys import MAX_CALLS, Call, data_key
+from .triggers.store import StoreUnavailable, new_nonce
+
+# The function ``lithops.wait`` hides the module of that name
+wait_module = importlib.import_module('lithops.wait')
+
+Executor = lithops.FunctionExecutor
+
+#: Everything of Lithops that is replaced inside an activation, or relied upon
+SEAMS: tuple[tuple[Any, str], ...] = (
+    (Executor, '__init__'),
+    (Executor, '__exit__'),
+    (Executor, '_create_compute_handler'),
+    (Executor, '_create_job_id'),
+    (Executor, '_submit_map'),
+    (Executor, 'clean'),
+    (Executor, 'map_reduce'),
+    (FuturesList, '__reduce__'),
+    (ResponseFuture, '_query_call_output'),
+    (ResponseFuture, '_set_ready'),
+    (ResponseFuture, '_set_state'),
+    (ResponseFuture, 'result'),
+    (ResponseFuture, 'status'),
+    (lithops, 'wait'),
+    (lithops.executors, 'wait'),
+    (lithops.utils, '_EXECUTOR_COUNT'),
+    (lithops.utils, '_SESSION_ID'),
+    (lithops.utils, '_as_future_list'),
+    (lithops.utils, '_as_iterdata_list'),
+    (lithops.utils, '_chained_futures'),
+    (lithops.utils, 'is_object_processing_function'),
+    (wait_module, '_partition_futures'),
+    (wait_module, '_ready_futures'),
+    (wait_module, 'wait'),
+)
+
+_KINDS = {'A': 'call_async', 'M': 'map'}
+
+
+def require_seams() -> None:
+    """
+    Checks that this Lithops has what is hooked.
+
+    :raises InstallationError: it has not
+    """
+    missing = [f"{getattr(owner, '__name__', owner)}.{name}" for owner, name in SEAMS if not hasattr(owner, name)]
+    if missing:
+        raise InstallationError(
+            f"This Lithops ({lithops.__version__}) has no {', '.join(missing)}, which orchestrators rely on. "
+            "Install a release that this plugin was made for: pip install 'lithops>=3.8,<4'."
+        )
+
+
+class _UsersError(Exception):
+    """Carries an exception that the user's code is meant to see."""
+
+    def __init__(self, error: BaseException):
+        super().__init__(error)
+        self.error = error
+
+
+class Hooks:
+    """
+    What the hooked methods do, in one activation.
+
+    :param config: Lithops' configuration of the run
+    :param run: what every payload of the run carries
+    :param runtime_meta: Lithops' metadata of the runtime that calls run in
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        world: World,
+        config: dict[str, Any],
+        run: dict[str, Any],
+        runtime_meta: dict[str, Any],
+    ):
+        self.replay = replay
+        self._world = world
+        self._config = config
+        self._run = run
+        self._runtime_meta = runtime_meta
+        self._thread: threading.Thread | None = None
+        self._recording: str | None = None
+
+    def install(self, thread: threading.Thread) -> None:
+        """Hooks Lithops for ``thread``, the orchestrator's. For the rest of this process."""
+        global _installed
+        _installed, self._thread = self, thread
+        _pin_session(self.replay.session)
+        FUNCTION_CACHE.update(fact['func_key'] for fact in self.replay.history.facts.values() if 'func_key' in fact)
+        _hook(self)
+
+    def guarded(self, function: Callable[[], Any], name: str) -> Any:
+        """
+        Runs a durable call. Faults that are not the user's end the activation.
+
+        :raises OutsideOrchestratorError: this is not the orchestrator's thread
+        """
+        if threading.current_thread() is not self._thread:
+            raise OutsideOrchestratorError(
+                f'{name} was called from thread {threading.current_thread().name!r}. Durable calls are numbered in '
+                "the order in which the orchestrator's own thread makes them: call it there."
+            )
+        if self._recording:
+            raise OutsideOrchestratorError(
+                f'{name} was called by {self._recording}, inside record(). What is recorded is one step: call it outside.'
+            )
+        try:
+            return function()
+        except _UsersError as carried:
+            raise carried.error from None
+        except Exception as error:
+            self._world.leave(Crashed(error))
+
+    # Calls
+
+    def submit_map(
+        self,
+        executor: Any,
+        map_function: Callable[..., Any],
+        iterdata: Any,
+        runtime_memory: int | None = None,
+        extra_env: dict[str, Any] | None = None,
+        include_modules: list[str] | None = None,
+        exclude_modules: list[str] | None = None,
+        timeout: int | None = None,
+        chunksize: int | None = None,
+        extra_args: Any = None,
+        obj_chunk_size: int | None = None,
+        obj_chunk_number: int | None = None,
+        obj_newline: str | None = '\n',
+        job_prefix: str = 'M',
+    ) -> tuple[str, Any, list[ResponseFuture]]:
+        """``FunctionExecutor._submit_map``: the common path of ``call_async`` and ``map``."""
+        kind = _KINDS[job_prefix]
+        items = list(iterdata) if isinstance(iterdata, Iterator) else iterdata
+        calls = lithops.utils._as_iterdata_list(items)
+        _refuse_what_is_not_durable(kind, map_function, items, len(calls))
+        # Lithops merges extra_args into the user's own dicts: into copies of them here,
+        # for a replay does not do it again
+        items = [dict(item) if type(item) is dict else item for item in calls]
+        job_id = executor._create_job_id(job_prefix)
+        job = _job_name(self.replay.session, executor.executor_id, job_id)
+
+        def prepare() -> dict[str, Any]:
+            uploads = _Uploads(self.replay, job)
+            try:
+                made = create_map_job(
+                    config=executor.config,
+                    internal_storage=uploads,
+                    executor_id=executor.executor_id,
+                    job_id=job_id,
+                    map_function=map_function,
+                    iterdata=items,
+                    runtime_meta=self._runtime_meta,
+                    runtime_memory=runtime_memory,
+                    extra_env=extra_env,
+                    include_modules=include_modules,
+                    exclude_modules=exclude_modules,
+                    execution_timeout=timeout,
+                    chunksize=chunksize,
+                    extra_args=extra_args,
+                )
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                raise _UsersError(error) from error
+            return _job_document(made, uploads, executor.invoker.runtime_name)
+
+        def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
+            config = {**executor.config, SECTION: self._config[SECTION]}
+            start_calls(config, self._run, number, fact, indices)
+
+        def schedule() -> dict[str, Any]:
+            fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest_of([items, extra_args]))
+            return self.replay.job(job, fingerprint, prepare, invoke)
+
+        fact = self.guarded(schedule, f'{kind}()')
+        futures = _futures(executor, job_id, fact, len(calls))
+        executor.futures.extend(futures)
+        return job_id, SimpleNamespace(job_id=job_id, total_calls=len(calls)), futures
+
+    # Waits
+
+    def wait(
+        self,
+        fs: Any,
+        internal_storage: Any = None,
+        job_monitor: Any = None,
+        throw_except: bool = True,
+        return_when: Any = wait_module.ALL_COMPLETED,
+        download_results: bool = False,
+        timeout: float | None = None,
+        threadpool_size: int | None = None,
+        wait_dur_sec: float | None = None,
+        show_progressbar: bool = True,
+        futures_from_executor_wait: bool = False,
+    ) -> tuple[list[ResponseFuture], list[ResponseFuture]]:
+        """``lithops.wait.wait``. What Lithops polls is a durable wait here; the rest is Lithops'."""
+        if not fs:
+            return [], []
+        if timeout is not None:
+            raise NotDurableError(
+                f'wait(timeout={timeout}) inside an orchestrator: a durable timer is not there yet. '
+                'Give the calls a time-out of their own: call_async(…, timeout=…) or map(…, timeout=…).'
+            )
+        fs = lithops.utils._as_future_list(fs)
+        partition = functools.partial(wait_module._partition_futures, download_results=download_results)
+        if not partition(fs)[1]:
+            return partition(fs)
+        pending = list({id(future): future for future in fs if _is_pending(future)}.values())
+        needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
+        if pending and (needed or return_when == wait_module.ALWAYS):
+            self._settle(pending, needed, throw_except)
+        _fetch(fs, download_results, throw_except)
+        return partition(fs)
+
+    def settle(self, future: ResponseFuture, check_only: bool = False) -> None:
+        """Waits for one future that is not settled yet; with ``check_only``, looks only."""
+        if _is_pending(future):
+            self._settle([future], 0 if check_only else 1, False)
+
+    def output(self, future: ResponseFuture) -> bytes:
+        """The pickled output of a call, which is too large for its event."""
+
+        def read() -> bytes:
+            key = future._call_status[OUTPUT_FIELD]
+            output = self.replay.facts.read_bytes(key)
+            if output is None:
+                raise StoreUnavailable(f'{key}, the output of a call, is gone')
+            return output
+
+        return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
+
+    def _settle(self, pending: list[ResponseFuture], needed: int, until_failure: bool) -> None:
+        of_call = {self._call(future): future for future in pending}
+        ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure), 'wait()')
+        for call in ended:
+            of_call[call]._set_ready(dict(self.replay.history.events[call]))
+
+    def _call(self, future: ResponseFuture) -> Call:
+        if not future.executor_id.startswith(f'{self.replay.session}-'):
+            raise NotDurableError(
+                f'A future of executor {future.executor_id} was waited for, which is not of this orchestrator. '
+                'Make the call inside the orchestrator, or hand over its result.'
+            )
+        return Call(_job_name(self.replay.session, future.executor_id, future.job_id), int(future.call_id))
+
+    # Choices
+
+    def now(self) -> float:
+        """The time, recorded."""
+        return float(self.guarded(lambda: self.replay.choice('now', '', self._world.time), 'now()'))
+
+    def uuid4(self) -> Any:
+        """A UUID, derived from run and position."""
+        return self.guarded(self.replay.uuid4, 'uuid4()')
+
+    def record(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What ``function`` returned or raised when it was run here first."""
+        name = qualified_name(function)
+
+        def choose() -> dict[str, str]:
+            self._recording = name
+            try:
+                return _recorded(name, function, args)
+            finally:
+                self._recording = None
+
+        choice = self.guarded(lambda: self.replay.choice('record', name, choose, digest_of(args)), f'record({name})')
+        if 'exception' in choice:
+            raise pickle.loads(base64.b64decode(choice['exception']))
+        return pickle.loads(base64.b64decode(choice['value']))
+
+    # The executor
+
+    def check_executor(self, executor: Any) -> None:
+        """:raises ConfigurationError: it would store, or compute, elsewhere than the run"""
+        for what in ('backend', 'storage'):
+            ours, theirs = self._config['lithops'][what], executor.config['lithops'][what]
+            if ours != theirs:
+                raise ConfigurationError(
+                    f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
+                    f'What is called must report where the run looks: leave {what}= out.'
+                )
+        bucket = executor.internal_storage.bucket
+        storage = self._config['lithops']['storage']
+        if bucket != self._config[storage]['storage_bucket']:
+            raise ConfigurationError(
+                f"FunctionExecutor with bucket '{bucket}' inside an orchestrator of a run in bucket "
+                f"'{self._config[storage]['storage_bucket']}'. Leave storage_bucket out."
+            )
+
+
+_installed: Hooks | None = None
+
+
+def hooks(name: str) -> Hooks:
+    """
+    Those of this activation.
+
+    :raises OutsideOrchestratorError: no orchestrator runs in this process
+    """
+    if _installed is None:
+        raise OutsideOrchestratorError(
+            f'{name} was called where no orchestrator runs. It is for a function that was given to TriggerflowExecutor.run().'
+        )
+    return _installed
+
+
+def qualified_name(function: Any) -> str:
+    """Module and qualified name of a callable; of its class, if it is an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    named = function if hasattr(function, '__qualname__') else type(function)
+    return f'{named.__module__}.{named.__qualname__}'
+
+
+class _ServiceHandler:
+    """
+    Stands for Lithops' localhost compute handler inside an orchestrator: what that
+    one starts dies with the process that started it.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        # What a payload carries needs no upload: so it is with functions as a service
+        config.setdefault('invoke_pool_threads', 1)
+        self._config = config
+
+    def get_backend_type(self) -> str:
+        return str(BackendType.FAAS.value)
+
+    def get_runtime_info(self) -> dict[str, Any]:
+        return {
+            'runtime_name': self._config['runtime'],
+            'runtime_memory': None,
+            'runtime_timeout': None,
+            'max_workers': self._config['max_workers'],
+        }
+
+    def clear(self, job_keys: Any = None, exception: Any = None) -> None:
+        """Nothing of a run is killed because an executor goes away."""
+
+
+class _Uploads:
+    """Takes what Lithops uploads when it makes a job. Its keys are content hashes, or ours."""
+
+    def __init__(self, replay: Replay, job: str):
+        self._replay = replay
+        self._job = job
+        self.data_key: str | None = None
+
+    def put_func(self, key: str, function: bytes) -> None:
+        self._replay.facts.write(key, function)
+
+    def put_data(self, key: str, data: bytes) -> None:
+        # Before the scheduling is won: two activations may both do it, each its own
+        self.data_key = data_key(self._replay.session, self._job, new_nonce())
+        self._replay.facts.write(self.data_key, data)
+
+
+def _pin_session(session: str) -> None:
+    """Executors are numbered from 0 in every activation, whatever the process did before."""
+    os.environ[SESSION_ID_ENV] = session
+    os.environ.pop(TOTAL_EXECUTORS_ENV, None)
+    lithops.utils._SESSION_ID = None
+
+
+def _hook(active: Hooks) -> None:
+    init, status, result = Executor.__init__, ResponseFuture.status, ResponseFuture.result
+    create_compute_handler = Executor._create_compute_handler
+
+    @functools.wraps(init)
+    def durable_init(executor: Any, *args: Any, **kwargs: Any) -> None:
+        given = inspect.signature(init).bind(executor, *args, **kwargs)
+        given.arguments['monitoring'] = SECTION
+        init(*given.args, **given.kwargs)
+        active.check_executor(executor)
+
+    def durable_compute_handler(executor: Any) -> Any:
+        if executor.mode == LOCALHOST:
+            return _ServiceHandler(executor.config[LOCALHOST])
+        return create_compute_handler(executor)
+
+    @functools.wraps(status)
+    def durable_status(
+        future: Any, throw_except: bool = True, internal_storage: Any = None, check_only: bool = False, wait_dur_sec: float = 1
+    ) -> Any:
+        active.settle(future, check_only)
+        if check_only and _is_pending(future):
+            return None
+        return status(future, throw_except, internal_storage)
+
+    @functools.wraps(result)
+    def durable_result(
+        future: Any, throw_except: bool = True, internal_storage: Any = None, retries: int = 10, wait_dur_sec: float = 1
+    ) -> Any:
+        active.settle(future)
+        # Any object will do as the storage: the output is read by a hook, below
+        return result(future, throw_except, internal_storage or active, 1)
+
+    def durable_output(future: Any, internal_storage: Any) -> bytes:
+        future._output_query_count += 1
+        return active.output(future)
+
+    def refuse_map_reduce(executor: Any, *args: Any, **kwargs: Any) -> None:
+        raise NotDurableError(
+            'map_reduce() inside an orchestrator is not durable yet. '
+            'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, [results]).'
+        )
+
+    def refuse_pickling(future: Any, protocol: Any = None) -> Any:
+        raise NotDurableError(
+            f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '
+            'orchestrator yet, neither as an argument nor as a result: hand over future.result().'
+        )
+
+    replaced: tuple[tuple[Any, str, Any], ...] = (
+        (Executor, '__init__', durable_init),
+        (Executor, '__exit__', lambda executor, *error: None),
+        (Executor, '_create_compute_handler', durable_compute_handler),
+        (Executor, '_submit_map', functools.partialmethod(_submit_map, active)),
+        (Executor, 'clean', lambda executor, *args, **kwargs: None),
+        (Executor, 'map_reduce', refuse_map_reduce),
+        (FuturesList, '__reduce__', lambda futures: (list, (list(futures),))),
+        (ResponseFuture, '__reduce_ex__', refuse_pickling),
+        (ResponseFuture, '_query_call_output', durable_output),
+        (ResponseFuture, 'result', durable_result),
+        (ResponseFuture, 'status', durable_status),
+        (lithops, 'wait', active.wait),
+        (lithops.executors, 'wait', active.wait),
+        (wait_module, 'wait', active.wait),
+    )
+    for owner, name, replacement in replaced:
+        setattr(owner, name, replacement)
+
+
+def _submit_map(executor: Any, active: Hooks, *args: Any, **kwargs: Any) -> Any:
+    return active.submit_map(executor, *args, **kwargs)
+
+
+def _refuse_what_is_not_durable(kind: str, function: Callable[..., Any], items: Any, calls: int) -> None:
+    if not callable(function):
+        raise TypeError(f'{kind}() calls a function; found {function!r}.')
+    if lithops.utils.is_object_processing_function(function):
+        raise NotDurableError(
+            f"{qualified_name(function)} takes 'obj': maps over objects and their partitions are not durable yet inside "
+            'an orchestrator. List the objects in a call, and map over their keys.'
+        )
+    if lithops.utils._chained_futures(items):
+        raise NotDurableError(
+            f'{kind}({qualified_name(function)}) over futures is not durable yet inside an orchestrator. '
+            'Get their results, and map over those: fexec.map(f, fexec.get_result(futures)).'
+        )
+    if calls > MAX_CALLS:
+        raise NotDurableError(
+            f'{kind}({qualified_name(function)}) of {calls} calls: a durable map has {MAX_CALLS} calls at the most. Split it.'
+        )
+
+
+def _job_name(session: str, executor_id: str, job_id: str) -> str:
+    return f"{executor_id.removeprefix(f'{session}-')}-{job_id}"
+
+
+def _job_document(made: Any, uploads: _Uploads, runtime_name: str) -> dict[str, Any]:
+    """What futures are made from, and as ``invocation`` what only invoking needs."""
+    in_payload = made.data_key is None
+    return {
+        'func_key': made.func_key,
+        'func_name': made.function_name,
+        'chunksize': max(1, made.chunksize),
+        'execution_timeout': made.execution_timeout,
+        'runtime_name': runtime_name,
+        'runtime_memory': made.runtime_memory,
+        'metadata': made.metadata,
+        'invocation': {
+            'extra_env': made.extra_env,
+            'data_key': uploads.data_key,
+            'data_byte_ranges': made.data_byte_ranges,
+            'data': [base64.b64encode(data).decode() for data in made.data_byte_strs] if in_payload else None,
+        },
+    }
+
+
+def _futures(executor: Any, job_id: str, fact: dict[str, Any], calls: int) -> list[ResponseFuture]:
+    """As Lithops' invoker makes them, already marked as invoked."""
+    job = SimpleNamespace(
+        job_id=job_id,
+        job_key=lithops.storage.utils.create_job_key(executor.executor_id, job_id),
+        executor_id=executor.executor_id,
+        function_name=fact['func_name'],
+        execution_timeout=fact['execution_timeout'],
+        runtime_name=fact['runtime_name'],
+        runtime_memory=fact['runtime_memory'],
+        backend=executor.backend,
+    )
+    futures = []
+    for index in range(calls):
+        future = ResponseFuture(f'{index:05d}', job, fact['metadata'].copy(), executor.invoker.storage_config)
+        future._set_state(ResponseFuture.State.Invoked)
+        futures.append(future)
+    return futures
+
+
+def _is_pending(future: ResponseFuture) -> bool:
+    return not (future.ready or future.success or future.done)
+
+
+def _needed(return_when: Any, calls: int) -> int:
+    """How many of ``calls`` Lithops' ``wait`` wants done: the least d with int(d * 100 / calls) >= return_when."""
+    if return_when == wait_module.ANY_COMPLETED:
+        return 1
+    return math.ceil(math.ceil(return_when) * calls / 100)
+
+
+def _fetch(fs: list[ResponseFuture], download_results: bool, throw_except: bool) -> None:
+    """Takes the status, or the result, of every future that is ready; the first failure is raised last."""
+    first: BaseException | None = None
+    for future in wait_module._ready_futures(SimpleNamespace(futures=fs), download_results):
+        try:
+            (future.result if download_results else future.status)(throw_except=throw_except)
+        except BaseException as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, str]:
+    try:
+        value = function(*args)
+    except BaseException as error:
+        return {'exception': _pickled_error(error)}
+    try:
+        return {'value': base64.b64encode(cloudpickle.dumps(value)).decode()}
+    except Exception as error:
+        what = f'record({name}) got a {type(value).__name__}, which cannot be pickled ({error!r}): return something plainer.'
+        return {'exception': _pickled_error(TypeError(what))}
+
+
+def _pickled_error(error: BaseException) -> str:
+    try:
+        pickled = cloudpickle.dumps(error)
+        pickle.loads(pickled)
+    except Exception:
+        # As Lithops does with an exception of a call that does not survive pickling
+        pickled = pickle.dumps(Exception(f'{type(error).__name__}: {error}'))
+    return base64.b64encode(pickled).decode()

@@ -1,0 +1,386 @@
+"""
+Replay: what the durable calls of an orchestrator do, given its history.
+
+Pure but for what comes in: facts and engine (the bucket), a clock, and ``leave``,
+which ends the activation where it stands and never returns. Each durable call
+takes the next *position*. A choice is written at its position before the user's
+code sees it; what can be derived is derived.
+"""
+
+import hashlib
+import random
+import uuid
+from dataclasses import dataclass
+from typing import Any, Callable, NoReturn, Protocol, Sequence
+
+from . import errors
+from .history import History
+from .triggers import condition as conditions
+from .triggers.engine import Engine
+from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
+from .triggers.store import encode, new_nonce
+from .triggers.trigger import Members, Trigger
+
+#: Up to so many events are read without a listing that says which are there
+FEW = 10
+
+
+@dataclass(frozen=True)
+class Suspended:
+    """The activation waits for what its trigger says."""
+
+    number: int
+    waits_for: str
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """Another activation goes on, or the run has ended already."""
+
+    number: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run cannot go on, and not through the orchestrator's own doing."""
+
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """A fault of storage, of the function service or of ours: the activation is tried again."""
+
+    error: Exception
+
+
+Left = Suspended | Superseded | Failed | Crashed
+
+
+class World(Protocol):
+    """What a replay needs of the world, all of it in the caller's hands."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+
+    def leave(self, left: Left) -> NoReturn:
+        """Ends the activation where it stands."""
+
+    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """``function`` of each item, in order; at the same time where that is faster."""
+
+    def caught_up(self) -> None:
+        """The replay has come to where the run last stood."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """
+    What is compared between two activations at one position.
+
+    :param kind: ``call_async``, ``map``, ``wait``, ``now``, ``record``, …
+    :param function: qualified name of what is called; empty for a choice
+    :param calls: number of calls that it is about
+    :param digest: of those arguments that are of plain types
+    """
+
+    kind: str
+    function: str = ''
+    calls: int = 0
+    digest: str = ''
+
+    def __str__(self) -> str:
+        if not self.function:
+            return f'{self.kind}({self.calls} calls)' if self.calls else f'{self.kind}()'
+        calls = f"{self.calls} call{'' if self.calls == 1 else 's'}"
+        return f'{self.kind}({self.function}, {calls}, arguments {self.digest})'
+
+    def document(self) -> list[Any]:
+        """As it is stored."""
+        return [self.kind, self.function, self.calls, self.digest]
+
+
+def digest_of(values: Any) -> str:
+    """
+    Eight hexadecimal digits that differ when plain arguments differ.
+
+    Containers count in their own order, a set's included: what depends on it
+    differs from process to process. What is not plain counts by its type only.
+    """
+    digest = hashlib.blake2b(digest_size=4)
+    _feed(digest, values)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    digest.update(type(value).__name__.encode())
+    if isinstance(value, (str, int, float, bool, bytes)) or value is None:
+        digest.update(value if isinstance(value, bytes) else repr(value).encode())
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _feed(digest, key)
+            _feed(digest, item)
+    elif isinstance(value, (list, tuple, set, frozenset, range)):
+        digest.update(str(len(value)).encode())
+        for item in value:
+            _feed(digest, item)
+
+
+class Replay:
+    """
+    One activation's way through its orchestrator.
+
+    :param number: of this activation. It grows where a wait turns out to be over
+        at once: the same process then lives the next number, too
+    """
+
+    def __init__(self, run_id: str, session: str, number: int, history: History, engine: Engine, world: World):
+        self.run_id = run_id
+        self.session = session
+        self.number = number
+        self.history = history
+        self.engine = engine
+        self.facts = engine.facts
+        self.world = world
+        self.position = -1
+        self._lives = {number}
+        self._seed()
+        if history.position < 0:
+            world.caught_up()
+
+    # What the hooks call
+
+    def job(
+        self,
+        job: str,
+        fingerprint: Fingerprint,
+        prepare: Callable[[], dict[str, Any]],
+        invoke: Callable[[dict[str, Any], Sequence[int], int], None],
+    ) -> dict[str, Any]:
+        """
+        Schedules a job, or takes it as it was scheduled.
+
+        :param prepare: uploads what the job needs, and returns its document: what
+            futures are made from, and as ``invocation`` what only invoking needs
+        :param invoke: given the fact, invokes these calls, for this activation
+        :return: the fact of this job
+        """
+        position = self._advance()
+        fact, adopted = self._known(position, fingerprint)
+        if fact is None:
+            ours, fact = self.facts.create(
+                fact_key(self.session, position),
+                {
+                    'job': job,
+                    'fingerprint': fingerprint.document(),
+                    'activation': self.number,
+                    'time': self.world.time(),
+                    **prepare(),
+                },
+            )
+            self.history.add_fact(position, fact)
+            if ours:
+                invoke(fact, range(fingerprint.calls), self.number)
+                return fact
+            self._compare(position, fact['fingerprint'], fingerprint)
+            adopted = True
+        if adopted:
+            self._finish_invoking(fact, invoke)
+        return fact
+
+    def wait(self, calls: Sequence[Call], needed: int, until_failure: bool) -> list[Call]:
+        """
+        Waits until ``needed`` of ``calls`` have ended.
+
+        :param calls: those whose events the orchestrator has not seen, in its order
+        :param needed: 0 to look only; ``len(calls)`` to wait for all of them
+        :param until_failure: whether the first failure ends the wait as well
+        :return: those of ``calls`` that count as ended, in order. Their events are
+            in the history
+        """
+        position = self._advance()
+        fingerprint = Fingerprint('wait', '', len(calls), digest_of([*map(tuple, calls), needed, until_failure]))
+        fact, _ = self._known(position, fingerprint)
+        while fact is None:
+            ended = self._look(position, calls, needed)
+            failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
+            if len(ended) == len(calls) and needed and not failed:
+                # All of them, none failed: whoever asks sees the same
+                fact = self._derive(position, fingerprint)
+            elif failed or len(ended) >= needed:
+                fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges})
+            else:
+                self._suspend(position, fingerprint, calls, needed, until_failure)
+        return self._settle(calls, fact)
+
+    def choice(self, kind: str, function: str, choose: Callable[[], Any], digest: str = '') -> Any:
+        """
+        A value that could come out otherwise next time, chosen once.
+
+        :param choose: returns it, as something that JSON can hold
+        """
+        position = self._advance()
+        fingerprint = Fingerprint(kind, function, 1 if function else 0, digest)
+        fact, _ = self._known(position, fingerprint)
+        if fact is None:
+            fact = self._choose(position, fingerprint, choose())
+        return fact['choice']
+
+    def uuid4(self) -> uuid.UUID:
+        """A random UUID, derived from run and position."""
+        position = self._advance()
+        fingerprint = Fingerprint('uuid4')
+        if self._known(position, fingerprint)[0] is None:
+            self._derive(position, fingerprint)
+        seed = hashlib.blake2b(f'{self.session}/{position}'.encode(), digest_size=16)
+        return uuid.UUID(bytes=seed.digest(), version=4)
+
+    def finish(self, outcome: dict[str, Any]) -> bool:
+        """
+        Writes how the run ended.
+
+        :return: whether this outcome is the one that holds
+        """
+        if self.position < self.history.position:
+            recorded = f'a wait at step {self.history.position}'
+            outcome = failure(errors.ChangedCodeError(self.run_id, self.position + 1, recorded, 'the end'), self.world.time())
+        ours, _ = self.facts.create(outcome_key(self.session), outcome)
+        return ours
+
+    # Positions and facts
+
+    def _advance(self) -> int:
+        self.position += 1
+        if self.position == self.history.position:
+            self.world.caught_up()
+        self._seed()
+        return self.position
+
+    def _seed(self) -> None:
+        # The user's code draws the same numbers on every replay, whatever the
+        # layers below have drawn meanwhile
+        random.seed(f'{self.session}/{self.position}')
+
+    def _known(self, position: int, found: Fingerprint) -> tuple[dict[str, Any] | None, bool]:
+        """The fact of a position, if it matches, and whether an activation that died left it."""
+        fact = self.history.facts.get(position)
+        if fact is not None:
+            self._compare(position, fact['fingerprint'], found)
+            return fact, False
+        if position == self.history.position:
+            self._compare(position, self.history.waiting, found)
+        if not self.history.torn or position < self.history.position:
+            return None, False
+        fact = self.facts.read(fact_key(self.session, position))
+        if fact is not None:
+            self._compare(position, fact['fingerprint'], found)
+            self.history.add_fact(position, fact)
+        return fact, fact is not None
+
+    def _derive(self, position: int, fingerprint: Fingerprint) -> dict[str, Any]:
+        """What follows from other facts is not written. The history carries what it was."""
+        fact = {'fingerprint': fingerprint.document()}
+        self.history.add_fact(position, fact)
+        return fact
+
+    def _choose(self, position: int, fingerprint: Fingerprint, choice: Any) -> dict[str, Any]:
+        _, fact = self.facts.create(
+            fact_key(self.session, position),
+            {
+                'fingerprint': fingerprint.document(),
+                'choice': choice,
+                'activation': self.number,
+                'time': self.world.time(),
+            },
+        )
+        self._compare(position, fact['fingerprint'], fingerprint)
+        self.history.add_fact(position, fact)
+        return fact
+
+    def _compare(self, position: int, recorded: list[Any], found: Fingerprint) -> None:
+        if recorded != found.document():
+            error = errors.ChangedCodeError(self.run_id, position, str(Fingerprint(*recorded)), str(found))
+            self.world.leave(Failed(error))
+
+    def _finish_invoking(self, fact: dict[str, Any], invoke: Callable[[dict[str, Any], Sequence[int], int], None]) -> None:
+        """Invokes what an activation that died while it invoked may have left out."""
+        by = fact['activation']
+        if by in self._lives or self.facts.read(trigger_key(self.session, by)) is not None:
+            return
+        whole = self.facts.read(fact_key(self.session, self.position)) or fact
+        job, calls = fact['job'], range(Fingerprint(*fact['fingerprint']).calls)
+        ended = self.engine.ended(self.session, Members({job: [[0, len(calls)]]}))
+        invoke(whole, [index for index in calls if Call(job, index) not in ended], self.number)
+
+    # Waiting
+
+    def _look(self, position: int, calls: Sequence[Call], needed: int) -> list[Call]:
+        """Those of ``calls`` whose events are there, as far as it pays to ask."""
+        unknown = [call for call in calls if call not in self.history.events]
+        just_looking = needed == 0
+        if unknown and (just_looking or position == self.history.position or self.history.torn):
+            if len(unknown) > FEW or needed < len(calls):
+                there = self.engine.ended(self.session, Members.of(unknown))
+                unknown = [call for call in unknown if call in there]
+            self._read_events(unknown)
+        return [call for call in calls if call in self.history.events]
+
+    def _read_events(self, calls: Sequence[Call]) -> None:
+        keys = [event_key(self.session, call) for call in calls]
+        for call, status in zip(calls, self.world.each(self.facts.read, keys)):
+            if status is not None:
+                self.history.add_event(call, status)
+
+    def _settle(self, calls: Sequence[Call], fact: dict[str, Any]) -> list[Call]:
+        ended = list(calls)
+        if 'choice' in fact:
+            chosen = Members(fact['choice']['ended'])
+            ended = [call for call in calls if call in chosen]
+        self._read_events([call for call in ended if call not in self.history.events])
+        return ended
+
+    def _suspend(
+        self, position: int, fingerprint: Fingerprint, calls: Sequence[Call], needed: int, until_failure: bool
+    ) -> None:
+        """Writes the trigger, and returns only if it holds already: as the next number."""
+        members = Members.of(calls)
+        trigger = Trigger(
+            session=self.session,
+            number=self.number,
+            position=position,
+            condition=conditions.join(needed) if needed == len(calls) else conditions.threshold(needed, len(calls)),
+            members=members,
+            until_failure=until_failure,
+        )
+        self._write_trigger(trigger, fingerprint)
+        if not self.engine.plant(trigger):
+            jobs = len(members.ranges)
+            self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}"))
+        claim = {'cause': 'its condition held already', 'time': self.world.time()}
+        ours, _ = self.facts.create(claim_key(self.session, self.number + 1), claim)
+        if not ours:
+            self.world.leave(Superseded(self.number, f'activation {self.number + 1} goes on'))
+        self.number += 1
+        self._lives.add(self.number)
+        self.history.position = position
+        self.history.waiting = fingerprint.document()
+
+    def _write_trigger(self, trigger: Trigger, fingerprint: Fingerprint) -> None:
+        if self.history.needs_packing():
+            key = pack_key(self.session, new_nonce())
+            self.facts.write(key, self.history.packed(key))
+        document = {
+            **trigger.document(),
+            'time': self.world.time(),
+            'history': {**self.history.carried(), 'waiting': fingerprint.document()},
+        }
+        if not self.facts.write(trigger_key(self.session, self.number), encode(document)):
+            there = self.facts.read(trigger_key(self.session, self.number)) or {}
+            if there.get('context') != document['context']:
+                self.world.leave(Superseded(self.number, f'activation {self.number} is lived twice'))
+
+
+def failure(error: Exception, time: float) -> dict[str, Any]:
+    """The outcome of a run that failed through no exception of its orchestrator."""
+    return {'status': 'failed', 'error': [type(error).__name__, str(error)], 'time': time}

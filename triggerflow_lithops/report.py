@@ -1,0 +1,113 @@
+"""What happened in a run, told from its facts: as CloudEvents, and by activation."""
+
+from typing import Any, Iterator
+
+from .replay import Fingerprint
+from .triggers import event
+from .triggers.keys import JOBS, activation_prefix, facts_prefix, is_key_of, outcome_key
+from .triggers.store import Facts
+
+
+class Report:
+    """
+    :param document: that started the run
+    """
+
+    def __init__(self, document: dict[str, Any], session: str, facts: Facts):
+        self._document = document
+        self._session = session
+        self._facts = facts
+        self._source = f"triggerflow/{document['run_id']}"
+
+    def history(self) -> list[dict[str, Any]]:
+        """CloudEvents documents, in order of time."""
+        events = [*self._started(), *self._activation_events(), *self._job_events(), *self._outcome()]
+        return sorted(events, key=lambda found: (found['time'], _RANK.get(found['type'], 1)))
+
+    def activations(self) -> list[dict[str, Any]]:
+        """One dict per activation, in order of its number. Times are seconds since the epoch."""
+        outcome = self._facts.read(outcome_key(self._session))
+        told = []
+        for number, facts in sorted(self._activations().items()):
+            ended, result = _end_of(facts)
+            told.append(
+                {
+                    'number': number,
+                    'started': facts['claim']['time'],
+                    'ended': ended,
+                    'cause': facts['claim']['cause'],
+                    'result': result,
+                }
+            )
+        if told and outcome and told[-1]['result'] is None and outcome['status'] != 'cancelled':
+            told[-1].update(ended=outcome['time'], result=outcome['status'])
+        return told
+
+    def _activations(self) -> dict[int, dict[str, dict[str, Any]]]:
+        found: dict[int, dict[str, dict[str, Any]]] = {}
+        for key in self._facts.list(activation_prefix(self._session)):
+            number, kind = key.split('/')[-2:]
+            fact = self._facts.read(key)
+            if fact is not None:
+                found.setdefault(int(number), {})[kind.removesuffix('.json')] = fact
+        return {number: facts for number, facts in found.items() if 'claim' in facts}
+
+    def _started(self) -> Iterator[dict[str, Any]]:
+        data = {'name': self._document['name'], 'orchestrator': self._document['orchestrator']['function']}
+        yield self._event(event.RUN_STARTED, self._document['run_id'], self._document['time'], data)
+
+    def _activation_events(self) -> Iterator[dict[str, Any]]:
+        for number, facts in self._activations().items():
+            subject = f"{self._document['run_id']}/{number}"
+            yield self._event(event.ACTIVATION_STARTED, subject, facts['claim']['time'], {'cause': facts['claim']['cause']})
+            if 'trigger' in facts:
+                trigger = facts['trigger']
+                data = {name: trigger[name] for name in ('condition', 'action', 'context')}
+                yield self._event(event.ACTIVATION_SUSPENDED, subject, trigger['time'], data)
+            if 'died' in facts:
+                yield self._event(event.ACTIVATION_DIED, subject, facts['died']['time'], {'reason': facts['died']['reason']})
+
+    def _job_events(self) -> Iterator[dict[str, Any]]:
+        keys = [key for key in self._facts.list(f'{JOBS}/{self._session}') if is_key_of(self._session, key)]
+        for key in keys:
+            if key.startswith(facts_prefix(self._session)):
+                yield from self._fact_event(key)
+            elif key.endswith('/status.json'):
+                status = self._facts.read(key)
+                if status is not None:
+                    job = f"{status['executor_id'].rpartition('-')[2]}/{status['job_id']}"
+                    yield event.termination_event(f"{self._document['run_id']}/{job}/{status['call_id']}", status)
+
+    def _fact_event(self, key: str) -> Iterator[dict[str, Any]]:
+        fact = self._facts.read(key)
+        if fact is None:
+            return
+        position = int(key.rsplit('/', 1)[1].removesuffix('.json'))
+        data = {'position': position, 'step': str(Fingerprint(*fact['fingerprint'])), 'activation': fact['activation']}
+        if 'job' in fact:
+            subject = f"{self._document['run_id']}/{fact['job'].replace('-', '/')}"
+            data |= {'function': fact['fingerprint'][1], 'calls': fact['fingerprint'][2], 'chunksize': fact['chunksize']}
+            yield self._event(event.JOB_SCHEDULED, subject, fact['time'], data)
+        else:
+            yield self._event(event.CHOICE_RECORDED, f"{self._document['run_id']}/{position}", fact['time'], data)
+
+    def _outcome(self) -> Iterator[dict[str, Any]]:
+        outcome = self._facts.read(outcome_key(self._session))
+        if outcome is not None:
+            data = {'error': outcome['error']} if 'error' in outcome else None
+            yield self._event(event.RUN_ENDED[outcome['status']], self._document['run_id'], outcome['time'], data)
+
+    def _event(self, kind: str, subject: str, time: float, data: Any) -> dict[str, Any]:
+        return event.new_event(kind, subject, self._source, time=time, data=data, event_id=f'{subject}/{kind}')
+
+
+#: Of two events of one time: the start comes first, the outcome last
+_RANK = {event.RUN_STARTED: 0, **{kind: 2 for kind in event.RUN_ENDED.values()}}
+
+
+def _end_of(facts: dict[str, dict[str, Any]]) -> tuple[float | None, str | None]:
+    if 'trigger' in facts:
+        return facts['trigger']['time'], 'suspended'
+    if 'died' in facts:
+        return facts['died']['time'], 'died'
+    return None, None

@@ -1,0 +1,400 @@
+"""The client's side: starting runs, and following them from anywhere."""
+
+import base64
+import logging
+import pickle
+import re
+import time
+import uuid
+from types import TracebackType
+from typing import Any, Callable, Iterator
+
+import cloudpickle
+from lithops.config import extract_storage_config, get_log_info
+from lithops.constants import LOGGER_LEVEL
+from lithops.job.job import _include_exclude_modules
+from lithops.job.serialize import SerializeIndependent, create_module_data
+from lithops.monitoring.backends.triggerflow.invoke import run_field, start_activation
+from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.store import create_store
+from lithops.utils import setup_lithops_logger
+
+from . import errors, executor, installation
+from .activation import NO_ARGUMENTS, Orchestrator
+from .config import SECTION, create_config, follow_lithops_logging
+from .localhost.service import runtime_metadata
+from .progress import Progress
+from .report import Report
+from .triggers.engine import Engine
+from .triggers.keys import JOBS, RUNS, code_key, is_key_of, is_run_id, outcome_key, run_id_of, run_key, session_of
+from .triggers.store import Facts, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks for the outcome: at first, and at the most
+POLL = (0.01, 0.25)
+#: Seconds between two sweeps of a run that somebody waits for
+SWEEP = 5.0
+#: Seconds beyond its time-out after which an activation is taken for dead
+GRACE = 60.0
+
+
+class TriggerflowExecutor:
+    """
+    Starts orchestrators, and finds their runs again.
+
+    :param mode: Lithops' execution mode
+    :param config: Lithops' configuration, instead of a file
+    :param config_file: path of Lithops' configuration file
+    :param backend: Lithops' compute backend
+    :param storage: Lithops' storage backend
+    :param log_level: as in ``lithops.FunctionExecutor``
+    :param retry: reserved
+    :param deploy: reserved
+    :param backend_options: anything that the compute backend's section may have
+    :raises ConfigurationError: the configuration cannot be used
+    :raises InstallationError: workers would lack what they need
+    """
+
+    def __init__(
+        self,
+        mode: str | None = None,
+        config: dict[str, Any] | None = None,
+        config_file: str | None = None,
+        backend: str | None = None,
+        storage: str | None = None,
+        log_level: str | bool | None = False,
+        *,
+        retry: Any = None,
+        deploy: bool = False,
+        **backend_options: Any,
+    ):
+        _refuse_reserved(retry=retry, deploy=deploy)
+        if executor._installed is not None:
+            raise errors.NotDurableError(
+                'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. Call the function, or make it a call.'
+            )
+        _set_up_logging(log_level, config, config_file)
+        installation.require_patch()
+        executor.require_seams()
+        self.config = create_config(mode, config, config_file, backend, storage, backend_options)
+        storage_config = extract_storage_config(self.config)
+        self.bucket = f"{storage_config['backend']}://{storage_config[storage_config['backend']]['storage_bucket']}"
+        self._facts = Facts(create_store(storage_config))
+
+    def __repr__(self) -> str:
+        return f'TriggerflowExecutor({self.bucket})'
+
+    def run(
+        self,
+        orchestrator: Callable[..., Any],
+        args: Any = NO_ARGUMENTS,
+        *,
+        run_id: str | None = None,
+        name: str | None = None,
+        retry: Any = None,
+    ) -> 'Run':
+        """
+        Starts an orchestrator, and returns at once.
+
+        :param orchestrator: any callable: an ordinary Lithops script as a function
+        :param args: what it is called with, exactly, ``None`` included. When none are
+            given, one that requires exactly one argument gets ``{}``
+        :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``; the same one twice is the same run
+        :param name: for people to read; the function's own unless given
+        :param retry: reserved
+        :raises InvalidRunError: not callable, not picklable, or no run id
+        :raises RunExistsError: the run id is taken by another orchestrator
+        """
+        _refuse_reserved(retry=retry)
+        if not callable(orchestrator):
+            raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
+        function_name = executor.qualified_name(orchestrator)
+        run_id = _checked_run_id(run_id or _new_run_id(function_name))
+        existing = self._find(run_id)
+        if existing is None:
+            existing = self._start(orchestrator, args, run_id, name, function_name)
+        elif existing.document['orchestrator']['function'] != function_name:
+            raise errors.RunExistsError(
+                f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
+                f'{function_name}. Choose another run id, or purge that run.'
+            )
+        else:
+            existing.sweep()
+        return existing
+
+    def get_run(self, run_id: str) -> 'Run':
+        """
+        A run that anyone started.
+
+        :raises RunNotFoundError: none of this id is in the bucket
+        """
+        run = self._find(_checked_run_id(run_id))
+        if run is None:
+            raise errors.RunNotFoundError(run_id, self.bucket)
+        return run
+
+    def list_runs(self) -> list['Run']:
+        """All runs in the bucket, the oldest first."""
+        keys = self._facts.list(f'{RUNS}/')
+        runs = [self._find(run_id_of(key)) for key in keys]
+        return sorted((run for run in runs if run), key=lambda run: run.document['time'])
+
+    def _find(self, run_id: str) -> 'Run | None':
+        document = self._facts.read(run_key(run_id))
+        return None if document is None else Run(self.config, self._facts, document)
+
+    def _start(self, orchestrator: Callable[..., Any], args: Any, run_id: str, name: str | None, function_name: str) -> 'Run':
+        incarnation = uuid.uuid4().hex[:8]
+        session = session_of(run_id, incarnation)
+        document = {
+            'version': 1,
+            'run_id': run_id,
+            'incarnation': incarnation,
+            'name': name or function_name.rpartition('.')[2],
+            'orchestrator': {
+                'function': function_name,
+                'function_name': function_name.rpartition('.')[2],
+                'execution_timeout': self.config['lithops']['execution_timeout'],
+                'log_level': _lithops_log_level(),
+                'runtime_name': self.config['localhost']['runtime'],
+                'runtime_memory': None,
+            },
+            'time': time.time(),
+        }
+        field = run_field(run_id, session, document['orchestrator'])  # type: ignore[arg-type]
+        code = self._code(orchestrator, args, field)
+        try:
+            self._facts.write(code_key(session), code)
+            ours, document = self._facts.create(run_key(run_id), document)
+        except StoreUnavailable as error:
+            raise errors.ConfigurationError(
+                f'The bucket {self.bucket} cannot be written, so the run was not started: {error}. '
+                "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
+            ) from error
+        run = Run(self.config, self._facts, document)
+        if ours:
+            start_activation(self.config, field, 0)
+            logger.info('Run %s - started: %s', run_id, function_name)
+        else:
+            self._facts.store.delete([code_key(session)])
+        return run
+
+    def _code(self, orchestrator: Callable[..., Any], args: Any, field: dict[str, Any]) -> bytes:
+        """The orchestrator and all that it needs, in the form of a Lithops function."""
+        _require_picklable(orchestrator, 'The orchestrator')
+        _require_picklable(args, 'The arguments')
+        code = cloudpickle.dumps((orchestrator, args))
+        metadata = runtime_metadata(self.config[SECTION]['service'])
+        serializer = SerializeIndependent(metadata['preinstalls'])
+        include, exclude = _include_exclude_modules(self.config, [], [])
+        paths = serializer.module_paths([orchestrator], include, exclude)
+        if include is not None and not include:
+            paths |= serializer.module_paths([{'args': args}], include, exclude)
+        function = cloudpickle.dumps(Orchestrator(code, field, metadata))
+        return pickle.dumps({'func': function, 'module_data': create_module_data(paths)}, -1)
+
+
+class Run:
+    """
+    One run, followed from here. Everything that it says is read from the bucket.
+
+    :ivar run_id: what finds it again
+    :ivar name: for people to read
+    """
+
+    def __init__(self, config: dict[str, Any], facts: Facts, document: dict[str, Any]):
+        self._config = config
+        self._facts = facts
+        self.document = document
+        self.run_id: str = document['run_id']
+        self.name: str = document['name']
+        self.session = session_of(self.run_id, document['incarnation'])
+
+    def __repr__(self) -> str:
+        return f'Run({self.run_id!r})'
+
+    def status(self) -> str:
+        """
+        ``'running'``, ``'completed'``, ``'failed'`` or ``'cancelled'``.
+
+        :raises RunNotFoundError: it was purged
+        """
+        outcome = self._facts.read(outcome_key(self.session))
+        if outcome is not None:
+            return str(outcome['status'])
+        self._require()
+        return 'running'
+
+    def wait(self, timeout: float | None = None) -> str:
+        """
+        Waits until the run has ended, and sweeps meanwhile.
+
+        :param timeout: seconds
+        :return: its status
+        :raises TimeoutError: it has not ended by then
+        """
+        return str(self._outcome(timeout)['status'])
+
+    def result(self, timeout: float | None = None) -> Any:
+        """
+        What the orchestrator returned; raises what it raised, with its traceback.
+
+        :param timeout: seconds
+        :raises TimeoutError: it has not ended by then
+        :raises RunCancelled: it was cancelled
+        """
+        outcome = self._outcome(timeout)
+        if outcome['status'] == 'completed':
+            return _unpickled(self.run_id, outcome['value'])
+        if outcome['status'] == 'cancelled':
+            raise errors.RunCancelled(self.run_id)
+        if 'exception' in outcome:
+            error, traceback = _unpickled(self.run_id, outcome['exception'])
+            raise error.with_traceback(_within(traceback))
+        raise _error(self.run_id, outcome)
+
+    def history(self) -> list[dict[str, Any]]:
+        """All that happened: CloudEvents documents, in order, from ``run.started`` to the outcome."""
+        return Report(self.document, self.session, self._facts).history()
+
+    def activations(self) -> list[dict[str, Any]]:
+        """One dict per activation: number, started, ended (None if unknown), cause, result."""
+        return Report(self.document, self.session, self._facts).activations()
+
+    def cancel(self) -> None:
+        """
+        Ends the run as cancelled, unless it has ended. Calls that are under way go on,
+        and change nothing.
+        """
+        self._require()
+        self._facts.create(outcome_key(self.session), {'status': 'cancelled', 'time': time.time()})
+
+    def purge(self) -> None:
+        """
+        Removes everything of the run from the bucket. Its id may be used again.
+
+        :raises InvalidRunError: it is still running
+        """
+        if self.status() == 'running':
+            raise errors.InvalidRunError(f'Run {self.run_id} is running. Cancel it first: run.cancel().')
+        keys = self._facts.list(f'{JOBS}/{self.session}')
+        self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
+        # The last one, so that a purge that was interrupted can be done again
+        self._facts.store.delete([run_key(self.run_id)])
+
+    def sweep(self) -> list[str]:
+        """
+        Repairs what nobody reported. In a run without faults there is nothing to do.
+
+        :return: what it repaired, in words
+        """
+        now = time.time()
+        Door(self._config[SECTION]['service']).ring()
+        orchestrator = self.document['orchestrator']
+
+        def perform(action: dict[str, Any]) -> None:
+            start_activation(self._config, run_field(self.run_id, self.session, orchestrator), action['number'])
+
+        life = orchestrator['execution_timeout'] + GRACE
+        repaired = Engine(self._facts, perform).sweep(self.session, now, life)
+        for what in repaired:
+            logger.warning('Run %s - swept: %s', self.run_id, what)
+        return repaired
+
+    def _require(self) -> None:
+        document = self._facts.read(run_key(self.run_id))
+        if document is None or document['incarnation'] != self.document['incarnation']:
+            raise errors.RunNotFoundError(self.run_id, 'the bucket')
+
+    def _outcome(self, timeout: float | None) -> dict[str, Any]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with Progress(self.session, self._facts) as progress:
+            for _ in _looks(deadline):
+                outcome = self._facts.read(outcome_key(self.session))
+                if outcome is not None:
+                    return outcome
+                if progress.is_due(SWEEP):
+                    self._require()
+                    self.sweep()
+                progress.update()
+        raise TimeoutError(f'Run {self.run_id} has not ended within {timeout} s. It goes on; ask again, or cancel it.')
+
+
+def _looks(deadline: float | None) -> Iterator[None]:
+    pause, longest = POLL
+    while True:
+        yield
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+        time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
+        pause = min(longest, pause * 1.2)
+
+
+def _refuse_reserved(**options: Any) -> None:
+    for name, value in options.items():
+        if value:
+            raise errors.NotDurableError(f'{name}= is reserved, and does nothing yet: leave it out.')
+
+
+def _checked_run_id(run_id: object) -> str:
+    if not is_run_id(run_id):
+        raise errors.InvalidRunError(f'Found run id {run_id!r}; a run id is 1 to 64 of A-Z a-z 0-9 . _ -')
+    return str(run_id)
+
+
+def _new_run_id(function_name: str) -> str:
+    readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2])[:40]
+    return f'{readable}-{uuid.uuid4().hex[:8]}'
+
+
+def _require_picklable(value: Any, what: str) -> None:
+    try:
+        cloudpickle.dumps(value)
+    except Exception as error:
+        raise errors.InvalidRunError(
+            f'{what} cannot be pickled, and has to travel: {error}. '
+            'Leave out what belongs to this process (open files, locks, clients), and create it inside.'
+        ) from error
+
+
+def _unpickled(run_id: str, encoded: str) -> Any:
+    try:
+        return pickle.loads(base64.b64decode(encoded))
+    except Exception as error:
+        raise errors.OutcomeError(
+            f'Run {run_id} has ended, and its outcome cannot be read here: {error!r}. Is a module missing in this process?'
+        ) from error
+
+
+def _within(traceback: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that is the orchestrator's own."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.endswith('activation.py') and traceback.tb_next:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _error(run_id: str, outcome: dict[str, Any]) -> Exception:
+    name, message = outcome['error']
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.TriggerflowError):
+        error = kind.__new__(kind)
+        error.args = (message,)
+        return error
+    text = f"Run {run_id} raised {name}: {message}. The exception itself cannot be pickled; its traceback was:\n{outcome.get('traceback')}"
+    return errors.OutcomeError(text)
+
+
+def _set_up_logging(log_level: str | bool | None, config: dict[str, Any] | None, config_file: str | None) -> None:
+    """As ``lithops.FunctionExecutor`` does, and for our own lines, too."""
+    lithops_logger = logging.getLogger('lithops')
+    if log_level:
+        setup_lithops_logger(log_level)
+    elif log_level is False and lithops_logger.getEffectiveLevel() == logging.WARNING:
+        setup_lithops_logger(*get_log_info(config_file=config_file, config_data=config))
+    follow_lithops_logging()
+
+
+def _lithops_log_level() -> int | str:
+    level = logging.getLogger('lithops').getEffectiveLevel()
+    return LOGGER_LEVEL if level == logging.WARNING else level

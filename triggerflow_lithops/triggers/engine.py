@@ -1,0 +1,207 @@
+"""
+The engine: publishes events, looks who watches, and performs what is due.
+
+It keeps nothing in memory and holds no lock. Everything here may be done by
+anyone, at any time, any number of times: an event is written before any trigger
+is read, and a trigger is written before the events are looked at once more, so
+one of the two always sees the other.
+
+A trigger that needs *all* of its members watches one incomplete group at a time;
+whoever completes that group moves the watch on (``plant``). A fan-in of N calls
+costs O(N) small listings altogether.
+"""
+
+import hashlib
+from typing import Any, Iterable
+
+from .action import Performer, start_activation
+from .condition import holds
+from .keys import (
+    Call,
+    Group,
+    claim_key,
+    death_key,
+    ended_calls,
+    event_key,
+    failed_call,
+    failure_key,
+    failure_prefix,
+    group_of,
+    group_prefix,
+    job_prefix,
+    outcome_key,
+    trigger_key,
+    watch_key,
+    watchers,
+    activation_prefix,
+)
+from .store import Facts, encode
+from .trigger import Members, Trigger
+
+
+class Engine:
+    """
+    :param facts: the bucket
+    :param perform: starts what a fired trigger's action says
+    """
+
+    def __init__(self, facts: Facts, perform: Performer):
+        self.facts = facts
+        self._perform = perform
+
+    def publish(self, session: str, call: Call, status: bytes, *, failed: bool, scheduled_by: int) -> None:
+        """
+        Writes the event that ends ``call``, and wakes whom it wakes.
+
+        :param status: Lithops' status object, as it will be read
+        :param scheduled_by: number of the activation that scheduled the call
+        """
+        # The answer is not asked: an "exists" stops nobody, for the one who was
+        # there first may have died before it looked
+        first = self.facts.write(event_key(session, call), status)
+        listed = self.facts.list(group_prefix(session, group_of(call)))
+        watching = watchers(listed)
+        if watching:
+            # An activation watches only when all before it are succeeded: the last one counts
+            self._evaluate(session, watching[-1], group_of(call), ended_calls(call.job, listed))
+        if not first:
+            failed = self._failed_before(session, call)
+        if failed:
+            self._report_failure(session, call, scheduled_by)
+
+    def ended(self, session: str, members: Members) -> set[Call]:
+        """Those of ``members`` whose events are there. One listing of each job, or group."""
+        ended: set[Call] = set()
+        for job in members.ranges:
+            groups = {group_of(call) for call in Members({job: members.ranges[job]})}
+            prefix = group_prefix(session, groups.pop()) if len(groups) == 1 else job_prefix(session, job)
+            ended |= {call for call in ended_calls(job, self.facts.list(prefix)) if call in members}
+        return ended
+
+    def plant(self, trigger: Trigger) -> bool:
+        """
+        Watches what ``trigger`` waits for, then looks once more.
+
+        The trigger itself has to be written already.
+
+        :return: whether the trigger holds by now
+        """
+        if trigger.needs_all:
+            return self._plant_on_one_group(trigger) or self._failed_already(trigger)
+        document = encode(trigger.document())
+        for group in trigger.members.groups():
+            self.facts.write(watch_key(trigger.session, group, trigger.number), document)
+        return self._holds(trigger) or self._failed_already(trigger)
+
+    def fire(self, trigger: Trigger) -> None:
+        """Performs the action of ``trigger``, unless that was done already."""
+        if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
+            self._perform(trigger.action)
+
+    def trigger(self, session: str, number: int) -> Trigger | None:
+        """What activation ``number`` waits for; None while it does not."""
+        document = self.facts.read(trigger_key(session, number))
+        return None if document is None else Trigger.from_document(session, document)
+
+    def newest_activation(self, session: str, since: int | None = None) -> int:
+        """
+        The highest number claimed, -1 when none is. Claims have no gaps.
+
+        :param since: a number that is known to be claimed, where one is
+        """
+        if since is None:
+            listed = self.facts.list(activation_prefix(session))
+            return max((int(key.split('/')[-2]) for key in listed if key.endswith('/claim.json')), default=-1)
+        while self.facts.read(claim_key(session, since + 1)) is not None:
+            since += 1
+        return since
+
+    def sweep(self, session: str, now: float, life: float) -> list[str]:
+        """
+        Finds what nobody reported, from facts alone, and repairs it.
+
+        :param now: seconds since the epoch, read before this is called
+        :param life: seconds that an activation can live
+        :return: what it repaired, in words; empty when there was nothing to do
+        """
+        if self.facts.read(outcome_key(session)) is not None:
+            return []
+        number = self.newest_activation(session)
+        if number < 0:
+            self._perform(start_activation(session, 0))
+            return ['activation 0 had not begun']
+        trigger = self.trigger(session, number)
+        if trigger is not None:
+            if not self.plant(trigger):
+                return []
+            self.fire(trigger)
+            return [f'activation {number} was not woken']
+        claim = self.facts.read(claim_key(session, number)) or {}
+        died = self.facts.read(death_key(session, number))
+        if died is None and now - claim.get('time', now) < life:
+            return []
+        self._perform(start_activation(session, number + 1))
+        return [f'activation {number} had died']
+
+    # How a trigger is evaluated
+
+    def _evaluate(self, session: str, number: int, group: Group, ended: set[Call]) -> None:
+        document = self.facts.read(watch_key(session, group, number))
+        if document is None:
+            return
+        trigger = Trigger.from_document(session, document)
+        if not trigger.needs_all:
+            if self._holds(trigger):
+                self.fire(trigger)
+        elif trigger.members.in_group(group) <= ended:
+            if trigger.members.groups() == [group]:
+                # Nothing else to wait for: the claim stops whoever starts it twice
+                self._perform(trigger.action)
+            elif self._plant_on_one_group(trigger):
+                self.fire(trigger)
+
+    def _holds(self, trigger: Trigger) -> bool:
+        return holds(trigger.condition, len(self.ended(trigger.session, trigger.members)))
+
+    def _plant_on_one_group(self, trigger: Trigger) -> bool:
+        waiting: Iterable[Call] = trigger.members
+        document = encode(trigger.document())
+        while True:
+            group = _pick(trigger.number, {group_of(call) for call in waiting})
+            if group is None:
+                return True
+            self.facts.write(watch_key(trigger.session, group, trigger.number), document)
+            listed = self.facts.list(group_prefix(trigger.session, group))
+            if not trigger.members.in_group(group) <= ended_calls(group.job, listed):
+                return False
+            if trigger.members.groups() == [group]:
+                return True
+            waiting = set(trigger.members) - self.ended(trigger.session, trigger.members)
+
+    # Failures, for waits that end at the first one
+
+    def _failed_before(self, session: str, call: Call) -> bool:
+        status = self.facts.read(event_key(session, call))
+        return bool(status and status.get('exception'))
+
+    def _failed_already(self, trigger: Trigger) -> bool:
+        # The only member's end is what the trigger waits for, failed or not
+        if not trigger.until_failure or len(trigger.members) == 1:
+            return False
+        listed = self.facts.list(failure_prefix(trigger.session))
+        return any(failed_call(key) in trigger.members for key in listed)
+
+    def _report_failure(self, session: str, call: Call, scheduled_by: int) -> None:
+        self.facts.write(failure_key(session, call), encode({}))
+        trigger = self.trigger(session, self.newest_activation(session, since=scheduled_by))
+        if trigger and trigger.until_failure and len(trigger.members) > 1 and call in trigger.members:
+            self.fire(trigger)
+
+
+def _pick(number: int, groups: set[Group]) -> Group | None:
+    """One of ``groups``, in an order that differs from activation to activation."""
+
+    def order(group: Group) -> Any:
+        return hashlib.blake2b(f'{number}/{group.job}/{group.number}'.encode(), digest_size=8).digest()
+
+    return min(groups, key=order, default=None)

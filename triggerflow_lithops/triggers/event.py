@@ -1,0 +1,105 @@
+"""
+Events: CloudEvents 1.0 documents, as plain dicts.
+
+What is stored for a call is Lithops' own status object; the event is a view of
+it, made here. Times are RFC 3339 UTC.
+"""
+
+import uuid
+from datetime import datetime, timezone
+from typing import Any
+
+PREFIX = 'event.triggerflow'
+SUCCESS = f'{PREFIX}.termination.success'
+FAILURE = f'{PREFIX}.termination.failure'
+TIMEOUT = f'{PREFIX}.timeout'
+RUN_STARTED = f'{PREFIX}.run.started'
+RUN_ENDED = {status: f'{PREFIX}.run.{status}' for status in ('completed', 'failed', 'cancelled')}
+JOB_SCHEDULED = f'{PREFIX}.job.scheduled'
+CHOICE_RECORDED = f'{PREFIX}.choice.recorded'
+ACTIVATION_STARTED = f'{PREFIX}.activation.started'
+ACTIVATION_SUSPENDED = f'{PREFIX}.activation.suspended'
+ACTIVATION_DIED = f'{PREFIX}.activation.died'
+
+#: What a CloudEvents 1.0 document must have, and may not leave empty (section 3.1)
+REQUIRED = ('id', 'source', 'specversion', 'type')
+
+
+class InvalidEventError(ValueError):
+    """A document that is not a CloudEvents 1.0 event."""
+
+
+def rfc3339(seconds: float) -> str:
+    """Seconds since the epoch as ``2026-11-23T09:21:00.123456Z``."""
+    when = datetime.fromtimestamp(seconds, timezone.utc)
+    return when.isoformat(timespec='microseconds').replace('+00:00', 'Z')
+
+
+def new_event(
+    kind: str,
+    subject: str,
+    source: str,
+    *,
+    time: float,
+    data: Any = None,
+    event_id: str | None = None,
+) -> dict[str, Any]:
+    """
+    A CloudEvents 1.0 document.
+
+    :param time: seconds since the epoch
+    :param event_id: unique within ``source``; a random one unless given
+    """
+    event: dict[str, Any] = {
+        'specversion': '1.0',
+        'id': event_id or uuid.uuid4().hex,
+        'source': source,
+        'type': kind,
+        'subject': subject,
+        'time': rfc3339(time),
+    }
+    if data is not None:
+        event['datacontenttype'] = 'application/json'
+        event['data'] = data
+    return event
+
+
+def validated(event: Any) -> dict[str, Any]:
+    """
+    The event itself, if it is one.
+
+    :raises InvalidEventError: it is no CloudEvents 1.0 document
+    """
+    if not isinstance(event, dict):
+        raise InvalidEventError(f'An event is a dict of CloudEvents 1.0 attributes; found {type(event).__name__}.')
+    for name in REQUIRED:
+        if not isinstance(event.get(name), str) or not event[name]:
+            raise InvalidEventError(
+                f'An event needs a non-empty string as {name!r} (CloudEvents 1.0, section 3.1); found {event.get(name)!r}.'
+            )
+    if event['specversion'] != '1.0':
+        raise InvalidEventError(f"Found specversion {event['specversion']!r}; this understands '1.0'.")
+    return event
+
+
+def identity(event: dict[str, Any]) -> tuple[str, str]:
+    """What makes two deliveries one event: ``(source, id)`` (section 3.1.1)."""
+    return event['source'], event['id']
+
+
+def termination_event(subject: str, status: dict[str, Any]) -> dict[str, Any]:
+    """
+    The event that Lithops' status of a call is.
+
+    :param subject: ``<run_id>/<executor number>/<job_id>/<call_id>``
+    :param status: Lithops' status document
+    """
+    names = ('activation_id', 'worker_start_tstamp', 'worker_end_tstamp', 'func_result_size')
+    return new_event(
+        FAILURE if status.get('exception') else SUCCESS,
+        subject,
+        source=f"lithops/{status['executor_id']}/{status['job_id']}",
+        time=float(status['worker_end_tstamp']),
+        data={name: status[name] for name in names if name in status},
+        event_id=f"{status['call_id']}",
+    )

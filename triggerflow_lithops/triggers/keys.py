@@ -1,0 +1,190 @@
+"""
+Where each fact of a run lives in the bucket. Nothing here touches a store.
+
+All keys of a run carry its *session*, ``<run_id>-<incarnation>``: a run that is
+purged and started again under the same id never meets its past. The events of
+calls are Lithops' own status objects, at the keys that Lithops gives them.
+
+A *job* is named inside its run by ``<executor number>-<job id>`` (``0-M001``),
+a *call* by a pair of its job and its index (``('0-M001', 4)``).
+"""
+
+import re
+from typing import Iterable, NamedTuple
+
+JOBS = 'lithops.jobs'
+RUNS = 'triggerflow.runs'
+
+#: Calls whose events are listed together. Ten, so that a group is a prefix of
+#: Lithops' five-digit call ids
+GROUP = 10
+#: Call ids have five digits, and a longer one would be in two groups
+MAX_CALLS = 100_000
+
+_RUN_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
+_WATCH = re.compile(r'/\d{4}\.w(\d{6})$')
+_EVENT = re.compile(r'/(\d{5})/status\.json$')
+
+
+class Call(NamedTuple):
+    """One function of one job, inside a run."""
+
+    job: str
+    index: int
+
+    @property
+    def call_id(self) -> str:
+        """Lithops' id of this call, such as ``00004``."""
+        return call_id(self.index)
+
+
+class Group(NamedTuple):
+    """Ten neighbouring calls of one job, whose events one listing shows."""
+
+    job: str
+    number: int
+
+
+def is_run_id(text: object) -> bool:
+    """Whether ``text`` is 1 to 64 of ``A-Z a-z 0-9 . _ -``, and no path."""
+    return isinstance(text, str) and bool(_RUN_ID.fullmatch(text)) and text not in ('.', '..')
+
+
+def session_of(run_id: str, incarnation: str) -> str:
+    """The session id that Lithops is given for all that a run calls."""
+    return f'{run_id}-{incarnation}'
+
+
+def call_id(index: int) -> str:
+    """Lithops' call id: five digits."""
+    return f'{index:05d}'
+
+
+def run_key(run_id: str) -> str:
+    """That a run was started, and its incarnation."""
+    return f'{RUNS}/{run_id}/run.json'
+
+
+def run_id_of(key: str) -> str:
+    """The inverse of :func:`run_key`."""
+    return key.split('/')[1]
+
+
+def run_prefix(session: str) -> str:
+    """What belongs to a run but to no job."""
+    return f'{JOBS}/{session}/'
+
+
+def code_key(session: str) -> str:
+    """The orchestrator and its arguments, in the form of a Lithops function."""
+    return f'{run_prefix(session)}orchestrator.func.pickle'
+
+
+def activation_prefix(session: str) -> str:
+    """What the activations of a run left."""
+    return f'{run_prefix(session)}a/'
+
+
+def claim_key(session: str, number: int) -> str:
+    """Who lives activation ``number``."""
+    return f'{activation_prefix(session)}{number:06d}/claim.json'
+
+
+def trigger_key(session: str, number: int) -> str:
+    """What activation ``number`` waits for, and the history that it knew."""
+    return f'{activation_prefix(session)}{number:06d}/trigger.json'
+
+
+def death_key(session: str, number: int) -> str:
+    """That activation ``number`` died, and of what."""
+    return f'{activation_prefix(session)}{number:06d}/died.json'
+
+
+def fact_key(session: str, position: int) -> str:
+    """
+    The one fact of a position: a job that was scheduled, or a choice. One key
+    for both, so that two activations that differ meet in one place.
+    """
+    return f'{run_prefix(session)}p/{position:06d}.json'
+
+
+def facts_prefix(session: str) -> str:
+    """All scheduled jobs and recorded choices of a run."""
+    return f'{run_prefix(session)}p/'
+
+
+def failure_prefix(session: str) -> str:
+    """The calls that failed, for waits that end at the first failure."""
+    return f'{run_prefix(session)}fail/'
+
+
+def failure_key(session: str, call: Call) -> str:
+    """That ``call`` failed."""
+    return f'{failure_prefix(session)}{call.job}.{call.call_id}'
+
+
+def failed_call(key: str) -> Call:
+    """The inverse of :func:`failure_key`."""
+    job, _, index = key.rsplit('/', 1)[1].rpartition('.')
+    return Call(job, int(index))
+
+
+def pack_key(session: str, nonce: str) -> str:
+    """A copy of old facts in one object. A cache: facts never change."""
+    return f'{run_prefix(session)}pack/{nonce}'
+
+
+def outcome_key(session: str) -> str:
+    """How the run ended."""
+    return f'{run_prefix(session)}outcome.json'
+
+
+def job_prefix(session: str, job: str) -> str:
+    """All that belongs to one job, at Lithops' place."""
+    return f'{JOBS}/{session}-{job}/'
+
+
+def data_key(session: str, job: str, nonce: str) -> str:
+    """The arguments of a job that are too large to travel in its payloads."""
+    return f'{job_prefix(session, job)}data/{nonce}.pickle'
+
+
+def output_key(job_key: str, call_id: str, nonce: str) -> str:
+    """The output of one execution of one call. Two executions share none."""
+    return f'{JOBS}/{job_key}/out/{call_id}.{nonce}.pickle'
+
+
+def event_key(session: str, call: Call) -> str:
+    """The event of a call: Lithops' own status object."""
+    return f'{job_prefix(session, call.job)}{call.call_id}/status.json'
+
+
+def group_of(call: Call) -> Group:
+    """The group that ``call`` is listed with."""
+    return Group(call.job, call.index // GROUP)
+
+
+def group_prefix(session: str, group: Group) -> str:
+    """One listing of it shows the events of a group and who watches it."""
+    return f'{job_prefix(session, group.job)}{group.number:04d}'
+
+
+def watch_key(session: str, group: Group, number: int) -> str:
+    """That activation ``number`` watches a group."""
+    return f'{group_prefix(session, group)}.w{number:06d}'
+
+
+def ended_calls(job: str, listed: Iterable[str]) -> set[Call]:
+    """The calls of ``job`` whose events are among the ``listed`` keys."""
+    return {Call(job, int(match[1])) for match in map(_EVENT.search, listed) if match}
+
+
+def watchers(listed: Iterable[str]) -> list[int]:
+    """The numbers of the activations that watch, among the ``listed`` keys."""
+    return sorted(int(match[1]) for match in map(_WATCH.search, listed) if match)
+
+
+def is_key_of(session: str, key: str) -> bool:
+    """Whether ``key`` belongs to the run of ``session`` and to no other."""
+    rest = key.removeprefix(f'{JOBS}/{session}')
+    return rest != key and bool(re.match(r'/|-\d+/|-\d+-[A-Z]\d+/', rest))
