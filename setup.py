@@ -11,6 +11,8 @@ Floor 0 (``triggerflow_lithops/triggers``) is installed twice from one source:
 under its own name, and inside that backend, because that is what travels.
 """
 
+from pathlib import Path
+
 from setuptools import setup
 
 BACKEND = 'lithops.monitoring.backends.triggerflow'
@@ -19,7 +21,7 @@ setup(
     name='triggerflow-lithops',
     version='0.1.0',
     description='Lithops scripts as durable orchestrators: suspended where they wait, replayed from a bucket',
-    long_description=open('README.md', encoding='utf-8').read(),
+    long_description=Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10,<3.14',

@@ -23,6 +23,8 @@ for name in ('LITHOPS_CONFIG', 'LITHOPS_CONFIG_FILE'):
 
 CONFIG = {
     'lithops': {'backend': 'localhost', 'storage': 'localhost'},
+    # Some tests leave sleeping calls behind, which keep their slots
+    'localhost': {'worker_processes': 16},
     'triggerflow': {'idle_seconds': 2},
 }
 

@@ -32,7 +32,7 @@ from .config import follow_lithops_logging
 from .errors import OutcomeError
 from .executor import Hooks
 from .history import History
-from .replay import FEW, Crashed, Failed, Left, Replay, Suspended, Superseded, failure
+from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, failure
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts

@@ -22,7 +22,7 @@ from .errors import ConfigurationError
 SECTION = 'triggerflow'
 
 #: Keys of the ``triggerflow`` section: what each may be, and its default
-KEYS: dict[str, tuple[type, Any]] = {
+KEYS: dict[str, tuple[Any, Any]] = {
     # Seconds without work after which the local function service ends
     'idle_seconds': (float, 30.0),
     # How many activations in a row may die before their run fails

@@ -146,9 +146,11 @@ class Hooks:
         try:
             return function()
         except _UsersError as carried:
-            raise carried.error from None
-        except Exception as error:
-            self._world.leave(Crashed(error))
+            error = carried.error
+        except Exception as fault:
+            self._world.leave(Crashed(fault))
+        # Outside of the handler, so that it carries nothing of ours as its context
+        raise error
 
     # Calls
 
@@ -233,7 +235,7 @@ class Hooks:
         wait_dur_sec: float | None = None,
         show_progressbar: bool = True,
         futures_from_executor_wait: bool = False,
-    ) -> tuple[list[ResponseFuture], list[ResponseFuture]]:
+    ) -> Any:
         """``lithops.wait.wait``. What Lithops polls is a durable wait here; the rest is Lithops'."""
         if not fs:
             return [], []
@@ -312,15 +314,14 @@ class Hooks:
 
     # The executor
 
+    def check_named(self, arguments: dict[str, Any]) -> None:
+        """:raises ConfigurationError: an executor is asked to store, or compute, elsewhere than the run"""
+        section = (arguments.get('config') or {}).get('lithops') or {}
+        self._check_backends({what: arguments.get(what) or section.get(what) for what in ('backend', 'storage')})
+
     def check_executor(self, executor: Any) -> None:
         """:raises ConfigurationError: it would store, or compute, elsewhere than the run"""
-        for what in ('backend', 'storage'):
-            ours, theirs = self._config['lithops'][what], executor.config['lithops'][what]
-            if ours != theirs:
-                raise ConfigurationError(
-                    f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
-                    f'What is called must report where the run looks: leave {what}= out.'
-                )
+        self._check_backends(executor.config['lithops'])
         bucket = executor.internal_storage.bucket
         storage = self._config['lithops']['storage']
         if bucket != self._config[storage]['storage_bucket']:
@@ -328,6 +329,15 @@ class Hooks:
                 f"FunctionExecutor with bucket '{bucket}' inside an orchestrator of a run in bucket "
                 f"'{self._config[storage]['storage_bucket']}'. Leave storage_bucket out."
             )
+
+    def _check_backends(self, named: dict[str, Any]) -> None:
+        for what in ('backend', 'storage'):
+            ours, theirs = self._config['lithops'][what], named.get(what)
+            if theirs and ours != theirs:
+                raise ConfigurationError(
+                    f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
+                    f'What is called must report where the run looks: leave {what}= out.'
+                )
 
 
 _installed: Hooks | None = None
@@ -412,6 +422,7 @@ def _hook(active: Hooks) -> None:
     def durable_init(executor: Any, *args: Any, **kwargs: Any) -> None:
         given = inspect.signature(init).bind(executor, *args, **kwargs)
         given.arguments['monitoring'] = SECTION
+        active.check_named(given.arguments)
         init(*given.args, **given.kwargs)
         active.check_executor(executor)
 
@@ -548,7 +559,7 @@ def _needed(return_when: Any, calls: int) -> int:
     """How many of ``calls`` Lithops' ``wait`` wants done: the least d with int(d * 100 / calls) >= return_when."""
     if return_when == wait_module.ANY_COMPLETED:
         return 1
-    return math.ceil(math.ceil(return_when) * calls / 100)
+    return math.ceil(math.ceil(float(return_when)) * calls / 100)
 
 
 def _fetch(fs: list[ResponseFuture], download_results: bool, throw_except: bool) -> None:

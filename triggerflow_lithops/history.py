@@ -56,7 +56,7 @@ class History:
         """Learns the event of a call. Its log is left out: a replay prints nothing."""
         brief = {name: value for name, value in status.items() if name != 'logs'}
         self.events[call] = brief
-        self._tail.append(json.dumps(['event', call.job, call.index, brief], separators=(',', ':')))
+        self._tail.append(json.dumps(['event', call.job, call.number, brief], separators=(',', ':')))
 
     def load(self, trigger: dict[str, Any], pack: bytes | None) -> None:
         """

@@ -8,7 +8,7 @@ worker needs has to be in that folder, and be of the same version as we are.
 import hashlib
 import os
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import lithops
@@ -53,7 +53,7 @@ def require_patch(lithops_folder: Path = LITHOPS) -> None:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def fingerprint() -> str:
     """What tells this installation from any other on this machine."""
     parts = (

@@ -328,7 +328,7 @@ class Replay:
 
     def _read_events(self, calls: Sequence[Call]) -> None:
         keys = [event_key(self.session, call) for call in calls]
-        for call, status in zip(calls, self.world.each(self.facts.read, keys)):
+        for call, status in zip(calls, self.world.each(self.facts.read, keys), strict=True):
             if status is not None:
                 self.history.add_event(call, status)
 

@@ -72,7 +72,8 @@ class TriggerflowExecutor:
         _refuse_reserved(retry=retry, deploy=deploy)
         if executor._installed is not None:
             raise errors.NotDurableError(
-                'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. Call the function, or make it a call.'
+                'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
+                'Call the function, or make it a call.'
             )
         _set_up_logging(log_level, config, config_file)
         installation.require_patch()
@@ -147,7 +148,7 @@ class TriggerflowExecutor:
     def _start(self, orchestrator: Callable[..., Any], args: Any, run_id: str, name: str | None, function_name: str) -> 'Run':
         incarnation = uuid.uuid4().hex[:8]
         session = session_of(run_id, incarnation)
-        document = {
+        document: dict[str, Any] = {
             'version': 1,
             'run_id': run_id,
             'incarnation': incarnation,
@@ -162,7 +163,7 @@ class TriggerflowExecutor:
             },
             'time': time.time(),
         }
-        field = run_field(run_id, session, document['orchestrator'])  # type: ignore[arg-type]
+        field = run_field(run_id, session, document['orchestrator'])
         code = self._code(orchestrator, args, field)
         try:
             self._facts.write(code_key(session), code)
@@ -381,8 +382,10 @@ def _error(run_id: str, outcome: dict[str, Any]) -> Exception:
         error = kind.__new__(kind)
         error.args = (message,)
         return error
-    text = f"Run {run_id} raised {name}: {message}. The exception itself cannot be pickled; its traceback was:\n{outcome.get('traceback')}"
-    return errors.OutcomeError(text)
+    return errors.OutcomeError(
+        f'Run {run_id} raised {name}: {message}. The exception itself cannot be pickled; its traceback was:\n'
+        f"{outcome.get('traceback')}"
+    )
 
 
 def _set_up_logging(log_level: str | bool | None, config: dict[str, Any] | None, config_file: str | None) -> None:

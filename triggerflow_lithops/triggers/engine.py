@@ -19,6 +19,7 @@ from .condition import holds
 from .keys import (
     Call,
     Group,
+    activation_prefix,
     claim_key,
     death_key,
     ended_calls,
@@ -33,7 +34,6 @@ from .keys import (
     trigger_key,
     watch_key,
     watchers,
-    activation_prefix,
 )
 from .store import Facts, encode
 from .trigger import Members, Trigger

@@ -30,12 +30,12 @@ class Call(NamedTuple):
     """One function of one job, inside a run."""
 
     job: str
-    index: int
+    number: int
 
     @property
     def call_id(self) -> str:
         """Lithops' id of this call, such as ``00004``."""
-        return call_id(self.index)
+        return call_id(self.number)
 
 
 class Group(NamedTuple):
@@ -161,7 +161,7 @@ def event_key(session: str, call: Call) -> str:
 
 def group_of(call: Call) -> Group:
     """The group that ``call`` is listed with."""
-    return Group(call.job, call.index // GROUP)
+    return Group(call.job, call.number // GROUP)
 
 
 def group_prefix(session: str, group: Group) -> str:

@@ -1,8 +1,7 @@
 """A store in memory: for tests, and the model that the other stores follow."""
 
-from __future__ import annotations  # a method is named list
-
 import threading
+from typing import List
 
 
 class MemoryStore:
@@ -19,7 +18,7 @@ class MemoryStore:
         """The value, or None when there is none."""
         return self.objects.get(key)
 
-    def list(self, prefix: str) -> list[str]:
+    def list(self, prefix: str) -> List[str]:
         """All keys that begin with ``prefix``, sorted."""
         with self._lock:
             return sorted(key for key in self.objects if key.startswith(prefix))
@@ -32,7 +31,7 @@ class MemoryStore:
             self.objects[key] = bytes(value)
             return True
 
-    def delete(self, keys: list[str]) -> None:
+    def delete(self, keys: List[str]) -> None:
         """Removes objects. An absent key is no error."""
         with self._lock:
             for key in keys:

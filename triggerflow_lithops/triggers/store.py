@@ -6,12 +6,10 @@ A store answers a write with *created* or *exists*, a read with a value or
 never taken for absent. :class:`Facts` asks until the answer is definite.
 """
 
-from __future__ import annotations  # a method is named list
-
 import json
 import time
 import uuid
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, List, Protocol, TypeVar
 
 #: Seconds between two tries of one request. Their sum, about 6 s, is what an
 #: outage may last before it ends an activation
@@ -28,7 +26,7 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | None:
         """The value, or None when it is certain that there is none."""
 
-    def list(self, prefix: str) -> list[str]:
+    def list(self, prefix: str) -> List[str]:
         """All keys that begin with ``prefix``, sorted."""
 
     def put_new(self, key: str, value: bytes) -> bool:
@@ -38,7 +36,7 @@ class Store(Protocol):
         :return: True when it was created, False when the key exists
         """
 
-    def delete(self, keys: list[str]) -> None:
+    def delete(self, keys: List[str]) -> None:
         """Removes objects. An absent key is no error."""
 
 
@@ -55,6 +53,9 @@ def encode(document: Any) -> bytes:
 def decode(value: bytes) -> Any:
     """The inverse of :func:`encode`."""
     return json.loads(value)
+
+
+_Answer = TypeVar('_Answer')
 
 
 class Facts:
@@ -105,11 +106,11 @@ class Facts:
         """An object, or None when there is none."""
         return self._definite(lambda: self.store.get(key))
 
-    def list(self, prefix: str) -> list[str]:
+    def list(self, prefix: str) -> List[str]:
         """All keys that begin with ``prefix``, sorted."""
         return self._definite(lambda: self.store.list(prefix))
 
-    def _definite(self, request: Callable[[], Any]) -> Any:
+    def _definite(self, request: Callable[[], _Answer]) -> _Answer:
         for pause in self._pauses:
             try:
                 return request()

@@ -27,10 +27,10 @@ class Members:
         ranges: dict[str, list[list[int]]] = {}
         for call in sorted(set(calls)):
             of_job = ranges.setdefault(call.job, [])
-            if of_job and of_job[-1][1] == call.index:
+            if of_job and of_job[-1][1] == call.number:
                 of_job[-1][1] += 1
             else:
-                of_job.append([call.index, call.index + 1])
+                of_job.append([call.number, call.number + 1])
         return cls(ranges)
 
     def __iter__(self) -> Iterator[Call]:
@@ -43,7 +43,7 @@ class Members:
         return sum(stop - first for of_job in self.ranges.values() for first, stop in of_job)
 
     def __contains__(self, call: Call) -> bool:
-        return any(first <= call.index < stop for first, stop in self.ranges.get(call.job, ()))
+        return any(first <= call.number < stop for first, stop in self.ranges.get(call.job, ()))
 
     def groups(self) -> list[Group]:
         """The groups that these calls are listed in, in order."""
@@ -74,7 +74,7 @@ class Trigger:
     @property
     def needs_all(self) -> bool:
         """Whether every member has to end."""
-        return self.condition['name'] == 'JOIN'
+        return bool(self.condition['name'] == 'JOIN')
 
     @property
     def action(self) -> Action:

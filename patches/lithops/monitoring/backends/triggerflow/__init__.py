@@ -23,6 +23,7 @@ as Lithops does by default.
 """
 
 from lithops.monitoring.backends.storage import MonitoringBackend
+
 from .status import CallStatus
 
 __all__ = ['CallStatus', 'MonitoringBackend']
