@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from simulation import CORPUS, HARD, NONE, SESSION, SOFT, Simulation
+from simulation import CORPUS, HARD, NONE, SOFT, Simulation
 
 from triggerflow_lithops.triggers.keys import Call
 
@@ -49,6 +49,7 @@ def test_a_run_without_faults_invokes_each_call_once_and_is_never_swept(program,
 
 def test_a_simulation_is_repeated_by_its_seed():
     first, again = (Simulation(next(iter(CORPUS)), 7, HARD) for _ in range(2))
-    first.run(), again.run()
+    first.run()
+    again.run()
     assert first.requests == again.requests and list(first.store.objects) == list(again.store.objects)
-    assert first.counts == again.counts and SESSION
+    assert first.counts == again.counts

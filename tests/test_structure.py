@@ -49,7 +49,9 @@ def test_imports_point_down_only(path):
 @pytest.mark.parametrize('path', sorted((PACKAGE / 'triggers').glob('*.py')), ids=lambda path: path.name)
 def test_floor_0_imports_the_standard_library_only(path):
     foreign = {
-        name for name in imports(path) if name.split('.')[0] not in sys.stdlib_module_names and 'triggerflow_lithops.triggers' not in name
+        name
+        for name in imports(path)
+        if name.split('.')[0] not in sys.stdlib_module_names and 'triggerflow_lithops.triggers' not in name
     }
     assert not foreign
 

@@ -45,8 +45,11 @@ def create_config(
     """
     given = copy.deepcopy(config) if config else load_config(config_file)
     section = _checked_section(given.get(SECTION))
-    chunksize = (given.get('lithops') or {}).get('chunksize')
     named = {'mode': mode, 'backend': backend, 'storage': storage}
+    given_lithops = given.get('lithops') or {}
+    chunksize = given_lithops.get('chunksize')
+    # Before Lithops looks for their client libraries
+    _require_localhost(backend or given_lithops.get('backend'), storage or given_lithops.get('storage'))
     complete: dict[str, Any] = default_config(
         config_data=given,
         config_overwrite={
@@ -54,7 +57,7 @@ def create_config(
             'backend': backend_options,
         },
     )
-    _require_localhost(complete)
+    _require_localhost(complete['lithops']['backend'], complete['lithops']['storage'])
     # Lithops fills in the number of processes, and runs a chunk by that many. Here one
     # process serves a chunk in turn, and the service runs processes side by side
     complete['lithops']['chunksize'] = chunksize or 1
@@ -99,9 +102,9 @@ def _checked_section(section: Any) -> dict[str, Any]:
     return checked
 
 
-def _require_localhost(config: dict[str, Any]) -> None:
-    for what, name in (('compute', config['lithops']['backend']), ('storage', config['lithops']['storage'])):
-        if name != LOCALHOST:
+def _require_localhost(backend: str | None, storage: str | None) -> None:
+    for what, name in (('compute', backend), ('storage', storage)):
+        if name and name != LOCALHOST:
             raise ConfigurationError(
                 f"Found {what} backend '{name}'. Orchestrators run on '{LOCALHOST}' so far: "
                 f"pass backend='{LOCALHOST}', storage='{LOCALHOST}', or say so in the configuration."
