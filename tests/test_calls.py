@@ -324,7 +324,7 @@ def test_cleaning_takes_nothing_away_that_a_replay_needs(run):
         with lithops.FunctionExecutor() as fexec:
             return fexec.get_result(fexec.call_async(add3, second))
 
-    CONFIG = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}}
+    CONFIG = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}, 'localhost': {'worker_processes': 16}}
     assert run(main) == 10
 
 

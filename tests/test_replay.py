@@ -249,5 +249,5 @@ def test_an_orchestrator_that_dies_again_and_again_fails_and_says_of_what(execut
     def main():
         os._exit(7)
 
-    with pytest.raises(RunDied, match='(?s)3 activations in a row died.*code 7'):
+    with pytest.raises(RunDied, match=r'(?s)3 activations in a row died.*code 7'):
         executor.run(main).result(timeout=30)

@@ -287,7 +287,7 @@ def test_what_is_reserved_is_refused_with_that_reason(config, option):
 
 
 def test_a_lithops_without_the_patch_is_refused(tmp_path):
-    with pytest.raises(InstallationError, match='is missing.*pip install'):
+    with pytest.raises(InstallationError, match=r'is missing.*pip install'):
         installation.require_patch(tmp_path)
 
 

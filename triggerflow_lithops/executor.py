@@ -455,7 +455,7 @@ def _hook(active: Hooks) -> None:
     def refuse_map_reduce(executor: Any, *args: Any, **kwargs: Any) -> None:
         raise NotDurableError(
             'map_reduce() inside an orchestrator is not durable yet. '
-            'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, [results]).'
+            'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, (results,)).'
         )
 
     def refuse_pickling(future: Any, protocol: Any = None) -> Any:

@@ -7,6 +7,7 @@ it is removed when all of its chunks are done, so a service that was killed goes
 where it was. At least once: a chunk whose process was killed is run again.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -19,8 +20,10 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
+from lithops.localhost.utils import copy_lithops_package
+from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.worker.utils import get_runtime_metadata
 
@@ -59,6 +62,11 @@ class Chunk:
         """Whether this runs an orchestrator. Such a one never waits for a slot."""
         return bool(self.of.payload['triggerflow']['subject'] == 'activation')
 
+    @property
+    def slots(self) -> int:
+        """How many calls may be under way when this one has started."""
+        return int(self.of.payload['config']['localhost']['worker_processes'])
+
     def payload(self) -> dict[str, Any]:
         """The whole Lithops payload of this invocation."""
         return {**self.of.payload, **self.of.chunks[self.number]}
@@ -75,17 +83,18 @@ class Process:
 class Service:
     """
     :param folder: of the service. One service lives in a folder at a time
+    :param lock: file that is locked while it lives
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, lock: IO[str]):
         self.door = Door(folder)
+        self._lock = lock
         self.scratch = os.path.join(folder, 'scratch')
         self._bell = -1
         self._known: set[str] = set()
         self._activations: deque[Chunk] = deque()
         self._calls: deque[Chunk] = deque()
         self._running: dict[int, Process] = {}
-        self._slots = os.cpu_count() or 1
         self._idle_seconds = 30.0
         self._last_work = time.monotonic()
 
@@ -107,6 +116,10 @@ class Service:
             for descriptor in ready:
                 os.read(descriptor, 4096)
             self._reap()
+        # The folder is gone, and with it all that a process could report to
+        for pid in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     # The queue
 
@@ -140,7 +153,7 @@ class Service:
             payload, chunks = document['payload'], document['chunks']
             done = _done_already(path)
             of = Accepted(path, payload, chunks, len(chunks) - len(done))
-            self._configure(payload['config'])
+            self._idle_seconds = payload['config']['triggerflow']['idle_seconds']
             for number in range(len(chunks)):
                 if number not in done:
                     self._enqueue(Chunk(of, number))
@@ -149,10 +162,6 @@ class Service:
 
     def _enqueue(self, chunk: Chunk) -> None:
         (self._activations if chunk.is_activation else self._calls).append(chunk)
-
-    def _configure(self, config: dict[str, Any]) -> None:
-        self._slots = config['localhost']['worker_processes']
-        self._idle_seconds = config['triggerflow']['idle_seconds']
 
     def _finish(self, chunk: Chunk) -> None:
         """Notes that a chunk is done, so that it is not run again after a restart."""
@@ -177,7 +186,7 @@ class Service:
         while self._activations:
             self._fork(self._activations.popleft())
         calls = sum(not process.chunk.is_activation for process in self._running.values())
-        while self._calls and calls < self._slots:
+        while self._calls and calls < self._calls[0].slots:
             self._fork(self._calls.popleft())
             calls += 1
 
@@ -192,6 +201,9 @@ class Service:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             os.setpgid(0, 0)
+            # Or this process would pass for the service when that one is gone
+            os.close(self._bell)
+            self._lock.close()
             run_chunk(chunk.payload(), self.scratch)
         except BaseException:
             logger.exception('An invocation failed')
@@ -275,12 +287,13 @@ def serve(folder: str) -> None:
             return
         shutil.rmtree(os.path.join(folder, 'scratch'), ignore_errors=True)
         _write_metadata(folder)
+        _prepare_nested_executors()
         logger.info('The local function service starts: pid %d', os.getpid())
-        Service(folder).run()
+        Service(folder, lock).run()
         logger.info('The local function service ends: idle')
 
 
-def _locked(lock: Any, folder: str) -> bool:
+def _locked(lock: IO[str], folder: str) -> bool:
     """Waits for a service that is just ending. One that answers the bell is alive."""
     while True:
         try:
@@ -301,6 +314,15 @@ def _write_metadata(folder: str) -> None:
     with open(f'{path}.new', 'w') as metadata:
         json.dump(get_runtime_metadata(), metadata)
     os.rename(f'{path}.new', path)
+
+
+def _prepare_nested_executors() -> None:
+    """
+    A plain executor inside a call copies Lithops to the temporary folder, unless a
+    copy is there. Several at once take it away from under each other.
+    """
+    if not os.path.isfile(RUNNER_FILE):
+        copy_lithops_package(LITHOPS_LOCATION, os.path.join(LITHOPS_LOCATION, 'localhost', 'v2', 'runner.py'), RUNNER_FILE)
 
 
 def _done_already(path: str) -> set[int]:
