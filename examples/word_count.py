@@ -61,11 +61,13 @@ def most_frequent(counts):
 def main(args):
     fexec = lithops.FunctionExecutor()
     batches = fexec.get_result(fexec.call_async(find_files, args['folder']))
+    if not batches:
+        return []
     counts = fexec.get_result(fexec.map(count_words, batches))
     while len(counts) > 1:
         groups = [counts[first : first + FAN_IN] for first in range(0, len(counts), FAN_IN)]
         counts = fexec.get_result(fexec.map(merge, groups))
-    return most_frequent(counts[0]) if counts else []
+    return most_frequent(counts[0])
 
 
 if __name__ == '__main__':

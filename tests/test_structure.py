@@ -16,7 +16,7 @@ FLOORS = (
     {'errors', 'history', 'replay'},
     {'config', 'installation', 'progress', 'report'},
     {'executor', 'activation', 'run', 'localhost'},
-    {'__init__', 'cli'},
+    {'__init__', 'cli', 'doctor'},
 )
 
 

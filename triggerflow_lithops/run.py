@@ -81,7 +81,8 @@ class TriggerflowExecutor:
         self.config = create_config(mode, config, config_file, backend, storage, backend_options)
         storage_config = extract_storage_config(self.config)
         self.bucket = f"{storage_config['backend']}://{storage_config[storage_config['backend']]['storage_bucket']}"
-        self._facts = Facts(create_store(storage_config))
+        self.store = create_store(storage_config)
+        self._facts = Facts(self.store)
 
     def __repr__(self) -> str:
         return f'TriggerflowExecutor({self.bucket})'

@@ -1,0 +1,115 @@
+"""The command line, over real runs."""
+
+import json
+
+import lithops
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from triggerflow_lithops import cli, doctor
+from triggerflow_lithops.triggers.memory import MemoryStore
+from triggerflow_lithops.triggers.store import StoreUnavailable
+
+
+def add3(x):
+    return x + 3
+
+
+def main():
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(add3, [1, 2]))
+
+
+def failing():
+    raise ValueError('on purpose')
+
+
+@pytest.fixture
+def invoke(config, tmp_path):
+    """What a command answers: ``invoke('status', 'run-7')``."""
+    path = tmp_path / 'config.yaml'
+    path.write_text(yaml.dump(config))
+
+    def invoke_with_config(command, *arguments):
+        return CliRunner().invoke(cli.main, [command, *arguments, '--config', str(path)])
+
+    return invoke_with_config
+
+
+@pytest.fixture
+def ended(executor):
+    run = executor.run(main)
+    run.result(timeout=30)
+    return run
+
+
+def test_runs_lists_a_run_with_its_status(invoke, ended):
+    line = next(line for line in invoke('runs').output.splitlines() if ended.run_id in line)
+    assert 'completed' in line
+
+
+def test_status_counts_the_calls_of_a_run(invoke, ended):
+    assert '2 of 2' in invoke('status', ended.run_id).output
+
+
+def test_status_says_in_one_line_why_a_run_failed(invoke, executor):
+    run = executor.run(failing)
+    run.wait(timeout=30)
+    assert 'ValueError: on purpose' in invoke('status', run.run_id).output
+
+
+def test_history_is_a_line_per_event(invoke, ended):
+    lines = invoke('history', ended.run_id).output.splitlines()
+    assert len(lines) == len(ended.history()) and 'run.started' in lines[0] and 'run.completed' in lines[-1]
+
+
+def test_history_as_json_is_what_the_run_tells(invoke, ended):
+    assert json.loads(invoke('history', ended.run_id, '--json').output) == ended.history()
+
+
+def test_sweep_has_nothing_to_repair_in_a_run_that_has_ended(invoke, ended):
+    assert invoke('sweep', ended.run_id).output == f'{ended.run_id}: nothing to repair\n'
+
+
+def test_cancel_keeps_an_outcome_that_is_there(invoke, ended):
+    assert invoke('cancel', ended.run_id).output == f'{ended.run_id}: completed\n'
+
+
+def test_purge_removes_a_run(invoke, ended):
+    invoke('purge', ended.run_id)
+    assert ended.run_id not in invoke('runs').output
+
+
+@pytest.mark.parametrize('run_id, said', [('nobody', 'No run'), ('a/b', 'a run id is 1 to 64')])
+def test_a_run_that_is_not_there_is_an_error_without_a_traceback(invoke, run_id, said):
+    answer = invoke('status', run_id)
+    assert answer.exit_code == 1 and answer.output.startswith('Error: ') and said in answer.output
+
+
+def test_doctor_finds_everything_in_order(invoke):
+    answer = invoke('doctor')
+    assert answer.exit_code == 0 and 'FAILED' not in answer.output and answer.output.count('ok') >= 7
+
+
+def test_doctor_says_what_to_do_when_the_patch_is_missing(tmp_path):
+    with pytest.raises(Exception, match='pip install'):
+        doctor.patch(tmp_path)
+
+
+def test_doctor_finds_out_a_store_that_overwrites():
+    class Overwriting(MemoryStore):
+        def put_new(self, key, value):
+            self.objects[key] = value
+            return True
+
+    with pytest.raises(RuntimeError, match='use another one'):
+        doctor.create_only(Overwriting())
+
+
+def test_doctor_goes_on_after_a_check_that_failed():
+    def create():
+        raise StoreUnavailable('no bucket')
+
+    findings = list(doctor.examine(create))
+    assert [finding.ok for finding in findings] == [True, True, True, False] and findings[-1].said == 'no bucket'

@@ -1,0 +1,153 @@
+"""The command line: ``triggerflow-lithops``, in the style of ``lithops``."""
+
+import functools
+import json
+from datetime import datetime, timezone
+from typing import Any, Callable
+
+import click
+from tabulate import tabulate
+
+from . import doctor as checks
+from .errors import TriggerflowError
+from .run import Run, TriggerflowExecutor
+from .triggers import event
+from .triggers.store import StoreUnavailable
+
+
+def _configured(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every command has; gives it a function that creates the executor."""
+
+    @click.option('--config', '-c', 'config_file', default=None, type=click.Path(exists=True), help='Lithops config file')
+    @click.option('--backend', '-b', default=None, help='Compute backend')
+    @click.option('--storage', '-s', default=None, help='Storage backend')
+    @click.option('--debug', '-d', is_flag=True, help='Debug mode: log everything, and show where an error comes from')
+    @functools.wraps(command)
+    def configured(config_file: str | None, backend: str | None, storage: str | None, debug: bool, **arguments: Any) -> None:
+        def create() -> TriggerflowExecutor:
+            return TriggerflowExecutor(
+                config_file=config_file, backend=backend, storage=storage, log_level='DEBUG' if debug else None
+            )
+
+        try:
+            command(create, **arguments)
+        except (TriggerflowError, StoreUnavailable) as error:
+            if debug:
+                raise
+            raise click.ClickException(str(error)) from error
+
+    return configured
+
+
+@click.group('triggerflow-lithops')
+@click.version_option(package_name='triggerflow-lithops')
+def main() -> None:
+    """Durable orchestrators on Lithops: their runs, and whether they can run here."""
+
+
+@main.command()
+@_configured
+def runs(create: Callable[[], TriggerflowExecutor]) -> None:
+    """List all runs in the bucket."""
+    rows = [
+        [run.run_id, run.name, run.status(), _utc(run.document['time']), len(run.activations())] for run in create().list_runs()
+    ]
+    click.echo(tabulate(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations']))
+
+
+@main.command()
+@click.argument('run_id', metavar='RUN')
+@_configured
+def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
+    """Tell how a run stands."""
+    run = create().get_run(run_id)
+    history = run.history()
+    scheduled = sum(found['data']['calls'] for found in history if found['type'] == event.JOB_SCHEDULED)
+    ended = sum(found['type'] in (event.SUCCESS, event.FAILURE) for found in history)
+    rows = [
+        ['Run', run.run_id],
+        ['Name', run.name],
+        ['Status', run.status()],
+        ['Started (UTC)', _utc(run.document['time'])],
+        ['Activations', len(run.activations())],
+        ['Calls ended', f'{ended} of {scheduled}'],
+    ]
+    error = (history[-1].get('data') or {}).get('error')
+    if error:
+        rows.append(['Error', f'{error[0]}: {error[1].splitlines()[0] if error[1] else ""}'])
+    click.echo(tabulate(rows, tablefmt='plain'))
+
+
+@main.command()
+@click.argument('run_id', metavar='RUN')
+@click.option('--json', 'as_json', is_flag=True, help='Print the CloudEvents as one JSON list')
+@_configured
+def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: bool) -> None:
+    """Tell what happened in a run: a line per event."""
+    events = create().get_run(run_id).history()
+    if as_json:
+        click.echo(json.dumps(events, indent=2))
+        return
+    for found in events:
+        kind = found['type'].removeprefix(f'{event.PREFIX}.')
+        click.echo(f"{found['time']}  {kind:22}  {found['subject']}  {_summary(found)}".rstrip())
+
+
+@main.command()
+@click.argument('run_id', metavar='[RUN]', required=False)
+@_configured
+def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None:
+    """Repair what nobody reported, in one run or in all that are running."""
+    tf = create()
+    swept = [tf.get_run(run_id)] if run_id else [run for run in tf.list_runs() if run.status() == 'running']
+    for run in swept:
+        for repaired in run.sweep() or ['nothing to repair']:
+            click.echo(f'{run.run_id}: {repaired}')
+
+
+@main.command()
+@click.argument('run_id', metavar='RUN')
+@_configured
+def cancel(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
+    """End a run as cancelled."""
+    run = create().get_run(run_id)
+    run.cancel()
+    click.echo(f'{run.run_id}: {run.status()}')
+
+
+@main.command()
+@click.argument('run_id', metavar='RUN')
+@_configured
+def purge(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
+    """Remove everything of a run that has ended from the bucket."""
+    run: Run = create().get_run(run_id)
+    run.purge()
+    click.echo(f'{run.run_id}: purged')
+
+
+@main.command()
+@_configured
+def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
+    """Check whether orchestrators can run here, and say what to do if not."""
+    findings = list(checks.examine(create))
+    for finding in findings:
+        click.echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
+    if not all(finding.ok for finding in findings):
+        raise SystemExit(1)
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
+
+
+def _summary(found: dict[str, Any]) -> str:
+    """What is worth a few words in the data of an event."""
+    data = found.get('data') or {}
+    if 'step' in data:
+        return f"step {data['position']}: {data['step']}"
+    if 'worker_start_tstamp' in data:
+        return f"{data['worker_end_tstamp'] - data['worker_start_tstamp']:.3f} s"
+    if 'context' in data:
+        condition = data['condition']
+        return f"until {condition['name']} of {condition.get('count', 1)}"
+    return str(data.get('cause') or data.get('reason') or data.get('error') or data.get('orchestrator') or '').split('\n')[-1]
