@@ -1,0 +1,155 @@
+"""
+How long, and how many requests, a replay of a long history takes.
+
+The history is made by the real code, in one process: what starts a call is
+replaced by something that publishes its event at once, so each wait is over at
+once, and one process lives through all activations but the last.
+"""
+
+import json
+import multiprocessing
+import os
+import pickle
+import time
+from collections import Counter
+
+import cloudpickle
+import lithops
+from lithops.worker.utils import get_runtime_metadata
+
+from triggerflow_lithops import TriggerflowExecutor, activation, executor
+from triggerflow_lithops.triggers.engine import Engine
+from triggerflow_lithops.triggers.keys import Call, event_key
+from triggerflow_lithops.triggers.store import Facts
+
+FORK = multiprocessing.get_context('fork')
+
+
+def no_op(x):
+    return x
+
+
+def orchestrator(jobs):
+    fexec = lithops.FunctionExecutor()
+    for number in range(jobs):
+        fexec.call_async(no_op, number)
+        fexec.get_result()
+    return jobs
+
+
+class Counting:
+    """Counts the requests of one store."""
+
+    def __init__(self, store):
+        self._store = store
+        self.counts = Counter()
+
+    def __getattr__(self, name):
+        def request(*args):
+            self.counts[name] += 1
+            return getattr(self._store, name)(*args)
+
+        return request
+
+
+def measured(config, jobs):
+    """Requests and seconds of the activation that replays ``jobs`` jobs."""
+    tf = TriggerflowExecutor(config=config, log_level=None)
+    session = f'replay-{jobs}'
+    run = {
+        'version': 1,
+        'run_id': 'replay',
+        'session': session,
+        'orchestrator': {
+            'function_name': 'orchestrator',
+            'execution_timeout': 3600,
+            'log_level': 'warning',
+            'runtime_name': tf.config['localhost']['runtime'],
+            'runtime_memory': None,
+        },
+    }
+    orchestrated = activation.Orchestrator(cloudpickle.dumps((orchestrator, jobs)), run, get_runtime_metadata())
+    os.environ['LITHOPS_CONFIG'] = json.dumps(tf.config)
+    os.environ['LITHOPS_WORKER'] = 'True'
+    try:
+        _in_a_process(_make_history, tf.store, orchestrated, jobs)
+        last = Call(f'0-A{jobs - 1:03d}', 0)
+        tf.store.put_new(event_key(session, last), _status(session, last))
+        number = Engine(Facts(tf.store), lambda action: None).newest_activation(session)
+        requests, seconds, left = _in_a_process(_replay, orchestrated, number + 1)
+    finally:
+        del os.environ['LITHOPS_CONFIG'], os.environ['LITHOPS_WORKER']
+    assert left == f'Returned(value={jobs})', left
+    return requests, seconds
+
+
+def _in_a_process(function, *arguments):
+    """The seams are hooked for a whole process: one for each activation."""
+    ours, theirs = FORK.Pipe()
+    process = FORK.Process(target=lambda: theirs.send(function(*arguments)))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    finally:
+        process.join()
+
+
+def _make_history(store, orchestrated, jobs):
+    session = orchestrated.run['session']
+    engine = Engine(Facts(store), lambda action: None)
+
+    def publish_at_once(config, run, number, fact, indices):
+        for index in indices:
+            call = Call(fact['job'], index)
+            if call.job != f'0-A{jobs - 1:03d}':
+                engine.publish(session, call, _status(session, call), failed=False, scheduled_by=number)
+
+    executor.start_calls = publish_at_once
+    return repr(activation.Activation(orchestrated, 0, 0).live())
+
+
+def _replay(orchestrated, number):
+    stores = []
+    create = activation.create_store
+
+    def create_counting(storage_config):
+        stores.append(Counting(create(storage_config)))
+        return stores[-1]
+
+    activation.create_store = create_counting
+    started = time.monotonic()
+    left = activation.Activation(orchestrated, number, 0).live()
+    return sum(sum(store.counts.values()) for store in stores), time.monotonic() - started, repr(left)
+
+
+def _status(session, call):
+    """What Lithops' handler reports of a no-op."""
+    executor_number, _, job_id = call.job.partition('-')
+    now = time.time()
+    result = pickle.dumps(int(job_id[1:]))
+    return json.dumps(
+        {
+            'exception': False,
+            'activation_id': 'abcdefabcdef',
+            'python_version': '3.11',
+            'worker_start_tstamp': now,
+            'host_submit_tstamp': now,
+            'call_id': call.call_id,
+            'job_id': job_id,
+            'executor_id': f'{session}-{executor_number}',
+            'chunksize': 1,
+            'worker_calls': 1,
+            'worker_cold_start': True,
+            'worker_func_cpu_usage': [1.0, 2.0],
+            'worker_func_rss': 50_000_000,
+            'worker_peak_memory_start': 50_000_000.0,
+            'worker_func_start_tstamp': now,
+            'worker_func_end_tstamp': now,
+            'worker_func_exec_time': 0.0,
+            'func_result_size': float(len(result)),
+            'result': str(result),
+            'worker_end_tstamp': now,
+            'type': '__end__',
+        }
+    ).encode('ascii')
