@@ -25,7 +25,7 @@ from typing import Any, Callable, NoReturn, Sequence
 
 import cloudpickle
 from lithops.config import extract_storage_config
-from lithops.monitoring.backends.triggerflow.invoke import start_activation
+from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, start_activation
 from lithops.monitoring.backends.triggerflow.store import create_store
 
 from .config import follow_lithops_logging
@@ -74,12 +74,13 @@ class Orchestrator:
         self.run = run
         self.runtime_meta = runtime_meta
 
-    def __call__(self, number: int, deaths: int) -> None:
+    def __call__(self, number: int, deaths: int) -> str | None:
         _end_with_this_call()
         follow_lithops_logging()
         left = Activation(self, number, deaths).live()
         if isinstance(left, Crashed):
             raise left.error
+        return CLAIMED if isinstance(left, Superseded) else None
 
 
 class Activation:

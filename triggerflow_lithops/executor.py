@@ -8,6 +8,7 @@ through :class:`Hooks`.
 """
 
 import base64
+import contextlib
 import functools
 import importlib
 import inspect
@@ -50,6 +51,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (Executor, '_create_job_id'),
     (Executor, '_submit_map'),
     (Executor, 'clean'),
+    (Executor, 'get_result'),
     (Executor, 'map_reduce'),
     (FuturesList, '__reduce__'),
     (ResponseFuture, '_query_call_output'),
@@ -185,6 +187,7 @@ class Hooks:
         def prepare() -> dict[str, Any]:
             uploads = _Uploads(self.replay, job)
             try:
+                _refuse_objects(map_function)
                 made = create_map_job(
                     config=executor.config,
                     internal_storage=uploads,
@@ -415,7 +418,8 @@ def _pin_session(session: str) -> None:
 
 
 def _hook(active: Hooks) -> None:
-    init, status, result = Executor.__init__, ResponseFuture.status, ResponseFuture.result
+    init, get_result = Executor.__init__, Executor.get_result
+    status, result = ResponseFuture.status, ResponseFuture.result
     create_compute_handler = Executor._create_compute_handler
 
     @functools.wraps(init)
@@ -430,6 +434,13 @@ def _hook(active: Hooks) -> None:
         if executor.mode == LOCALHOST:
             return _ServiceHandler(executor.config[LOCALHOST])
         return create_compute_handler(executor)
+
+    @functools.wraps(get_result)
+    def durable_get_result(executor: Any, fs: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if fs:
+            return get_result(executor, fs, *args, **kwargs)
+        with _unread_only(executor):
+            return get_result(executor, fs, *args, **kwargs)
 
     @functools.wraps(status)
     def durable_status(
@@ -469,6 +480,7 @@ def _hook(active: Hooks) -> None:
         (Executor, '__exit__', lambda executor, *error: None),
         (Executor, '_create_compute_handler', durable_compute_handler),
         (Executor, '_submit_map', functools.partialmethod(_submit_map, active)),
+        (Executor, 'get_result', durable_get_result),
         (Executor, 'clean', lambda executor, *args, **kwargs: None),
         (Executor, 'map_reduce', refuse_map_reduce),
         (FuturesList, '__reduce__', lambda futures: (list, (list(futures),))),
@@ -484,6 +496,24 @@ def _hook(active: Hooks) -> None:
         setattr(owner, name, replacement)
 
 
+@contextlib.contextmanager
+def _unread_only(executor: Any) -> Iterator[None]:
+    """
+    Lets ``get_result()`` of all futures see those only that it has to look at. It
+    goes through them several times, each time from the first: a loop of 10,000 calls
+    would spend minutes of every replay on results that it has read.
+    """
+    futures, read = executor.futures, getattr(executor, 'triggerflow_read', 0)
+    while read < len(futures) and futures[read]._read and futures[read].done:
+        read += 1
+    executor.triggerflow_read = read
+    executor.futures = futures[read:]
+    try:
+        yield
+    finally:
+        executor.futures = futures
+
+
 def _submit_map(executor: Any, active: Hooks, *args: Any, **kwargs: Any) -> Any:
     return active.submit_map(executor, *args, **kwargs)
 
@@ -491,11 +521,6 @@ def _submit_map(executor: Any, active: Hooks, *args: Any, **kwargs: Any) -> Any:
 def _refuse_what_is_not_durable(kind: str, function: Callable[..., Any], items: Any, calls: int) -> None:
     if not callable(function):
         raise TypeError(f'{kind}() calls a function; found {function!r}.')
-    if lithops.utils.is_object_processing_function(function):
-        raise NotDurableError(
-            f"{qualified_name(function)} takes 'obj': maps over objects and their partitions are not durable yet inside "
-            'an orchestrator. List the objects in a call, and map over their keys.'
-        )
     if lithops.utils._chained_futures(items):
         raise NotDurableError(
             f'{kind}({qualified_name(function)}) over futures is not durable yet inside an orchestrator. '
@@ -504,6 +529,14 @@ def _refuse_what_is_not_durable(kind: str, function: Callable[..., Any], items: 
     if calls > MAX_CALLS:
         raise NotDurableError(
             f'{kind}({qualified_name(function)}) of {calls} calls: a durable map has {MAX_CALLS} calls at the most. Split it.'
+        )
+
+
+def _refuse_objects(function: Callable[..., Any]) -> None:
+    if lithops.utils.is_object_processing_function(function):
+        raise NotDurableError(
+            f"{qualified_name(function)} takes 'obj': maps over objects and their partitions are not durable yet inside "
+            'an orchestrator. List the objects in a call, and map over their keys.'
         )
 
 

@@ -56,6 +56,7 @@ class Chunk:
     of: Accepted
     number: int
     tries: int = 0
+    redelivered: bool = False
 
     @property
     def is_activation(self) -> bool:
@@ -69,7 +70,8 @@ class Chunk:
 
     def payload(self) -> dict[str, Any]:
         """The whole Lithops payload of this invocation."""
-        return {**self.of.payload, **self.of.chunks[self.number]}
+        field = {**self.of.payload['triggerflow'], 'redelivered': self.redelivered}
+        return {**self.of.payload, **self.of.chunks[self.number], 'triggerflow': field}
 
 
 @dataclass
@@ -95,6 +97,7 @@ class Service:
         self._activations: deque[Chunk] = deque()
         self._calls: deque[Chunk] = deque()
         self._running: dict[int, Process] = {}
+        self._starting = True
         self._idle_seconds = 30.0
         self._last_work = time.monotonic()
 
@@ -107,6 +110,7 @@ class Service:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while os.path.isdir(self.door.folder):
             self._accept()
+            self._starting = False
             self._start()
             if self._running:
                 self._last_work = time.monotonic()
@@ -156,7 +160,8 @@ class Service:
             self._idle_seconds = payload['config']['triggerflow']['idle_seconds']
             for number in range(len(chunks)):
                 if number not in done:
-                    self._enqueue(Chunk(of, number))
+                    # A service that was killed may have begun with it already
+                    self._enqueue(Chunk(of, number, redelivered=self._starting))
             if not of.left:
                 self._forget(of)
 
@@ -222,6 +227,7 @@ class Service:
             self._note(pid, process, code)
             shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
             if code and process.chunk.tries < MAX_TRIES:
+                process.chunk.redelivered = True
                 self._enqueue(process.chunk)
             else:
                 self._finish(process.chunk)

@@ -34,6 +34,9 @@ from .triggers import keys
 FIELD = 'triggerflow'
 VERSION = 1
 
+#: What an activation returns that found its number claimed by somebody else
+CLAIMED = 'claimed'
+
 
 class UnsupportedBackendError(Exception):
     """A compute backend that cannot run orchestrators yet"""

@@ -32,7 +32,7 @@ from lithops.constants import SESSION_ID_ENV
 from lithops.monitoring.status import StorageCallStatus
 from lithops.storage.utils import create_output_key
 
-from .invoke import field_of, start_activation
+from .invoke import CLAIMED, field_of, start_activation
 from .store import create_store
 from .triggers import keys
 from .triggers.engine import Engine
@@ -73,7 +73,11 @@ class CallStatus(StorageCallStatus):
             if self.run['subject'] == 'call':
                 self._report_call()
             elif self.status['exception']:
-                self._report_death()
+                self._report_death(_last_words(self.status))
+            elif self.run.get('redelivered') and 'result' in self.status and _result(self.status) == CLAIMED:
+                # The function service delivers again what has not ended: whoever
+                # claimed the number was killed
+                self._report_death('its process was killed')
         except Exception:
             logger.exception(f"Run {self.run['run_id']} - could not report the end of {self.job.job_key}/{self.job.call_id}")
             raise
@@ -97,7 +101,7 @@ class CallStatus(StorageCallStatus):
             scheduled_by=self.run['number'],
         )
 
-    def _report_death(self) -> None:
+    def _report_death(self, reason: str) -> None:
         """An activation that died is succeeded at once, until it has been enough"""
         session, number = self.run['session'], self.run['number']
         deaths = self.run['deaths'] + 1
@@ -108,7 +112,6 @@ class CallStatus(StorageCallStatus):
             if engine.plant(trigger):
                 engine.fire(trigger)
             return
-        reason = _last_words(self.status)
         now = {'time': time.time()}
         engine.facts.create(keys.claim_key(session, number), {'cause': 'died before it began', **now})
         engine.facts.create(keys.death_key(session, number), {'reason': reason, **now})
@@ -151,6 +154,10 @@ def _refuse_futures(status: dict) -> None:
     )
     status['exception'] = True
     status['exc_info'] = str(pickle.dumps((NotImplementedError, error, None)))
+
+
+def _result(status: dict):
+    return pickle.loads(ast.literal_eval(status['result']))
 
 
 def _last_words(status: dict) -> str:

@@ -1,0 +1,31 @@
+"""What the README says is so."""
+
+import re
+from pathlib import Path
+
+from triggerflow_lithops.config import KEYS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+BLOCKS = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+
+
+def test_the_hello_of_the_readme_is_the_example():
+    script = (ROOT / 'examples' / 'hello.py').read_text()
+    assert script.partition('"""\n\n')[2] == BLOCKS[0]
+
+
+def test_what_the_readme_asks_of_a_run_works(executor):
+    found = executor.run(lambda: 6)
+    found.result(timeout=30)
+    code = BLOCKS[1].replace("TriggerflowExecutor().get_run('main-3f9a1c2b')", 'found')
+    exec(code, {'found': found})
+
+
+def test_the_readme_names_every_setting_with_its_default():
+    named = dict(re.findall(r'^\| `(\w+)` \| (\S+) \|', README, re.MULTILINE))
+    assert {key: float(value) for key, value in named.items()} == {key: float(default) for key, (_, default) in KEYS.items()}
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    assert '.venv/bin/pytest' in (ROOT / '.ci' / 'run').read_text() and '.venv/bin/pytest -q tests' in README

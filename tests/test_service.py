@@ -1,0 +1,175 @@
+"""The local function service: it keeps what it accepted, and goes away by itself."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import lithops
+import pytest
+from lithops.monitoring.backends.triggerflow.localhost import Door
+
+from triggerflow_lithops import TriggerflowExecutor
+from triggerflow_lithops.localhost.service import processes_log
+
+
+def add3(x):
+    return x + 3
+
+
+def after(seconds, value):
+    time.sleep(seconds)
+    return value
+
+
+def main():
+    fexec = lithops.FunctionExecutor()
+    value = fexec.get_result(fexec.call_async(after, (1, 0)))
+    return fexec.get_result(fexec.call_async(after, (1, value + 3)))
+
+
+def until(condition, seconds=30):
+    """Waits until ``condition()`` is true, and gives what it was."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, 'it never came true'
+        time.sleep(0.02)
+    return found
+
+
+def processes(text):
+    """Ids of processes whose command line has ``text`` in it."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            if text in path.read_bytes().decode().replace('\0', ' '):
+                found.append(int(path.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.fixture
+def apart(config):
+    """An executor whose service is its own, for tests that kill it."""
+    tf = TriggerflowExecutor(config={**config, 'triggerflow': {'idle_seconds': 1}}, log_level=None)
+    tf.config['triggerflow']['service'] += '-apart'
+    yield tf
+    folder = tf.config['triggerflow']['service']
+    until(lambda: not processes(f'{folder}'), 60)
+
+
+def service_of(tf):
+    """Its process, and no process that it forked."""
+    found = processes(f"triggerflow_lithops.localhost {tf.config['triggerflow']['service']}")
+    return [pid for pid in found if int(Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[1]) not in found]
+
+
+def test_no_process_is_left_after_its_idle_time(apart):
+    apart.run(main).result(timeout=30)
+    assert service_of(apart)
+    until(lambda: not processes(apart.config['triggerflow']['service']))
+
+
+def test_a_service_that_ended_starts_again_when_it_is_needed(apart):
+    assert apart.run(main).result(timeout=30) == 3
+    until(lambda: not processes(apart.config['triggerflow']['service']))
+    assert apart.run(main).result(timeout=30) == 3
+
+
+def test_a_service_that_is_killed_goes_on_where_it_was(apart):
+    run = apart.run(main)
+    until(lambda: any('0-A000' in event['subject'].replace('/', '-') for event in run.history()))
+    for pid in service_of(apart):
+        os.kill(pid, signal.SIGKILL)
+    assert run.result(timeout=60) == 3
+
+
+def test_everything_killed_at_once_goes_on_after_one_sweep(apart):
+    run = apart.run(main)
+    until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
+    for pid in processes(apart.config['triggerflow']['service']):
+        os.kill(pid, signal.SIGKILL)
+    run.sweep()
+    until(lambda: run.status() == 'completed', 60)
+    assert run.result() == 3
+
+
+def test_a_call_whose_handler_is_killed_is_run_again(apart, tmp_path):
+    seen = str(tmp_path / 'seen')
+
+    def kill_handler_once(x):
+        with open(seen, 'a') as file:
+            file.write('x')
+        if os.path.getsize(seen) == 1:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(3)
+        return x
+
+    def orchestrator():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.call_async(kill_handler_once, 5))
+
+    assert apart.run(orchestrator).result(timeout=30) == 5
+
+
+def test_an_orchestrator_whose_handler_is_killed_is_succeeded(apart, tmp_path):
+    seen = str(tmp_path / 'seen')
+
+    def orchestrator():
+        fexec = lithops.FunctionExecutor()
+        value = fexec.get_result(fexec.call_async(add3, 0))
+        with open(seen, 'a') as file:
+            file.write('x')
+        if os.path.getsize(seen) == 1:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(3)
+        return fexec.get_result(fexec.call_async(add3, value))
+
+    assert apart.run(orchestrator).result(timeout=30) == 6
+
+
+def test_what_is_done_is_not_on_disk_any_more(apart):
+    apart.run(main).result(timeout=30)
+    until(lambda: not os.listdir(Door(apart.config['triggerflow']['service']).queue))
+
+
+def test_every_process_is_noted_with_its_life(apart):
+    run = apart.run(main)
+    run.result(timeout=30)
+    log = Path(processes_log(apart.config['triggerflow']['service']))
+
+    def lines():
+        return [line for line in map(json.loads, log.read_text().splitlines()) if line['session'] == run.session]
+
+    ours = until(lambda: len(lines()) == 5 and lines())
+    assert sorted(line['subject'] for line in ours) == ['activation'] * 3 + ['call'] * 2
+    assert all(line['started'] < line['ended'] and line['code'] == 0 for line in ours)
+
+
+def test_no_more_calls_than_processes_run_at_once(config):
+    def orchestrator():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.map(after, [(0.3, x) for x in range(6)]))
+
+    config = {**config, 'localhost': {'worker_processes': 2}}
+    tf = TriggerflowExecutor(config=config, log_level=None)
+    tf.config['triggerflow']['service'] += '-two'
+    run = tf.run(orchestrator)
+    run.result(timeout=60)
+    spans = [event['data'] for event in run.history() if '.termination.' in event['type']]
+    begun = [sum(o['worker_start_tstamp'] <= s['worker_start_tstamp'] < o['worker_end_tstamp'] for o in spans) for s in spans]
+    assert max(begun) == 2
+
+
+def test_nothing_of_the_clients_environment_reaches_a_run(apart, monkeypatch):
+    monkeypatch.setenv('__LITHOPS_SESSION_ID', 'of-the-client')
+    monkeypatch.setenv('__LITHOPS_TOTAL_EXECUTORS', '7')
+    monkeypatch.setenv('PYTHONHASHSEED', '5')
+
+    def orchestrator():
+        return lithops.FunctionExecutor().executor_id, os.environ.get('PYTHONHASHSEED')
+
+    run = apart.run(orchestrator)
+    assert run.result(timeout=30) == (f'{run.session}-0', None)
