@@ -292,7 +292,7 @@ class Run:
         :return: what it repaired, in words
         """
         now = time.time()
-        Door(self._config[SECTION]['service']).ring()
+        Door(self._config[SECTION]['service']).rouse()
         orchestrator = self.document['orchestrator']
 
         def perform(action: dict[str, Any]) -> None:

@@ -104,6 +104,7 @@ class Service:
     def run(self) -> None:
         """Serves until there is nothing to do for a while."""
         self._open_bell()
+        self.door.heard()
         wakeup, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -119,6 +120,8 @@ class Service:
             ready, _, _ = select.select([self._bell, wakeup], [], [], LOOK)
             for descriptor in ready:
                 os.read(descriptor, 4096)
+            if self._bell in ready:
+                self.door.heard()
             self._reap()
         # The folder is gone, and with it all that a process could report to
         for pid in self._running:

@@ -73,6 +73,39 @@ class Door:
         if not self.knock():
             self._start_service()
 
+    def rouse(self, timeout: float = 2.0) -> None:
+        """
+        Wakes the service, or starts it, and makes sure: one that is just being killed
+        has its bell for a moment still, and does not hear it
+
+        :param timeout: seconds to wait for its answer before another one is started
+        """
+        before = self._last_heard()
+        self.ring()
+        deadline = time.monotonic() + timeout
+        while self._last_heard() == before:
+            if time.monotonic() > deadline:
+                # It ends at once if there is one after all
+                self._start_service()
+                return
+            time.sleep(0.005)
+
+    def heard(self) -> None:
+        """The service's answer to the bell"""
+        with open(self._answer, 'w') as answer:
+            answer.write(uuid.uuid4().hex)
+
+    @property
+    def _answer(self) -> str:
+        return os.path.join(self.folder, 'heard')
+
+    def _last_heard(self) -> str:
+        try:
+            with open(self._answer) as answer:
+                return answer.read()
+        except FileNotFoundError:
+            return ''
+
     def knock(self) -> bool:
         """Wakes the service if there is one. Whether there is"""
         try:
