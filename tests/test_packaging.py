@@ -1,0 +1,72 @@
+"""What installing adds to Lithops, and what uninstalling leaves of it."""
+
+import hashlib
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import lithops
+import pytest
+from lithops.utils import create_handler_zip
+
+from triggerflow_lithops import InstallationError, executor, installation
+
+ROOT = Path(__file__).parent.parent
+
+
+def pip(python, *arguments):
+    subprocess.run([python, '-m', 'pip', '--disable-pip-version-check', '-q', *arguments], check=True, stderr=subprocess.DEVNULL)
+
+
+def digests(folder):
+    return {
+        path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+
+
+def test_installing_and_uninstalling_leave_lithops_as_it_was(tmp_path):
+    venv.create(tmp_path, with_pip=True)
+    python = str(tmp_path / 'bin' / 'python')
+    pip(python, 'install', '--no-deps', f'lithops=={lithops.__version__}')
+    theirs = next(tmp_path.glob('lib/python*/site-packages/lithops'))
+    before = digests(theirs)
+    pip(python, 'install', '--no-deps', str(ROOT))
+    added = digests(theirs)
+    assert {path.parts[:3] for path in set(added) - set(before)} == {('monitoring', 'backends', 'triggerflow')}
+    assert {path: added[path] for path in before} == before
+    pip(python, 'uninstall', '-y', 'triggerflow-lithops')
+    assert digests(theirs) == before
+
+
+def test_what_a_worker_needs_is_in_the_zip_that_lithops_makes(tmp_path):
+    (tmp_path / 'entry.py').write_text('')
+    create_handler_zip(str(tmp_path / 'handler.zip'), str(tmp_path / 'entry.py'))
+    names = zipfile.ZipFile(tmp_path / 'handler.zip').namelist()
+    assert 'lithops/monitoring/backends/triggerflow/status.py' in names
+    assert 'lithops/monitoring/backends/triggerflow/triggers/engine.py' in names
+
+
+def test_this_installation_is_in_order():
+    installation.require_patch()
+    executor.require_seams()
+
+
+@pytest.mark.parametrize('owner, name', executor.SEAMS, ids=[f'{owner}.{name}' for owner, name in executor.SEAMS])
+def test_each_seam_is_still_there(owner, name):
+    assert hasattr(owner, name)
+
+
+def test_a_lithops_that_lacks_a_seam_is_refused(monkeypatch):
+    monkeypatch.setattr(executor, 'SEAMS', (*executor.SEAMS, (lithops.FunctionExecutor, '_no_such_method')))
+    with pytest.raises(InstallationError, match='FunctionExecutor._no_such_method'):
+        executor.require_seams()
+
+
+def test_lithops_is_not_touched_outside_of_an_activation():
+    from lithops.wait import wait
+
+    assert lithops.wait is wait and lithops.FunctionExecutor._submit_map.__module__ == 'lithops.executors'
