@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
@@ -62,7 +61,7 @@ def test_each_seam_is_still_there(owner, name):
 
 def test_a_lithops_that_lacks_a_seam_is_refused(monkeypatch):
     monkeypatch.setattr(executor, 'SEAMS', (*executor.SEAMS, (lithops.FunctionExecutor, '_no_such_method')))
-    with pytest.raises(InstallationError, match='FunctionExecutor._no_such_method'):
+    with pytest.raises(InstallationError, match='no_such_method'):
         executor.require_seams()
 
 
