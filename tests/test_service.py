@@ -114,6 +114,44 @@ def test_a_call_whose_handler_is_killed_is_run_again(apart, tmp_path):
     assert apart.run(orchestrator).result(timeout=30) == 5
 
 
+def test_a_call_whose_handler_is_killed_every_time_is_an_exception(apart):
+    def kill_handler(x):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(1)
+
+    def orchestrator():
+        fexec = lithops.FunctionExecutor()
+        try:
+            return fexec.get_result(fexec.map(kill_handler, [5, 6]))
+        except RuntimeError as error:
+            return str(error)
+
+    assert 'was killed, or could not report, 3 times' in apart.run(orchestrator).result(timeout=30)
+
+
+def test_a_call_whose_end_cannot_be_reported_is_delivered_again(apart, tmp_path):
+    seen = str(tmp_path / 'seen')
+
+    def spoil_the_bucket_once(x):
+        from lithops.constants import LITHOPS_TEMP_DIR
+
+        with open(seen, 'a') as file:
+            file.write('x')
+        folder = os.path.join(LITHOPS_TEMP_DIR, 'storage', 'lithops.jobs', f'{x}-0-A000', '00000')
+        if os.path.getsize(seen) == 1:
+            # A file where the event's folder has to be: no write succeeds
+            open(folder, 'w').close()
+        else:
+            os.unlink(folder)
+        return 'reported'
+
+    def orchestrator():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.call_async(spoil_the_bucket_once, fexec.executor_id[:-2]))
+
+    assert apart.run(orchestrator).result(timeout=60) == 'reported'
+
+
 def test_an_orchestrator_whose_handler_is_killed_is_succeeded(apart, tmp_path):
     seen = str(tmp_path / 'seen')
 

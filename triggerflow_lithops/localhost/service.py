@@ -25,6 +25,7 @@ from typing import IO, Any
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.status import report_lost
 from lithops.worker.utils import get_runtime_metadata
 
 from .worker import run_chunk
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the queue, in case that a ring was lost
 LOOK = 1.0
-#: How often one chunk is run whose process was killed
+#: How often one chunk is run whose process was killed, before it is reported as failed
 MAX_TRIES = 3
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
@@ -57,6 +58,7 @@ class Chunk:
     number: int
     tries: int = 0
     redelivered: bool = False
+    given_up: bool = False
 
     @property
     def is_activation(self) -> bool:
@@ -212,7 +214,10 @@ class Service:
             # Or this process would pass for the service when that one is gone
             os.close(self._bell)
             self._lock.close()
-            run_chunk(chunk.payload(), self.scratch)
+            if chunk.given_up:
+                report_lost(chunk.payload(), f'Its process was killed, or could not report, {MAX_TRIES} times')
+            else:
+                run_chunk(chunk.payload(), self.scratch)
         except BaseException:
             logger.exception('An invocation failed')
             os._exit(1)
@@ -229,8 +234,9 @@ class Service:
             code = os.waitstatus_to_exitcode(status)
             self._note(pid, process, code)
             shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
-            if code and process.chunk.tries < MAX_TRIES:
+            if code and not process.chunk.given_up:
                 process.chunk.redelivered = True
+                process.chunk.given_up = process.chunk.tries >= MAX_TRIES
                 self._enqueue(process.chunk)
             else:
                 self._finish(process.chunk)

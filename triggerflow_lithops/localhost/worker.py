@@ -8,6 +8,7 @@ from typing import Any
 import lithops.worker.handler as handler
 import lithops.worker.utils as worker_utils
 from lithops.constants import LOGS_DIR
+from lithops.monitoring.backends.triggerflow import status
 
 
 def run_chunk(payload: dict[str, Any], scratch: str) -> None:
@@ -16,6 +17,8 @@ def run_chunk(payload: dict[str, Any], scratch: str) -> None:
 
     Its files lie in a folder of its own, ``scratch/<pid>``, as they would in a
     container: two executions of one call share none, and none is in the bucket.
+
+    :raises RuntimeError: its end could not be reported, so it has to be delivered again
     """
     folder = os.path.join(scratch, str(os.getpid()))
     os.makedirs(folder)
@@ -31,3 +34,5 @@ def run_chunk(payload: dict[str, Any], scratch: str) -> None:
         sys.stdout = sys.stderr = log
         handler.function_handler(payload)
         log.flush()
+    if status.unreported:
+        raise RuntimeError(f"The end of {', '.join(status.unreported)} could not be reported")

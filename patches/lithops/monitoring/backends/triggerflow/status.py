@@ -27,9 +27,12 @@ import pickle
 import time
 import traceback
 from types import SimpleNamespace
+from typing import Any, Dict, List
 
+from lithops.config import extract_storage_config
 from lithops.constants import SESSION_ID_ENV
 from lithops.monitoring.status import StorageCallStatus
+from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
 from .invoke import CLAIMED, field_of, start_activation
@@ -45,6 +48,11 @@ OUTPUT_FIELD = 'triggerflow_output'
 
 #: How many activations in a row may die before their run fails
 MAX_DEATHS = 3
+
+
+#: What could not be reported in this process: a function service that can should
+#: deliver it again
+unreported: List[str] = []
 
 
 class CallStatus(StorageCallStatus):
@@ -79,7 +87,9 @@ class CallStatus(StorageCallStatus):
                 # claimed the number was killed
                 self._report_death('its process was killed')
         except Exception:
-            logger.exception(f"Run {self.run['run_id']} - could not report the end of {self.job.job_key}/{self.job.call_id}")
+            # Lithops' handler goes on as if nothing had happened
+            unreported.append(f'{self.job.job_key}/{self.job.call_id}')
+            logger.exception(f"Run {self.run['run_id']} - could not report the end of {unreported[-1]}")
             raise
 
     def _engine(self, deaths: int = 0) -> Engine:
@@ -122,6 +132,23 @@ class CallStatus(StorageCallStatus):
         engine.facts.create(
             keys.outcome_key(session), {'status': 'failed', 'error': ['RunDied', message], **now}
         )
+
+
+def report_lost(payload: Dict[str, Any], reason: str) -> None:
+    """
+    Reports what no handler will report any more, as failed
+
+    :param payload: of the invocation that was given up
+    """
+    internal_storage = InternalStorage(extract_storage_config(payload['config']))
+    for call_id in payload['call_ids']:
+        now = time.time()
+        job = SimpleNamespace(**{**payload, 'call_id': call_id, 'start_tstamp': now, 'stats_file': os.devnull})
+        status = CallStatus(job, internal_storage)
+        status.add('exception', True)
+        status.add('exc_info', str(pickle.dumps((RuntimeError, RuntimeError('HANDLER', reason), None))))
+        status.add('worker_end_tstamp', now)
+        status.send_finish_event()
 
 
 def _separate(job: SimpleNamespace, internal_storage, output_key: str) -> None:
