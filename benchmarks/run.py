@@ -74,20 +74,12 @@ def side_by_side(args):
 def run_orchestrator(orchestrator, **args):
     """A run to its end: the run, and its seconds from start to outcome."""
     from triggerflow_lithops import TriggerflowExecutor
+    from triggerflow_lithops.triggers.keys import outcome_key
 
-    run = TriggerflowExecutor(config=CONFIG, log_level=None).run(orchestrator, args)
+    tf = TriggerflowExecutor(config=CONFIG, log_level=None)
+    run = tf.run(orchestrator, args)
     run.result(timeout=3600)
-    return run, Report(run).seconds
-
-
-class Report:
-    """What a run tells about itself."""
-
-    def __init__(self, run):
-        from triggerflow_lithops.triggers.keys import outcome_key
-
-        outcome = json.loads(run._facts.read_bytes(outcome_key(run.session)))
-        self.seconds = outcome['time'] - run.document['time']
+    return run, json.loads(tf.store.get(outcome_key(run.session)))['time'] - run.document['time']
 
 
 def bare(work, version, calls, timeout):

@@ -269,7 +269,7 @@ class Simulation:
 
     def _sweep(self):
         self._acting = None
-        self.repaired += self._engine(0).sweep(SESSION, self.now, LIFE / 2)
+        self.repaired.append(self._engine(0).sweep(SESSION, self.now, LIFE / 2, pause=lambda: None))
 
     def _outcome(self):
         return self.store.get(outcome_key(SESSION))

@@ -215,13 +215,26 @@ def test_a_join_may_be_over_several_jobs(engine, actions):
     assert len(actions) == 1
 
 
+@pytest.mark.parametrize('newest', [0, 1, 2, 3, 6, 7, 100, 1023])
+def test_the_newest_activation_is_found_in_a_few_requests(engine, store, newest):
+    for number in range(newest + 1):
+        store.put_new(claim_key('s', number), encode({}))
+    store.counts['get'] = 0
+    assert engine.newest_activation('s', since=0) == engine.newest_activation('s') == newest
+    assert store.counts['get'] <= 22
+
+
+def sweep(engine, now=0.0, meanwhile=lambda: None):
+    return engine.sweep('s', now=now, life=10, pause=meanwhile)
+
+
 def test_a_sweep_finds_nothing_to_do_where_nothing_is_lost(engine, actions):
     wait_for(engine, calls_of('0-M000', 3))
-    assert engine.sweep('s', now=0, life=10) == [] and not actions
+    assert sweep(engine) is None and not actions
 
 
 def test_a_sweep_starts_a_run_whose_first_invocation_was_lost(engine, actions):
-    assert engine.sweep('s', now=0, life=10) and [action['number'] for action in actions] == [0]
+    assert sweep(engine) and [action['number'] for action in actions] == [0]
 
 
 def test_a_sweep_wakes_whom_nobody_woke(engine, store, actions):
@@ -229,10 +242,14 @@ def test_a_sweep_wakes_whom_nobody_woke(engine, store, actions):
     wait_for(engine, calls)
     for call in calls:
         store.put_new(keys.event_key('s', call), encode({'exception': False}))
-    assert engine.sweep('s', now=0, life=10) and len(actions) == 1
+    assert sweep(engine) and len(actions) == 1
+
+
+def test_a_sweep_leaves_alone_what_is_just_under_way(engine, actions):
+    assert sweep(engine, meanwhile=lambda: engine.facts.create(claim_key('s', 0), {'time': 0})) is None and not actions
 
 
 def test_a_sweep_succeeds_an_activation_that_is_too_old_to_live(engine, actions):
     engine.facts.create(claim_key('s', 0), {'time': 100})
-    assert engine.sweep('s', now=105, life=10) == [] and not actions
-    assert engine.sweep('s', now=111, life=10) and [action['number'] for action in actions] == [1]
+    assert sweep(engine, now=105) is None and not actions
+    assert sweep(engine, now=111) and [action['number'] for action in actions] == [1]

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 POLL = (0.01, 0.25)
 #: Seconds between two sweeps of a run that somebody waits for
 SWEEP = 5.0
+#: Seconds that a sweep gives what it takes for lost
+PATIENCE = 0.5
 #: Seconds beyond its time-out after which an activation is taken for dead
 GRACE = 60.0
 
@@ -285,11 +287,11 @@ class Run:
         # The last one, so that a purge that was interrupted can be done again
         self._facts.store.delete([run_key(self.run_id)])
 
-    def sweep(self) -> list[str]:
+    def sweep(self) -> str | None:
         """
         Repairs what nobody reported. In a run without faults there is nothing to do.
 
-        :return: what it repaired, in words
+        :return: what it repaired, in words; None when there was nothing to repair
         """
         now = time.time()
         Door(self._config[SECTION]['service']).rouse()
@@ -299,9 +301,9 @@ class Run:
             start_activation(self._config, run_field(self.run_id, self.session, orchestrator), action['number'])
 
         life = orchestrator['execution_timeout'] + GRACE
-        repaired = Engine(self._facts, perform).sweep(self.session, now, life)
-        for what in repaired:
-            logger.warning('Run %s - swept: %s', self.run_id, what)
+        repaired = Engine(self._facts, perform).sweep(self.session, now, life, pause=lambda: time.sleep(PATIENCE))
+        if repaired:
+            logger.warning('Run %s - swept: %s', self.run_id, repaired)
         return repaired
 
     def _require(self) -> None:

@@ -12,7 +12,7 @@ costs O(N) small listings altogether.
 """
 
 import hashlib
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from .action import Performer, start_activation
 from .condition import holds
@@ -112,36 +112,54 @@ class Engine:
         if since is None:
             listed = self.facts.list(activation_prefix(session))
             return max((int(key.split('/')[-2]) for key in listed if key.endswith('/claim.json')), default=-1)
-        while self.facts.read(claim_key(session, since + 1)) is not None:
-            since += 1
+
+        def is_claimed(number: int) -> bool:
+            return self.facts.read(claim_key(session, number)) is not None
+
+        step = 1
+        while is_claimed(since + step):
+            since, step = since + step, 2 * step
+        while step > 1:
+            step //= 2
+            if is_claimed(since + step):
+                since += step
         return since
 
-    def sweep(self, session: str, now: float, life: float) -> list[str]:
+    def sweep(self, session: str, now: float, life: float, pause: Callable[[], None]) -> str | None:
         """
         Finds what nobody reported, from facts alone, and repairs it.
 
         :param now: seconds since the epoch, read before this is called
         :param life: seconds that an activation can live
-        :return: what it repaired, in words; empty when there was nothing to do
+        :param pause: gives what is just under way the time to arrive: what is not
+            overdue any more after it needs no repair
+        :return: what it repaired, in words; None when there was nothing to do
         """
+        if self._overdue(session, now, life) is None:
+            return None
+        pause()
+        overdue = self._overdue(session, now, life)
+        if overdue is None:
+            return None
+        number, what = overdue
+        self._perform(start_activation(session, number))
+        return what
+
+    def _overdue(self, session: str, now: float, life: float) -> tuple[int, str] | None:
+        """Which activation should have been started by now, and why."""
         if self.facts.read(outcome_key(session)) is not None:
-            return []
+            return None
         number = self.newest_activation(session)
         if number < 0:
-            self._perform(start_activation(session, 0))
-            return ['activation 0 had not begun']
+            return 0, 'activation 0 had not begun'
         trigger = self.trigger(session, number)
         if trigger is not None:
-            if not self.plant(trigger):
-                return []
-            self.fire(trigger)
-            return [f'activation {number} was not woken']
+            return (number + 1, f'activation {number} was not woken') if self.plant(trigger) else None
         claim = self.facts.read(claim_key(session, number)) or {}
         died = self.facts.read(death_key(session, number))
         if died is None and now - claim.get('time', now) < life:
-            return []
-        self._perform(start_activation(session, number + 1))
-        return [f'activation {number} had died']
+            return None
+        return number + 1, f'activation {number} had died'
 
     # How a trigger is evaluated
 

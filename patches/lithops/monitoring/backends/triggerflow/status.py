@@ -46,9 +46,6 @@ logger = logging.getLogger(__name__)
 #: In the status of a call: where its output lies, when it is not in the status
 OUTPUT_FIELD = 'triggerflow_output'
 
-#: How many activations in a row may die before their run fails
-MAX_DEATHS = 3
-
 
 #: What could not be reported in this process: a function service that can should
 #: deliver it again
@@ -125,7 +122,7 @@ class CallStatus(StorageCallStatus):
         now = {'time': time.time()}
         engine.facts.create(keys.claim_key(session, number), {'cause': 'died before it began', **now})
         engine.facts.create(keys.death_key(session, number), {'reason': reason, **now})
-        if deaths < self.config.get('triggerflow', {}).get('max_deaths', MAX_DEATHS):
+        if deaths < self.config['triggerflow']['max_deaths']:
             start_activation(self.config, _without_subject(self.run), number + 1, deaths)
             return
         message = f'{deaths} activations in a row died, the last one, {number}, of: {reason}'
