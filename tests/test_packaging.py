@@ -1,7 +1,10 @@
 """What installing adds to Lithops, and what uninstalling leaves of it."""
 
 import hashlib
+import os
+import shutil
 import subprocess
+import sys
 import venv
 import zipfile
 from pathlib import Path
@@ -47,6 +50,19 @@ def test_what_a_worker_needs_is_in_the_zip_that_lithops_makes(tmp_path):
     names = zipfile.ZipFile(tmp_path / 'handler.zip').namelist()
     assert 'lithops/monitoring/backends/triggerflow/status.py' in names
     assert 'lithops/monitoring/backends/triggerflow/triggers/engine.py' in names
+
+
+def test_a_lithops_without_the_patch_is_an_error_that_says_what_to_do(tmp_path):
+    shutil.copytree(installation.LITHOPS, tmp_path / 'lithops', ignore=shutil.ignore_patterns('triggerflow', '__pycache__'))
+    found = subprocess.run(
+        [sys.executable, '-c', 'import triggerflow_lithops'],
+        env={**os.environ, 'PYTHONPATH': str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    last = found.stderr.strip().splitlines()[-1]
+    assert 'InstallationError' in last and 'is missing' in last and 'pip install' in last
 
 
 def test_this_installation_is_in_order():

@@ -244,7 +244,7 @@ def test_arguments_that_cannot_be_pickled_are_refused(executor):
         executor.run(main, threading.Lock())
 
 
-@pytest.mark.parametrize('run_id', ['a/b', '../x', 'x' * 65, 'with space'])
+@pytest.mark.parametrize('run_id', ['', 'a/b', '../x', 'x' * 65, 'with space'])
 def test_what_is_no_run_id_is_refused(executor, run_id):
     with pytest.raises(InvalidRunError, match='a run id is 1 to 64'):
         executor.run(main, run_id=run_id)

@@ -6,6 +6,11 @@ a bucket, with nothing running meanwhile.
 import uuid as _uuid
 from typing import Any, Callable
 
+from . import installation as _installation
+
+# Before anything is imported that would be missing
+_installation.require_patch()
+
 from . import executor as _executor
 from .errors import (
     ChangedCodeError,

@@ -101,15 +101,10 @@ class Activation:
             return Superseded(self._number, 'its number is claimed')
         if self._facts.read(outcome_key(self._session)) is not None:
             return Superseded(self._number, 'the run has ended')
+        history = read_history(self._facts, self._session, self._number)
+        engine = Engine(self._facts, self._perform)
         stage = Stage()
-        replay = Replay(
-            self._run['run_id'],
-            self._session,
-            self._number,
-            read_history(self._facts, self._session, self._number),
-            Engine(self._facts, self._perform),
-            stage,
-        )
+        replay = Replay(self._run['run_id'], self._session, self._number, history, engine, stage)
         hooks = Hooks(replay, stage, self._config, self._run, self._orchestrator.runtime_meta)
         left = stage.play(self._user_code(stage), hooks)
         self._conclude(left, replay)

@@ -114,7 +114,7 @@ class TriggerflowExecutor:
         if not callable(orchestrator):
             raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
         function_name = executor.qualified_name(orchestrator)
-        run_id = _checked_run_id(run_id or _new_run_id(function_name))
+        run_id = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
         existing = self._find(run_id)
         if existing is None:
             existing = self._start(orchestrator, args, run_id, name, function_name)
