@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -76,6 +77,23 @@ def test_a_service_that_ended_starts_again_when_it_is_needed(apart):
     assert apart.run(main).result(timeout=30) == 3
     until(lambda: not processes(apart.config['triggerflow']['service']))
     assert apart.run(main).result(timeout=30) == 3
+
+
+def test_a_bell_that_was_cleaned_away_comes_back_and_starts_no_second_service(apart):
+    run = apart.run(main)
+    until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
+    os.unlink(Door(apart.config['triggerflow']['service']).bell)
+    assert run.result(timeout=30) == 3
+    until(lambda: len(service_of(apart)) <= 1)
+
+
+def test_a_service_that_cannot_note_what_it_does_goes_on(apart):
+    folder = Path(apart.config['triggerflow']['service'])
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(processes_log(str(folder)))
+    assert apart.run(main).result(timeout=30) == 3
+    until(lambda: not processes(str(folder)))
+    shutil.rmtree(folder)
 
 
 def test_a_service_that_is_killed_goes_on_where_it_was(apart):

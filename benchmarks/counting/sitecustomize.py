@@ -3,22 +3,27 @@ Counts every storage request of every process that has this folder on PYTHONPATH
 
 One line per request, ``<role> <kind> <key>``, appended by one write to the file
 that ``TRIGGERFLOW_COUNT`` names. Lithops' own requests and ours are counted alike.
+A request that is made of others (``list_objects`` calls ``list_keys``) is one.
 """
 
 import functools
 import importlib.machinery
 import os
 import sys
+import threading
 
 LOG = os.environ.get('TRIGGERFLOW_COUNT')
 
 #: What this process does: 'client' until a payload says otherwise
-role = 'client'
-_nested = False
+role = 'cleaner' if 'lithops.scripts.cleaner' in sys.orig_argv else 'client'
+# Of a thread: others make requests of their own meanwhile
+_request = threading.local()
 
+# By module: its class, which of a method's arguments is the key, and its methods
 _REQUESTS = {
     'lithops.storage.backends.localhost.localhost': (
         'LocalhostStorageBackend',
+        2,
         {
             'put_object': 'put',
             'get_object': 'get',
@@ -32,27 +37,29 @@ _REQUESTS = {
     ),
     'lithops.monitoring.backends.triggerflow.store': (
         'LocalhostStore',
+        1,
         {'put_new': 'put', 'get': 'get', 'list': 'list', 'delete': 'delete'},
     ),
 }
 
 
-def _counted(method, kind):
+def _counted(method, kind, at):
     @functools.wraps(method)
     def request(*args, **kwargs):
-        global _nested
-        if _nested:
-            # Lithops makes some requests of others: they are one
+        if getattr(_request, 'is_made', False):
             return method(*args, **kwargs)
-        _nested = True
+        _request.is_made = True
         try:
-            key = next((str(arg) for arg in reversed(args[1:]) if isinstance(arg, str)), '')
-            log = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            os.write(log, f'{role} {kind} {key}\n'.encode())
-            os.close(log)
+            # Given by name, or a list of them, is counted all the same
+            key = args[at] if len(args) > at and isinstance(args[at], str) else '-'
+            log = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(log, f'{role} {kind} {key}\n'.encode())
+            finally:
+                os.close(log)
             return method(*args, **kwargs)
         finally:
-            _nested = False
+            _request.is_made = False
 
     return request
 
@@ -71,10 +78,10 @@ def _count_in(module):
     if module.__name__ == 'lithops.worker.handler':
         module.function_handler = _with_role(module.function_handler)
         return
-    owner, requests = _REQUESTS[module.__name__]
+    owner, at, requests = _REQUESTS[module.__name__]
     for name, kind in requests.items():
         method = getattr(getattr(module, owner), name)
-        setattr(getattr(module, owner), name, _counted(method, kind))
+        setattr(getattr(module, owner), name, _counted(method, kind, at))
 
 
 class _Finder:

@@ -20,7 +20,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Iterator
 
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
@@ -106,7 +106,7 @@ class Service:
     def run(self) -> None:
         """Serves until there is nothing to do for a while."""
         self._open_bell()
-        self.door.heard()
+        self._answer(True)
         wakeup, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -122,8 +122,7 @@ class Service:
             ready, _, _ = select.select([self._bell, wakeup], [], [], LOOK)
             for descriptor in ready:
                 os.read(descriptor, 4096)
-            if self._bell in ready:
-                self.door.heard()
+            self._answer(self._bell in ready)
             self._reap()
         # The folder is gone, and with it all that a process could report to
         for pid in self._running:
@@ -137,6 +136,15 @@ class Service:
             os.mkfifo(self.door.bell, 0o600)
         # Also open for writing: without writers a FIFO is always ready to be read
         self._bell = os.open(self.door.bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _answer(self, rung: bool) -> None:
+        if not os.path.exists(self.door.bell):
+            # Somebody cleaned up: whoever rings would start a second service
+            os.close(self._bell)
+            self._open_bell()
+        if rung:
+            with _full_disk_tolerated('answer the bell'):
+                self.door.heard()
 
     def _leave(self) -> bool:
         """Ends, unless somebody rings just now. The bell goes before the last look."""
@@ -176,19 +184,18 @@ class Service:
     def _finish(self, chunk: Chunk) -> None:
         """Notes that a chunk is done, so that it is not run again after a restart."""
         chunk.of.left -= 1
-        if chunk.of.left:
-            with open(f'{chunk.of.path}.done', 'a') as done:
-                done.write(f'{chunk.number}\n')
-        else:
+        if not chunk.of.left:
             self._forget(chunk.of)
+            return
+        with _full_disk_tolerated('note what is done'), open(f'{chunk.of.path}.done', 'a') as done:
+            done.write(f'{chunk.number}\n')
 
     def _forget(self, of: Accepted) -> None:
-        for path in (of.path, f'{of.path}.done'):
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                pass
-        self._known.discard(os.path.basename(of.path))
+        with _full_disk_tolerated('forget what is done'):
+            for path in (of.path, f'{of.path}.done'):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+            self._known.discard(os.path.basename(of.path))
 
     # Processes
 
@@ -253,10 +260,19 @@ class Service:
             'ended': time.time(),
             'code': code,
         }
-        with open(processes_log(self.door.folder), 'a') as log:
+        with _full_disk_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
+
+
+@contextlib.contextmanager
+def _full_disk_tolerated(what: str) -> Iterator[None]:
+    """What the service notes for itself saves work. It goes on without."""
+    try:
+        yield
+    except OSError as error:
+        logger.warning('Could not %s: %s', what, error)
 
 
 def processes_log(folder: str) -> str:
