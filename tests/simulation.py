@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 
 from triggerflow_lithops.activation import read_history
 from triggerflow_lithops.replay import Fingerprint, Replay, digest_of
+from triggerflow_lithops.triggers.attempt import DEFAULT
 from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.keys import Call, claim_key, outcome_key
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
+from triggerflow_lithops.triggers.sweep import Limits, Sweeper
 
 SESSION = 'run-0'
 LIFE = 2000
+LIMITS = Limits(life=LIFE / 2, start=LIFE / 2, max_deaths=1000)
 
 
 class Died(BaseException):
@@ -108,7 +111,7 @@ class Program:
             for index in indices:
                 self._simulation.invoke_call(Call(job, index), function, items[index], number)
 
-        self._replay.job(job, fingerprint, lambda: {'func_key': function}, invoke)
+        self._replay.job(job, fingerprint, lambda: {'func_key': function, 'retry': DEFAULT, 'lifetime': 10 * LIFE}, invoke)
         return [Call(job, index) for index in range(len(items))]
 
     def wait(self, calls, needed=None, until_failure=False):
@@ -236,8 +239,6 @@ class Simulation:
     def _activate(self, number, deaths):
         facts = Facts(SimulatedStore(self), pauses=(0,) * 8, sleep=lambda seconds: None)
         try:
-            if deaths:
-                facts.create(claim_key(SESSION, number - 1), {'cause': 'died', 'time': self.now})
             ours, _ = facts.create(claim_key(SESSION, number), {'cause': '', 'time': self.now})
             if not ours or facts.read(outcome_key(SESSION)) is not None:
                 return
@@ -254,12 +255,7 @@ class Simulation:
     def _mourn(self, number, deaths):
         """What the reporter does when the process of an activation is gone."""
         try:
-            engine = self._engine(deaths)
-            trigger = engine.trigger(SESSION, number)
-            if trigger is None:
-                self.start_activation(number + 1, deaths)
-            elif engine.plant(trigger):
-                engine.fire(trigger)
+            Sweeper(self._engine(deaths), SESSION, LIMITS).bury(number, 'killed', self.now)
         except (Died, StoreUnavailable):
             pass
 
@@ -269,7 +265,8 @@ class Simulation:
 
     def _sweep(self):
         self._acting = None
-        self.repaired.append(self._engine(0).sweep(SESSION, self.now, LIFE / 2, pause=lambda: None))
+        sweeper = Sweeper(self._engine(0), SESSION, LIMITS)
+        self.repaired += sweeper.sweep(self.now, 0, pause=lambda: None)
 
     def _outcome(self):
         return self.store.get(outcome_key(SESSION))

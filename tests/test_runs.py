@@ -281,7 +281,7 @@ def test_a_container_as_runtime_is_refused(config):
         TriggerflowExecutor(config=config, log_level=None, runtime='some/image:1')
 
 
-@pytest.mark.parametrize('option', [{'retry': {'retries': 3}}, {'deploy': True}])
+@pytest.mark.parametrize('option', [{'deploy': True}])
 def test_what_is_reserved_is_refused_with_that_reason(config, option):
     with pytest.raises(NotDurableError, match='reserved'):
         TriggerflowExecutor(config=config, log_level=None, **option)

@@ -11,7 +11,7 @@ import lithops
 import pytest
 from lithops.monitoring.backends.triggerflow.localhost import Door
 
-from triggerflow_lithops import TriggerflowExecutor
+from triggerflow_lithops import Retry, TriggerflowExecutor
 from triggerflow_lithops.localhost.service import processes_log
 
 
@@ -132,7 +132,7 @@ def test_a_call_whose_handler_is_killed_is_run_again(apart, tmp_path):
     assert apart.run(orchestrator).result(timeout=30) == 5
 
 
-def test_a_call_whose_handler_is_killed_every_time_is_an_exception(apart):
+def test_a_call_whose_handler_is_killed_at_every_attempt_is_an_exception(apart):
     def kill_handler(x):
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(1)
@@ -144,7 +144,10 @@ def test_a_call_whose_handler_is_killed_every_time_is_an_exception(apart):
         except RuntimeError as error:
             return str(error)
 
-    assert 'was killed, or could not report, 3 times' in apart.run(orchestrator).result(timeout=30)
+    run = apart.run(orchestrator, retry=Retry(retries=2, backoff=0.1))
+    assert 'was killed by SIGKILL' in run.result(timeout=30)
+    failed = [event for event in run.history() if event['type'].endswith('attempt.failed')]
+    assert sorted(event['data']['attempt'] for event in failed) == [0, 0, 1, 1]
 
 
 def test_a_call_whose_end_cannot_be_reported_is_delivered_again(apart, tmp_path):

@@ -13,7 +13,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 #: Modules of each floor. A module imports from its own floor and from those below
 FLOORS = (
     {'triggers'},
-    {'errors', 'history', 'replay'},
+    {'errors', 'history', 'replay', 'retry'},
     {'config', 'installation', 'progress', 'report'},
     {'executor', 'activation', 'run', 'localhost'},
     {'__init__', 'cli', 'doctor'},

@@ -57,7 +57,8 @@ def engine(store, actions):
 
 def wait_for(engine, calls, when=None, until_failure=False, number=0):
     calls = list(calls)
-    trigger = Trigger('s', number, 5, when or condition.join(len(calls)), Members.of(calls), until_failure)
+    jobs = {call.job: 0 for call in calls}
+    trigger = Trigger('s', number, 5, when or condition.join(len(calls)), Members.of(calls), until_failure, jobs)
     engine.facts.write(keys.claim_key('s', number), encode({}))
     engine.facts.write(keys.trigger_key('s', number), encode(trigger.document()))
     return engine.plant(trigger)
@@ -114,7 +115,7 @@ def test_members_are_ranges_and_come_back_as_they_were():
 
 
 def test_a_trigger_survives_its_document():
-    trigger = Trigger('s', 3, 7, condition.threshold(1, 2), Members.of(calls_of('0-M000', 2)), True)
+    trigger = Trigger('s', 3, 7, condition.threshold(1, 2), Members.of(calls_of('0-M000', 2)), True, {'0-M000': 3})
     assert Trigger.from_document('s', trigger.document()) == trigger
 
 
@@ -222,34 +223,3 @@ def test_the_newest_activation_is_found_in_a_few_requests(engine, store, newest)
     store.counts['get'] = 0
     assert engine.newest_activation('s', since=0) == engine.newest_activation('s') == newest
     assert store.counts['get'] <= 22
-
-
-def sweep(engine, now=0.0, meanwhile=lambda: None):
-    return engine.sweep('s', now=now, life=10, pause=meanwhile)
-
-
-def test_a_sweep_finds_nothing_to_do_where_nothing_is_lost(engine, actions):
-    wait_for(engine, calls_of('0-M000', 3))
-    assert sweep(engine) is None and not actions
-
-
-def test_a_sweep_starts_a_run_whose_first_invocation_was_lost(engine, actions):
-    assert sweep(engine) and [action['number'] for action in actions] == [0]
-
-
-def test_a_sweep_wakes_whom_nobody_woke(engine, store, actions):
-    calls = calls_of('0-M000', 3)
-    wait_for(engine, calls)
-    for call in calls:
-        store.put_new(keys.event_key('s', call), encode({'exception': False}))
-    assert sweep(engine) and len(actions) == 1
-
-
-def test_a_sweep_leaves_alone_what_is_just_under_way(engine, actions):
-    assert sweep(engine, meanwhile=lambda: engine.facts.create(claim_key('s', 0), {'time': 0})) is None and not actions
-
-
-def test_a_sweep_succeeds_an_activation_that_is_too_old_to_live(engine, actions):
-    engine.facts.create(claim_key('s', 0), {'time': 100})
-    assert sweep(engine, now=105) is None and not actions
-    assert sweep(engine, now=111) and [action['number'] for action in actions] == [1]

@@ -26,6 +26,7 @@ from .errors import (
     RunNotFoundError,
     TriggerflowError,
 )
+from .retry import Retry
 from .run import Run, TriggerflowExecutor
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     'NotDurableError',
     'OutcomeError',
     'OutsideOrchestratorError',
+    'Retry',
     'Run',
     'RunCancelled',
     'RunDied',

@@ -25,7 +25,7 @@ from typing import Any, Callable, NoReturn, Sequence
 
 import cloudpickle
 from lithops.config import extract_storage_config
-from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, start_activation
+from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, performer
 from lithops.monitoring.backends.triggerflow.store import create_store
 
 from .config import follow_lithops_logging
@@ -33,6 +33,7 @@ from .errors import OutcomeError
 from .executor import Hooks
 from .history import History
 from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, failure
+from .retry import enter_orchestrator
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts
@@ -74,10 +75,10 @@ class Orchestrator:
         self.run = run
         self.runtime_meta = runtime_meta
 
-    def __call__(self, number: int, deaths: int) -> str | None:
+    def __call__(self, number: int, cause: str) -> str | None:
         _end_with_this_call()
         follow_lithops_logging()
-        left = Activation(self, number, deaths).live()
+        left = Activation(self, number, cause).live()
         if isinstance(left, Crashed):
             raise left.error
         return CLAIMED if isinstance(left, Superseded) else None
@@ -86,12 +87,12 @@ class Orchestrator:
 class Activation:
     """Activation ``number`` of a run: claims its number, replays, and ends somehow."""
 
-    def __init__(self, orchestrator: Orchestrator, number: int, deaths: int):
+    def __init__(self, orchestrator: Orchestrator, number: int, cause: str):
         self._orchestrator = orchestrator
         self._run = orchestrator.run
         self._session = self._run['session']
         self._number = number
-        self._deaths = deaths
+        self._cause = cause
         self._config = json.loads(os.environ['LITHOPS_CONFIG'])
         self._facts = Facts(create_store(extract_storage_config(self._config)))
 
@@ -102,7 +103,7 @@ class Activation:
         if self._facts.read(outcome_key(self._session)) is not None:
             return Superseded(self._number, 'the run has ended')
         history = read_history(self._facts, self._session, self._number)
-        engine = Engine(self._facts, self._perform)
+        engine = Engine(self._facts, performer(self._config, self._run, self._facts))
         stage = Stage()
         replay = Replay(self._run['run_id'], self._session, self._number, history, engine, stage)
         hooks = Hooks(replay, stage, self._config, self._run, self._orchestrator.runtime_meta)
@@ -110,16 +111,9 @@ class Activation:
         self._conclude(left, replay)
         return left
 
-    def _perform(self, action: dict[str, Any]) -> None:
-        start_activation(self._config, self._run, action['number'])
-
     def _claim(self) -> bool:
-        cause = 'the run was started' if self._number == 0 else 'its trigger fired'
-        if self._deaths:
-            cause = f'activation {self._number - 1} died'
-            # It may have died before it claimed its number, and claims have no gaps
-            self._facts.create(claim_key(self._session, self._number - 1), {'cause': 'died', 'time': time.time()})
-        ours, _ = self._facts.create(claim_key(self._session, self._number), {'cause': cause, 'time': time.time()})
+        claim = {'cause': self._cause, 'time': time.time()}
+        ours, _ = self._facts.create(claim_key(self._session, self._number), claim)
         return ours
 
     def _user_code(self, stage: 'Stage') -> Callable[[], Any]:
@@ -164,6 +158,8 @@ class Stage:
         """Runs the orchestrator until it ends, or is left standing."""
 
         def act() -> None:
+            enter_orchestrator()
+            hooks.replay.seed()
             try:
                 self._ends.put(Returned(user_code()))
             except BaseException as error:

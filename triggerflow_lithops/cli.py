@@ -101,7 +101,7 @@ def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None
     tf = create()
     swept = [tf.get_run(run_id)] if run_id else [run for run in tf.list_runs() if run.status() == 'running']
     for run in swept:
-        click.echo(f"{run.run_id}: {run.sweep() or 'nothing to repair'}")
+        click.echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
 
 
 @main.command()

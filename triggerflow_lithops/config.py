@@ -18,6 +18,7 @@ from lithops.localhost.config import LocalhostEnvironment, get_environment
 
 from . import installation
 from .errors import ConfigurationError
+from .retry import policy_of
 
 SECTION = 'triggerflow'
 
@@ -28,6 +29,8 @@ KEYS: dict[str, tuple[Any, Any]] = {
     # How many activations in a row may die before their run fails
     'max_deaths': (int, 3),
 }
+#: … and one that is not a number: when calls that failed run again
+RETRY = 'retry'
 
 
 def create_config(
@@ -87,13 +90,17 @@ def follow_lithops_logging() -> None:
 def _checked_section(section: Any) -> dict[str, Any]:
     if section is not None and not isinstance(section, dict):
         raise ConfigurationError(f"The '{SECTION}' section of the configuration is a mapping; found {section!r}.")
-    checked = {key: default for key, (_, default) in KEYS.items()}
+    checked: dict[str, Any] = {key: default for key, (_, default) in KEYS.items()}
+    checked[RETRY] = policy_of((section or {}).get(RETRY))
+    known = [*KEYS, RETRY]
     for key, value in (section or {}).items():
-        if key not in KEYS:
-            nearest = difflib.get_close_matches(key, KEYS, n=1, cutoff=0)[0]
+        if key == RETRY:
+            continue
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
             raise ConfigurationError(
                 f"Found '{key}' in the '{SECTION}' section of the configuration, which is no key of it. "
-                f"The nearest one is '{nearest}'; all: {', '.join(sorted(KEYS))}."
+                f"The nearest one is '{nearest}'; all: {', '.join(sorted(known))}."
             )
         kind, _ = KEYS[key]
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or value <= 0:

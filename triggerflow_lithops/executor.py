@@ -29,12 +29,14 @@ from lithops.future import ResponseFuture
 from lithops.job import create_map_job
 from lithops.job.job import FUNCTION_CACHE
 from lithops.monitoring.backends.triggerflow.invoke import start_calls
-from lithops.monitoring.backends.triggerflow.status import OUTPUT_FIELD
+from lithops.monitoring.backends.triggerflow.status import GRACE, OUTPUT_FIELD
 from lithops.utils import BackendType, FuturesList
 
 from .config import SECTION
 from .errors import ConfigurationError, InstallationError, NotDurableError, OutsideOrchestratorError
 from .replay import Crashed, Fingerprint, Replay, World, digest_of
+from .retry import innermost
+from .triggers.attempt import Policy
 from .triggers.keys import MAX_CALLS, Call, data_key
 from .triggers.store import StoreUnavailable, new_nonce
 
@@ -151,6 +153,8 @@ class Hooks:
             error = carried.error
         except Exception as fault:
             self._world.leave(Crashed(fault))
+        finally:
+            self.replay.seed()
         # Outside of the handler, so that it carries nothing of ours as its context
         raise error
 
@@ -208,11 +212,11 @@ class Hooks:
                 raise
             except Exception as error:
                 raise _UsersError(error) from error
-            return _job_document(made, uploads, executor.invoker.runtime_name)
+            return _job_document(made, uploads, executor.invoker.runtime_name, innermost(self._run['retry']))
 
         def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
             config = {**executor.config, SECTION: self._config[SECTION]}
-            start_calls(config, self._run, number, fact, indices)
+            start_calls(config, self._run, number, self.replay.position, fact, indices)
 
         def schedule() -> dict[str, Any]:
             fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest_of([items, extra_args]))
@@ -544,14 +548,18 @@ def _job_name(session: str, executor_id: str, job_id: str) -> str:
     return f"{executor_id.removeprefix(f'{session}-')}-{job_id}"
 
 
-def _job_document(made: Any, uploads: _Uploads, runtime_name: str) -> dict[str, Any]:
+def _job_document(made: Any, uploads: _Uploads, runtime_name: str, retry: Policy) -> dict[str, Any]:
     """What futures are made from, and as ``invocation`` what only invoking needs."""
     in_payload = made.data_key is None
+    chunksize = max(1, made.chunksize)
     return {
         'func_key': made.func_key,
         'func_name': made.function_name,
-        'chunksize': max(1, made.chunksize),
+        'chunksize': chunksize,
         'execution_timeout': made.execution_timeout,
+        # Seconds after its invocation when a chunk is over, whatever became of it
+        'lifetime': chunksize * made.execution_timeout + GRACE,
+        'retry': retry,
         'runtime_name': runtime_name,
         'runtime_memory': made.runtime_memory,
         'metadata': made.metadata,

@@ -145,7 +145,7 @@ class Replay:
         self.world = world
         self.position = -1
         self._lives = {number}
-        self._seed()
+        self._jobs: dict[str, int] = {}
         if history.position < 0:
             world.caught_up()
 
@@ -166,7 +166,7 @@ class Replay:
         :param invoke: given the fact, invokes these calls, for this activation
         :return: the fact of this job
         """
-        position = self._advance()
+        position = self._jobs[job] = self._advance()
         fact, adopted = self._known(position, fingerprint)
         if fact is None:
             ours, fact = self.facts.create(
@@ -248,19 +248,20 @@ class Replay:
         ours, _ = self.facts.create(outcome_key(self.session), outcome)
         return ours
 
+    def seed(self) -> None:
+        """
+        Before the user's code goes on: it draws the same numbers on every replay,
+        whatever the layers below have drawn meanwhile.
+        """
+        random.seed(f'{self.session}/{self.position}')
+
     # Positions and facts
 
     def _advance(self) -> int:
         self.position += 1
         if self.position == self.history.position:
             self.world.caught_up()
-        self._seed()
         return self.position
-
-    def _seed(self) -> None:
-        # The user's code draws the same numbers on every replay, whatever the
-        # layers below have drawn meanwhile
-        random.seed(f'{self.session}/{self.position}')
 
     def _known(self, position: int, found: Fingerprint) -> tuple[dict[str, Any] | None, bool]:
         """The fact of a position, if it matches, and whether an activation that died left it."""
@@ -352,6 +353,7 @@ class Replay:
             condition=conditions.join(needed) if needed == len(calls) else conditions.threshold(needed, len(calls)),
             members=members,
             until_failure=until_failure,
+            jobs={job: self._jobs[job] for job in members.ranges},
         )
         self._write_trigger(trigger, fingerprint)
         if not self.engine.plant(trigger):

@@ -4,7 +4,7 @@ from typing import Any, Iterator
 
 from .replay import Fingerprint
 from .triggers import event
-from .triggers.keys import JOBS, activation_prefix, facts_prefix, is_key_of, outcome_key
+from .triggers.keys import JOBS, activation_prefix, attempted_call, facts_prefix, is_key_of, outcome_key
 from .triggers.store import Facts
 
 
@@ -72,6 +72,8 @@ class Report:
         for key in keys:
             if key.startswith(facts_prefix(self._session)):
                 yield from self._fact_event(key)
+            elif attempted_call(key):
+                yield from self._attempt_event(key)
             elif key.endswith('/status.json'):
                 status = self._facts.read(key)
                 if status is not None:
@@ -90,6 +92,20 @@ class Report:
             yield self._event(event.JOB_SCHEDULED, subject, fact['time'], data)
         else:
             yield self._event(event.CHOICE_RECORDED, f"{self._document['run_id']}/{position}", fact['time'], data)
+
+    def _attempt_event(self, key: str) -> Iterator[dict[str, Any]]:
+        """That an attempt failed, told from the fact of the one that follows upon it."""
+        fact, found = self._facts.read(key), attempted_call(key)
+        if fact is None or found is None:
+            return
+        call_id, following = found
+        executor, _, job_id = key.removeprefix(f'{JOBS}/{self._session}-').split('/')[0].partition('-')
+        subject = f"{self._document['run_id']}/{executor}/{job_id}/{call_id}"
+        retried = {'attempt': following, 'due': event.rfc3339(fact['due']), 'runtime_memory': fact['runtime_memory']}
+        data = {'attempt': following - 1, 'reason': fact['after'], 'next': retried}
+        yield event.new_event(
+            event.ATTEMPT_FAILED, subject, self._source, time=fact['time'], data=data, event_id=f'{subject}/{following - 1}'
+        )
 
     def _outcome(self) -> Iterator[dict[str, Any]]:
         outcome = self._facts.read(outcome_key(self._session))

@@ -17,15 +17,17 @@ from lithops.job.serialize import SerializeIndependent, create_module_data
 from lithops.monitoring.backends.triggerflow.invoke import run_field, start_activation
 from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.store import create_store
+from lithops.monitoring.backends.triggerflow.sweep import sweep_run
 from lithops.utils import setup_lithops_logger
 
 from . import errors, executor, installation
 from .activation import NO_ARGUMENTS, Orchestrator
-from .config import SECTION, create_config, follow_lithops_logging
+from .config import RETRY, SECTION, create_config, follow_lithops_logging
 from .localhost.service import runtime_metadata
 from .progress import Progress
 from .report import Report
-from .triggers.engine import Engine
+from .retry import policy_of
+from .triggers.attempt import Policy
 from .triggers.keys import JOBS, RUNS, code_key, is_key_of, is_run_id, outcome_key, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
 
@@ -35,10 +37,6 @@ logger = logging.getLogger(__name__)
 POLL = (0.01, 0.25)
 #: Seconds between two sweeps of a run that somebody waits for
 SWEEP = 5.0
-#: Seconds that a sweep gives what it takes for lost
-PATIENCE = 0.5
-#: Seconds beyond its time-out after which an activation is taken for dead
-GRACE = 60.0
 
 
 class TriggerflowExecutor:
@@ -51,7 +49,8 @@ class TriggerflowExecutor:
     :param backend: Lithops' compute backend
     :param storage: Lithops' storage backend
     :param log_level: as in ``lithops.FunctionExecutor``
-    :param retry: reserved
+    :param retry: when calls of its runs that failed run again: a ``Retry``, its fields as
+        a mapping, or a number of retries; as the configuration says, unless given
     :param deploy: reserved
     :param backend_options: anything that the compute backend's section may have
     :raises ConfigurationError: the configuration cannot be used
@@ -71,7 +70,7 @@ class TriggerflowExecutor:
         deploy: bool = False,
         **backend_options: Any,
     ):
-        _refuse_reserved(retry=retry, deploy=deploy)
+        _refuse_reserved(deploy=deploy)
         if executor._installed is not None:
             raise errors.NotDurableError(
                 'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
@@ -85,6 +84,7 @@ class TriggerflowExecutor:
         self.bucket = f"{storage_config['backend']}://{storage_config[storage_config['backend']]['storage_bucket']}"
         self.store = create_store(storage_config)
         self._facts = Facts(self.store)
+        self._retry = policy_of(retry) if retry is not None else self.config[SECTION][RETRY]
 
     def __repr__(self) -> str:
         return f'TriggerflowExecutor({self.bucket})'
@@ -106,18 +106,18 @@ class TriggerflowExecutor:
             given, one that requires exactly one argument gets ``{}``
         :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``; the same one twice is the same run
         :param name: for people to read; the function's own unless given
-        :param retry: reserved
+        :param retry: when calls of this run that failed run again, as the executor takes it
         :raises InvalidRunError: not callable, not picklable, or no run id
         :raises RunExistsError: the run id is taken by another orchestrator
         """
-        _refuse_reserved(retry=retry)
+        policy = self._retry if retry is None else policy_of(retry)
         if not callable(orchestrator):
             raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
         function_name = executor.qualified_name(orchestrator)
         run_id = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
         existing = self._find(run_id)
         if existing is None:
-            existing = self._start(orchestrator, args, run_id, name, function_name)
+            existing = self._start(orchestrator, args, run_id, name, function_name, policy)
         elif existing.document['orchestrator']['function'] != function_name:
             raise errors.RunExistsError(
                 f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
@@ -148,7 +148,15 @@ class TriggerflowExecutor:
         document = self._facts.read(run_key(run_id))
         return None if document is None else Run(self.config, self._facts, document)
 
-    def _start(self, orchestrator: Callable[..., Any], args: Any, run_id: str, name: str | None, function_name: str) -> 'Run':
+    def _start(
+        self,
+        orchestrator: Callable[..., Any],
+        args: Any,
+        run_id: str,
+        name: str | None,
+        function_name: str,
+        retry: Policy,
+    ) -> 'Run':
         incarnation = uuid.uuid4().hex[:8]
         session = session_of(run_id, incarnation)
         document: dict[str, Any] = {
@@ -163,10 +171,12 @@ class TriggerflowExecutor:
                 'log_level': _lithops_log_level(),
                 'runtime_name': self.config['localhost']['runtime'],
                 'runtime_memory': None,
+                'max_deaths': self.config[SECTION]['max_deaths'],
             },
+            'retry': retry,
             'time': time.time(),
         }
-        field = run_field(run_id, session, document['orchestrator'])
+        field = run_field(run_id, session, document['orchestrator'], retry)
         code = self._code(orchestrator, args, field)
         try:
             self._facts.write(code_key(session), code)
@@ -178,7 +188,7 @@ class TriggerflowExecutor:
             ) from error
         run = Run(self.config, self._facts, document)
         if ours:
-            start_activation(self.config, field, 0)
+            start_activation(self.config, field, 0, 'the run was started')
             logger.info('Run %s - started: %s', run_id, function_name)
         else:
             self._facts.store.delete([code_key(session)])
@@ -287,23 +297,16 @@ class Run:
         # The last one, so that a purge that was interrupted can be done again
         self._facts.store.delete([run_key(self.run_id)])
 
-    def sweep(self) -> str | None:
+    def sweep(self) -> list[str]:
         """
         Repairs what nobody reported. In a run without faults there is nothing to do.
 
-        :return: what it repaired, in words; None when there was nothing to repair
+        :return: what it repaired, in words; empty when there was nothing to repair
         """
-        now = time.time()
         Door(self._config[SECTION]['service']).rouse()
-        orchestrator = self.document['orchestrator']
-
-        def perform(action: dict[str, Any]) -> None:
-            start_activation(self._config, run_field(self.run_id, self.session, orchestrator), action['number'])
-
-        life = orchestrator['execution_timeout'] + GRACE
-        repaired = Engine(self._facts, perform).sweep(self.session, now, life, pause=lambda: time.sleep(PATIENCE))
-        if repaired:
-            logger.warning('Run %s - swept: %s', self.run_id, repaired)
+        document = self.document
+        run = run_field(self.run_id, self.session, document['orchestrator'], document['retry'])
+        repaired: list[str] = sweep_run(self._config, run, document['time'])
         return repaired
 
     def _require(self) -> None:

@@ -4,12 +4,18 @@ The service's loop: accept, start, reap, and end when idle.
 One thread, so that every fork is safe. A call runs in a process forked from this
 one, which has Lithops imported already. What is accepted is a file in the queue;
 it is removed when all of its chunks are done, so a service that was killed goes on
-where it was. At least once: a chunk whose process was killed is run again.
+where it was. At least once: what a service had begun that was killed is run again.
+A process that was killed is reported as lost, and so is one that outlives its time.
+
+A *quiet* run, one that has not ended and of which nothing is here, has lost
+something: it is swept.
 """
 
 import contextlib
 import errno
 import fcntl
+import functools
+import heapq
 import json
 import logging
 import os
@@ -18,24 +24,27 @@ import shutil
 import signal
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import IO, Any, Iterator
+from typing import IO, Any, Callable, Iterator
 
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
-from lithops.monitoring.backends.triggerflow.localhost import Door
-from lithops.monitoring.backends.triggerflow.status import report_lost
+from lithops.monitoring.backends.triggerflow.localhost import Door, chunks_done
+from lithops.monitoring.backends.triggerflow.status import GRACE, report_lost
 from lithops.worker.utils import get_runtime_metadata
 
+from .quiet import QuietRuns, sweep_quiet_run
 from .worker import run_chunk
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the queue, in case that a ring was lost
 LOOK = 1.0
-#: How often one chunk is run whose process was killed, before it is reported as failed
-MAX_TRIES = 3
+#: Seconds between two tries to report that a process was lost: at first, and at the most
+REPORT = (0.5, 60.0)
+#: How often that is tried, before it is left to a sweep
+MAX_REPORTS = 12
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
 
@@ -49,6 +58,11 @@ class Accepted:
     chunks: list[dict[str, Any]]
     left: int
 
+    @property
+    def session(self) -> str:
+        """Of the run that this belongs to."""
+        return str(self.payload['triggerflow']['session'])
+
 
 @dataclass
 class Chunk:
@@ -56,9 +70,9 @@ class Chunk:
 
     of: Accepted
     number: int
-    tries: int = 0
     redelivered: bool = False
-    given_up: bool = False
+    lost: str = ''
+    reports: int = 0
 
     @property
     def is_activation(self) -> bool:
@@ -70,6 +84,12 @@ class Chunk:
         """How many calls may be under way when this one has started."""
         return int(self.of.payload['config']['localhost']['worker_processes'])
 
+    @property
+    def life(self) -> float:
+        """Seconds that its process can take at the most."""
+        calls = len(self.of.chunks[self.number]['call_ids'])
+        return float(calls * self.of.payload['execution_timeout'] + GRACE)
+
     def payload(self) -> dict[str, Any]:
         """The whole Lithops payload of this invocation."""
         field = {**self.of.payload['triggerflow'], 'redelivered': self.redelivered}
@@ -78,9 +98,10 @@ class Chunk:
 
 @dataclass
 class Process:
-    """A process that runs a chunk."""
+    """A process that runs a chunk, or reports that it was lost; or that sweeps."""
 
-    chunk: Chunk
+    chunk: Chunk | None
+    sweeps: str = ''
     started: float = field(default_factory=time.time)
 
 
@@ -98,6 +119,9 @@ class Service:
         self._known: set[str] = set()
         self._activations: deque[Chunk] = deque()
         self._calls: deque[Chunk] = deque()
+        self._delayed: list[tuple[float, int, Chunk]] = []
+        self._here: Counter[str] = Counter()
+        self._quiet = QuietRuns(os.path.join(folder, 'runs'))
         self._running: dict[int, Process] = {}
         self._starting = True
         self._idle_seconds = 30.0
@@ -115,19 +139,20 @@ class Service:
             self._accept()
             self._starting = False
             self._start()
-            if self._running:
+            self._kill_overdue()
+            self._sweep()
+            if self._running or self._delayed or self._quiet:
                 self._last_work = time.monotonic()
             elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
                 return
-            ready, _, _ = select.select([self._bell, wakeup], [], [], LOOK)
+            ready, _, _ = select.select([self._bell, wakeup], [], [], self._until_next_due())
             for descriptor in ready:
                 os.read(descriptor, 4096)
             self._answer(self._bell in ready)
             self._reap()
         # The folder is gone, and with it all that a process could report to
         for pid in self._running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            _kill_group(pid)
 
     # The queue
 
@@ -168,22 +193,33 @@ class Service:
             with open(path) as accepted:
                 document = json.load(accepted)
             payload, chunks = document['payload'], document['chunks']
-            done = _done_already(path)
+            done = chunks_done(path)
             of = Accepted(path, payload, chunks, len(chunks) - len(done))
+            self._quiet.add(payload)
+            self._here[of.session] += of.left
             self._idle_seconds = payload['config']['triggerflow']['idle_seconds']
             for number in range(len(chunks)):
                 if number not in done:
                     # A service that was killed may have begun with it already
-                    self._enqueue(Chunk(of, number, redelivered=self._starting))
+                    self._enqueue(Chunk(of, number, redelivered=self._starting), document['due'])
             if not of.left:
                 self._forget(of)
 
-    def _enqueue(self, chunk: Chunk) -> None:
-        (self._activations if chunk.is_activation else self._calls).append(chunk)
+    def _enqueue(self, chunk: Chunk, due: float = 0.0) -> None:
+        if due > time.time():
+            heapq.heappush(self._delayed, (due, id(chunk), chunk))
+        else:
+            (self._activations if chunk.is_activation else self._calls).append(chunk)
+
+    def _until_next_due(self) -> float:
+        return LOOK if not self._delayed else min(LOOK, max(0.0, self._delayed[0][0] - time.time()))
 
     def _finish(self, chunk: Chunk) -> None:
         """Notes that a chunk is done, so that it is not run again after a restart."""
         chunk.of.left -= 1
+        self._here[chunk.of.session] -= 1
+        if not self._here[chunk.of.session]:
+            del self._here[chunk.of.session]
         if not chunk.of.left:
             self._forget(chunk.of)
             return
@@ -200,19 +236,31 @@ class Service:
     # Processes
 
     def _start(self) -> None:
+        while self._delayed and self._delayed[0][0] <= time.time():
+            self._enqueue(heapq.heappop(self._delayed)[2])
         while self._activations:
             self._fork(self._activations.popleft())
-        calls = sum(not process.chunk.is_activation for process in self._running.values())
+        chunks = [process.chunk for process in self._running.values() if process.chunk]
+        calls = sum(not chunk.is_activation for chunk in chunks)
         while self._calls and calls < self._calls[0].slots:
             self._fork(self._calls.popleft())
             calls += 1
 
     def _fork(self, chunk: Chunk) -> None:
-        chunk.tries += 1
+        def work() -> int:
+            if chunk.lost:
+                report_lost(chunk.payload(), chunk.lost)
+            else:
+                run_chunk(chunk.payload(), self.scratch)
+            return 0
+
+        self._running[self._fork_to(work)] = Process(chunk)
+
+    def _fork_to(self, work: Callable[[], int]) -> int:
+        """Does ``work`` in a process of its own, which exits with what that returns."""
         pid = os.fork()
         if pid:
-            self._running[pid] = Process(chunk)
-            return
+            return pid
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -221,14 +269,17 @@ class Service:
             # Or this process would pass for the service when that one is gone
             os.close(self._bell)
             self._lock.close()
-            if chunk.given_up:
-                report_lost(chunk.payload(), f'Its process was killed, or could not report, {MAX_TRIES} times')
-            else:
-                run_chunk(chunk.payload(), self.scratch)
+            os._exit(work())
         except BaseException:
             logger.exception('An invocation failed')
             os._exit(1)
-        os._exit(0)
+
+    def _kill_overdue(self) -> None:
+        """What should have been over long ago never will be."""
+        for pid, process in self._running.items():
+            life = process.chunk.life if process.chunk else GRACE
+            if time.time() - process.started > life:
+                _kill_group(pid)
 
     def _reap(self) -> None:
         while self._running:
@@ -239,24 +290,46 @@ class Service:
             if process is None:
                 continue
             code = os.waitstatus_to_exitcode(status)
-            self._note(pid, process, code)
+            if process.chunk is None:
+                self._quiet.swept(process.sweeps, code)
+                continue
+            self._note(pid, process.chunk, process.started, code)
             shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
-            if code and not process.chunk.given_up:
-                process.chunk.redelivered = True
-                process.chunk.given_up = process.chunk.tries >= MAX_TRIES
-                self._enqueue(process.chunk)
+            if code:
+                # What it had started must not go on as if it could report
+                _kill_group(pid)
+            if code and process.chunk.reports < MAX_REPORTS:
+                self._report(process.chunk, code)
             else:
                 self._finish(process.chunk)
 
-    def _note(self, pid: int, process: Process, code: int) -> None:
-        payload = process.chunk.payload()
+    def _report(self, chunk: Chunk, code: int) -> None:
+        """Nobody else will report ``chunk``: another process does."""
+        wait = 0.0
+        if chunk.lost:
+            wait = min(REPORT[1], REPORT[0] * 2.0 ** chunk.reports)
+            chunk.reports += 1
+        else:
+            killed = f'Its process was killed by {signal.Signals(-code).name}' if code < 0 else ''
+            chunk.lost = killed or 'Its end could not be reported'
+        chunk.redelivered = True
+        self._enqueue(chunk, time.time() + wait)
+
+    def _sweep(self) -> None:
+        swept = {process.sweeps for process in self._running.values() if process.chunk is None}
+        for session in self._quiet.due(swept | self._here.keys()):
+            sweep = functools.partial(sweep_quiet_run, **self._quiet.run_of(session))
+            self._running[self._fork_to(sweep)] = Process(None, session)
+
+    def _note(self, pid: int, chunk: Chunk, started: float, code: int) -> None:
+        payload = chunk.payload()
         line = {
             'pid': pid,
             'subject': payload['triggerflow']['subject'],
             'session': payload['triggerflow']['session'],
             'job': payload['job_key'],
             'calls': payload['call_ids'],
-            'started': process.started,
+            'started': started,
             'ended': time.time(),
             'code': code,
         }
@@ -264,6 +337,11 @@ class Service:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -354,11 +432,3 @@ def _prepare_nested_executors() -> None:
     """
     if not os.path.isfile(RUNNER_FILE):
         copy_lithops_package(LITHOPS_LOCATION, os.path.join(LITHOPS_LOCATION, 'localhost', 'v2', 'runner.py'), RUNNER_FILE)
-
-
-def _done_already(path: str) -> set[int]:
-    try:
-        with open(f'{path}.done') as done:
-            return {int(line) for line in done if line.strip()}
-    except FileNotFoundError:
-        return set()

@@ -1,15 +1,49 @@
-"""Actions: what a fired trigger does. Documents; the engine's caller performs them."""
+"""
+Actions: what a fired trigger, a failed attempt or a sweep wants done. Documents;
+the engine's caller performs them.
+"""
 
 from typing import Any, Protocol
+
+from .keys import Call
 
 Action = dict[str, Any]
 
 START_ACTIVATION = 'START_ACTIVATION'
+START_CALL = 'START_CALL'
+REPORT_LOST = 'REPORT_LOST'
 
 
-def start_activation(session: str, number: int) -> Action:
-    """Activation ``number`` of a run starts, if nobody has claimed it."""
-    return {'name': START_ACTIVATION, 'session': session, 'number': number}
+def start_activation(session: str, number: int, cause: str = 'its trigger fired', due: float = 0.0) -> Action:
+    """
+    Activation ``number`` of a run starts, if nobody has claimed it.
+
+    :param cause: why, for people to read
+    :param due: seconds since the epoch before which it does not start
+    """
+    return {'name': START_ACTIVATION, 'session': session, 'number': number, 'cause': cause, 'due': due}
+
+
+def start_call(session: str, call: Call, position: int, attempt: dict[str, Any]) -> Action:
+    """
+    A further attempt of a call starts, when it is due.
+
+    :param position: where its job was scheduled
+    :param attempt: the fact of this attempt
+    """
+    return {'name': START_CALL, 'session': session, 'call': [*call], 'position': position, 'attempt': attempt}
+
+
+def report_lost(session: str, call: Call, position: int, attempt: int, reason: str) -> Action:
+    """An attempt of a call that nobody will report is reported, as lost."""
+    return {
+        'name': REPORT_LOST,
+        'session': session,
+        'call': [*call],
+        'position': position,
+        'attempt': attempt,
+        'reason': reason,
+    }
 
 
 class Performer(Protocol):

@@ -12,16 +12,17 @@ costs O(N) small listings altogether.
 """
 
 import hashlib
-from typing import Any, Callable, Iterable
+from typing import Any, Iterable
 
-from .action import Performer, start_activation
+from .action import Performer, start_call
+from .attempt import Execution, Failure, next_attempt
 from .condition import holds
 from .keys import (
     Call,
     Group,
     activation_prefix,
+    attempt_key,
     claim_key,
-    death_key,
     ended_calls,
     event_key,
     failed_call,
@@ -30,7 +31,6 @@ from .keys import (
     group_of,
     group_prefix,
     job_prefix,
-    outcome_key,
     trigger_key,
     watch_key,
     watchers,
@@ -47,7 +47,30 @@ class Engine:
 
     def __init__(self, facts: Facts, perform: Performer):
         self.facts = facts
-        self._perform = perform
+        self.perform = perform
+
+    def report(self, execution: Execution, status: bytes, failure: Failure | None, now: float) -> None:
+        """
+        What a worker does when a call has ended: another attempt starts, or the event
+        that ends the call is published.
+
+        :param status: Lithops' status object, as it will be read
+        :param failure: how it failed, if it did
+        :param now: seconds since the epoch
+        """
+        if failure is None or not self._try_again(execution, failure, now):
+            self.publish(execution.session, execution.call, status, failed=failure is not None, scheduled_by=execution.number)
+
+    def _try_again(self, execution: Execution, failure: Failure, now: float) -> bool:
+        planned = next_attempt(execution, failure, now)
+        session, call = execution.session, execution.call
+        if planned is None or self.facts.read(event_key(session, call)) is not None:
+            return False
+        ours, attempt = self.facts.create(attempt_key(session, call, planned['attempt']), planned)
+        # Whoever was there first invokes it; but if this was delivered again, that one may have died before it did
+        if ours or execution.redelivered:
+            self.perform(start_call(session, call, execution.position, attempt))
+        return True
 
     def publish(self, session: str, call: Call, status: bytes, *, failed: bool, scheduled_by: int) -> None:
         """
@@ -96,7 +119,7 @@ class Engine:
     def fire(self, trigger: Trigger) -> None:
         """Performs the action of ``trigger``, unless that was done already."""
         if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
-            self._perform(trigger.action)
+            self.perform(trigger.action)
 
     def trigger(self, session: str, number: int) -> Trigger | None:
         """What activation ``number`` waits for; None while it does not."""
@@ -125,42 +148,6 @@ class Engine:
                 since += step
         return since
 
-    def sweep(self, session: str, now: float, life: float, pause: Callable[[], None]) -> str | None:
-        """
-        Finds what nobody reported, from facts alone, and repairs it.
-
-        :param now: seconds since the epoch, read before this is called
-        :param life: seconds that an activation can live
-        :param pause: gives what is just under way the time to arrive: what is not
-            overdue any more after it needs no repair
-        :return: what it repaired, in words; None when there was nothing to do
-        """
-        if self._overdue(session, now, life) is None:
-            return None
-        pause()
-        overdue = self._overdue(session, now, life)
-        if overdue is None:
-            return None
-        number, what = overdue
-        self._perform(start_activation(session, number))
-        return what
-
-    def _overdue(self, session: str, now: float, life: float) -> tuple[int, str] | None:
-        """Which activation should have been started by now, and why."""
-        if self.facts.read(outcome_key(session)) is not None:
-            return None
-        number = self.newest_activation(session)
-        if number < 0:
-            return 0, 'activation 0 had not begun'
-        trigger = self.trigger(session, number)
-        if trigger is not None:
-            return (number + 1, f'activation {number} was not woken') if self.plant(trigger) else None
-        claim = self.facts.read(claim_key(session, number)) or {}
-        died = self.facts.read(death_key(session, number))
-        if died is None and now - claim.get('time', now) < life:
-            return None
-        return number + 1, f'activation {number} had died'
-
     # How a trigger is evaluated
 
     def _evaluate(self, session: str, number: int, group: Group, ended: set[Call]) -> None:
@@ -174,7 +161,7 @@ class Engine:
         elif trigger.members.in_group(group) <= ended:
             if trigger.members.groups() == [group]:
                 # Nothing else to wait for: the claim stops whoever starts it twice
-                self._perform(trigger.action)
+                self.perform(trigger.action)
             elif self._plant_on_one_group(trigger):
                 self.fire(trigger)
 

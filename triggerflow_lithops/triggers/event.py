@@ -16,6 +16,7 @@ TIMEOUT = f'{PREFIX}.timeout'
 RUN_STARTED = f'{PREFIX}.run.started'
 RUN_ENDED = {status: f'{PREFIX}.run.{status}' for status in ('completed', 'failed', 'cancelled')}
 JOB_SCHEDULED = f'{PREFIX}.job.scheduled'
+ATTEMPT_FAILED = f'{PREFIX}.attempt.failed'
 CHOICE_RECORDED = f'{PREFIX}.choice.recorded'
 ACTIVATION_STARTED = f'{PREFIX}.activation.started'
 ACTIVATION_SUSPENDED = f'{PREFIX}.activation.suspended'
@@ -100,6 +101,6 @@ def termination_event(subject: str, status: dict[str, Any]) -> dict[str, Any]:
         subject,
         source=f"lithops/{status['executor_id']}/{status['job_id']}",
         time=float(status['worker_end_tstamp']),
-        data={name: status[name] for name in names if name in status},
+        data={'attempt': status.get('triggerflow_attempt', 0), **{name: status[name] for name in names if name in status}},
         event_id=f"{status['call_id']}",
     )

@@ -24,6 +24,7 @@ MAX_CALLS = 100_000
 _RUN_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
 _WATCH = re.compile(r'/\d{4}\.w(\d{6})$')
 _EVENT = re.compile(r'/(\d{5})/status\.json$')
+_ATTEMPT = re.compile(r'/att/(\d{5})\.(\d{3})\.json$')
 
 
 class Call(NamedTuple):
@@ -157,6 +158,28 @@ def output_key(job_key: str, call_id: str, nonce: str) -> str:
 def event_key(session: str, call: Call) -> str:
     """The event of a call: Lithops' own status object."""
     return f'{job_prefix(session, call.job)}{call.call_id}/status.json'
+
+
+def attempts_prefix(session: str, job: str) -> str:
+    """The attempts of the calls of a job, from each call's second one on."""
+    return f'{job_prefix(session, job)}att/'
+
+
+def attempt_key(session: str, call: Call, attempt: int) -> str:
+    """That ``call`` is to run again: attempt 1 follows upon attempt 0, which has no key."""
+    return f'{attempts_prefix(session, call.job)}{call.call_id}.{attempt:03d}.json'
+
+
+def latest_attempts(job: str, listed: Iterable[str]) -> dict[Call, int]:
+    """The latest attempt of each call that has more than one, among the ``listed`` keys."""
+    found = (match for match in map(_ATTEMPT.search, sorted(listed)) if match)
+    return {Call(job, int(match[1])): int(match[2]) for match in found}
+
+
+def attempted_call(key: str) -> tuple[str, int] | None:
+    """Call id and number of the attempt that ``key`` is of; None if it is another key."""
+    match = _ATTEMPT.search(key)
+    return None if match is None else (match[1], int(match[2]))
 
 
 def group_of(call: Call) -> Group:

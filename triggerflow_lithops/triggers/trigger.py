@@ -62,6 +62,7 @@ class Trigger:
 
     :param position: where in the orchestrator it waits
     :param until_failure: whether the first failed member makes it fire, too
+    :param jobs: at which position each job of its members was scheduled
     """
 
     session: str
@@ -70,6 +71,7 @@ class Trigger:
     condition: Condition
     members: Members
     until_failure: bool
+    jobs: dict[str, int]
 
     @property
     def needs_all(self) -> bool:
@@ -94,6 +96,7 @@ class Trigger:
                 'position': self.position,
                 'members': self.members.ranges,
                 'until_failure': self.until_failure,
+                'jobs': self.jobs,
             },
             'transient': True,
         }
@@ -109,4 +112,5 @@ class Trigger:
             condition=conditions.validated(document['condition']),
             members=Members(context['members']),
             until_failure=context['until_failure'],
+            jobs=context['jobs'],
         )

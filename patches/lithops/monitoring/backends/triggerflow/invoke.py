@@ -22,7 +22,7 @@ was itself given. All that is ours in a payload is one field, ``triggerflow``.
 import base64
 import pickle
 import time
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from lithops.constants import LOCALHOST
 from lithops.storage.utils import create_job_key
@@ -30,6 +30,9 @@ from lithops.version import __version__
 
 from .localhost import Door
 from .triggers import keys
+from .triggers.action import START_ACTIVATION, START_CALL, Action
+from .triggers.attempt import Policy
+from .triggers.store import Facts, StoreUnavailable
 
 FIELD = 'triggerflow'
 VERSION = 1
@@ -42,14 +45,49 @@ class UnsupportedBackendError(Exception):
     """A compute backend that cannot run orchestrators yet"""
 
 
-def run_field(run_id: str, session: str, orchestrator: Dict[str, Any]) -> Dict[str, Any]:
+def run_field(run_id: str, session: str, orchestrator: Dict[str, Any], retry: Policy) -> Dict[str, Any]:
     """
     What every payload of a run carries.
 
     :param orchestrator: 'function_name', 'execution_timeout' (seconds),
-        'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations
+        'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations,
+        and 'max_deaths', how many of them in a row may die
+    :param retry: of its jobs, unless one has its own
     """
-    return {'version': VERSION, 'run_id': run_id, 'session': session, 'orchestrator': orchestrator}
+    return {'version': VERSION, 'run_id': run_id, 'session': session, 'orchestrator': orchestrator, 'retry': retry}
+
+
+def run_of(field: Dict[str, Any]) -> Dict[str, Any]:
+    """What every payload of a run carries, out of that of one invocation"""
+    return {name: field[name] for name in ('version', 'run_id', 'session', 'orchestrator', 'retry')}
+
+
+def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callable[[Action], None]:
+    """
+    Performs what the engine wants started.
+
+    :param config: Lithops' configuration, as whoever invokes was given it
+    :param run: what every payload of the run carries
+    """
+    def perform(action: Action) -> None:
+        if action['name'] == START_ACTIVATION:
+            start_activation(config, run, action['number'], action['cause'], action['due'])
+        elif action['name'] == START_CALL:
+            job = scheduled_job(facts, run['session'], action['position'])
+            number = keys.Call(*action['call']).number
+            start_calls(config, run, job['activation'], action['position'], job, [number], action['attempt'])
+        else:
+            raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
+
+    return perform
+
+
+def scheduled_job(facts: Facts, session: str, position: int) -> Dict[str, Any]:
+    """The fact that scheduled a job"""
+    job = facts.read(keys.fact_key(session, position))
+    if job is None:
+        raise StoreUnavailable(f'{keys.fact_key(session, position)}, a scheduled job, is gone')
+    return job
 
 
 def field_of(job: Any) -> Optional[Dict[str, Any]]:
@@ -63,18 +101,20 @@ def field_of(job: Any) -> Optional[Dict[str, Any]]:
     return field
 
 
-def start_activation(config: Dict[str, Any], run: Dict[str, Any], number: int, deaths: int = 0) -> None:
+def start_activation(
+    config: Dict[str, Any], run: Dict[str, Any], number: int, cause: str, due: float = 0.0
+) -> None:
     """
     Invokes activation ``number`` of a run.
 
     :param config: Lithops' configuration, as whoever invokes was given it
-    :param deaths: how many activations in a row died before it
+    :param cause: why, for people to read
+    :param due: seconds since the epoch before which it does not start
     """
     orchestrator = run['orchestrator']
-    field = {**run, 'subject': 'activation', 'number': number, 'deaths': deaths}
     payload = _payload(
         config,
-        field,
+        {**run, 'subject': 'activation', 'number': number},
         executor_id=run['session'],
         job_id='O000',
         func_key=keys.code_key(run['session']),
@@ -84,38 +124,66 @@ def start_activation(config: Dict[str, Any], run: Dict[str, Any], number: int, d
         chunksize=1,
         **{name: orchestrator[name] for name in ('execution_timeout', 'log_level', 'runtime_name', 'runtime_memory')},
     )
-    data = str(pickle.dumps({'number': number, 'deaths': deaths}))
-    _invoke(config, payload, [{'call_ids': [keys.call_id(number)], 'data_byte_strs': [data]}])
+    data = str(pickle.dumps({'number': number, 'cause': cause}))
+    _invoke(config, payload, [{'call_ids': [keys.call_id(number)], 'data_byte_strs': [data]}], due)
 
 
 def start_calls(
     config: Dict[str, Any],
     run: Dict[str, Any],
     number: int,
+    position: int,
     job: Dict[str, Any],
     indices: Iterable[int],
+    attempt: Optional[Dict[str, Any]] = None,
 ) -> None:
     """
     Invokes calls of a scheduled job.
 
     :param number: of the activation that invokes them
+    :param position: where the job was scheduled
     :param job: the fact that scheduled it
     :param indices: of the calls, rising
+    :param attempt: the fact of the attempt that this is; None for the first one
     """
+    chunks = [_chunk(job['invocation'], chunk) for chunk in _chunks(indices, job['chunksize'])]
+    if chunks:
+        payload = call_payload(config, run, number, position, job, attempt)
+        _invoke(config, payload, chunks, attempt['due'] if attempt else 0.0)
+
+
+def call_payload(
+    config: Dict[str, Any],
+    run: Dict[str, Any],
+    number: int,
+    position: int,
+    job: Dict[str, Any],
+    attempt: Optional[Dict[str, Any]] = None,
+) -> Dict[str, Any]:
+    """The payload of any call of a scheduled job, but for what differs between chunks"""
     executor, _, job_id = job['job'].partition('-')
-    payload = _payload(
+    field = {
+        **run,
+        'retry': job['retry'],
+        'subject': 'call',
+        'job': job['job'],
+        'number': number,
+        'position': position,
+        'attempt': attempt['attempt'] if attempt else 0,
+    }
+    return _payload(
         config,
-        {**run, 'subject': 'call', 'job': job['job'], 'number': number},
+        field,
         executor_id=f"{run['session']}-{executor}",
         job_id=job_id,
         total_calls=job['fingerprint'][2],
         extra_env=job['invocation']['extra_env'],
         log_level=run['orchestrator']['log_level'],
-        **{name: job[name] for name in _OF_A_JOB},
+        **{
+            **{name: job[name] for name in _OF_A_JOB},
+            **({'runtime_memory': attempt['runtime_memory']} if attempt else {}),
+        },
     )
-    chunks = [_chunk(job['invocation'], chunk) for chunk in _chunks(indices, job['chunksize'])]
-    if chunks:
-        _invoke(config, payload, chunks)
 
 
 _OF_A_JOB = ('func_key', 'func_name', 'chunksize', 'execution_timeout', 'runtime_name', 'runtime_memory')
@@ -161,11 +229,11 @@ def _chunk(invocation: Dict[str, Any], indices: Sequence[int]) -> Dict[str, Any]
     return chunk
 
 
-def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]]) -> None:
+def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float) -> None:
     backend = config['lithops']['backend']
     if backend != LOCALHOST:
         raise UnsupportedBackendError(
             f'Found compute backend {backend!r}. Orchestrators run on {LOCALHOST!r} so far: '
             f"set 'backend: {LOCALHOST}' in the lithops section of the configuration."
         )
-    Door(config[FIELD]['service']).submit(payload, chunks)
+    Door(config[FIELD]['service']).submit(payload, chunks, due)

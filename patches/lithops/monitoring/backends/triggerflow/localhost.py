@@ -20,13 +20,16 @@ at it there is no service, and whoever rings starts one. It needs no port.
 """
 
 import errno
+import glob
 import json
 import os
 import subprocess
 import sys
 import time
 import uuid
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set
+
+from .triggers.keys import Call
 
 #: What a client, or a worker, has in its environment that may not reach a run
 _PRIVATE = ('__LITHOPS_', 'LITHOPS_WORKER', 'LITHOPS_CONFIG', 'WARM_CONTAINER', 'PYTHONHASHSEED')
@@ -53,20 +56,43 @@ class Door:
         """Path of the FIFO"""
         return os.path.join(self.folder, 'bell')
 
-    def submit(self, payload: Dict[str, Any], chunks: List[Dict[str, Any]]) -> None:
+    def submit(self, payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float = 0.0) -> None:
         """
         Accepts one invocation for each chunk, and returns at once.
 
         :param payload: a Lithops payload, but for what differs between chunks
         :param chunks: what differs: 'call_ids', and their data
+        :param due: seconds since the epoch before which none of them starts
         """
         os.makedirs(self.queue, mode=0o700, exist_ok=True)
-        name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}'
+        session = payload['triggerflow']['session']
+        name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{session}'
         unfinished = os.path.join(self.queue, f'.{name}')
         with open(unfinished, 'w') as accepted:
-            json.dump({'payload': payload, 'chunks': chunks}, accepted)
+            json.dump({'payload': payload, 'chunks': chunks, 'due': due}, accepted)
         os.rename(unfinished, os.path.join(self.queue, f'{name}.json'))
         self.ring()
+
+    def held(self, session: str) -> Set[Call | int]:
+        """The calls of a run, and the numbers of its activations, that are accepted and not done"""
+        found: Set[Call | int] = set()
+        for path in glob.glob(os.path.join(glob.escape(self.queue), f'*-{glob.escape(session)}.json')):
+            try:
+                with open(path) as accepted:
+                    document = json.load(accepted)
+            except FileNotFoundError:
+                continue  # it is done by now
+            field, done = document['payload']['triggerflow'], chunks_done(path)
+            if field['session'] != session:
+                continue  # one that ends like this one
+            for number, chunk in enumerate(document['chunks']):
+                if number in done:
+                    continue
+                if field['subject'] == 'activation':
+                    found.add(field['number'])
+                else:
+                    found |= {Call(field['job'], int(call_id)) for call_id in chunk['call_ids']}
+        return found
 
     def ring(self) -> None:
         """Wakes the service, or starts it"""
@@ -141,3 +167,27 @@ class Door:
             )
         # It outlives us, and nobody here will ever wait for it
         process.returncode = 0
+
+
+def chunks_done(path: str) -> Set[int]:
+    """
+    Which chunks of a file of the queue are done
+
+    :param path: of that file
+    """
+    try:
+        with open(f'{path}.done') as done:
+            return {int(line) for line in done if line.strip()}
+    except FileNotFoundError:
+        return set()
+
+
+def held_by_any_service(folder: str, session: str) -> Set[Call | int]:
+    """
+    What the local function services of this machine have of a run. Another
+    interpreter has a service of its own, beside this one
+
+    :param folder: of a service
+    """
+    siblings = glob.glob(os.path.join(glob.escape(os.path.dirname(folder)), 'service-*'))
+    return set().union(*(Door(sibling).held(session) for sibling in siblings))

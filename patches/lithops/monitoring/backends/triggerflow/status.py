@@ -16,7 +16,8 @@ The reporter: what a worker does when a call, or an activation, has ended.
 
 Lithops' handler, outside of the user's process, asks for it whatever happened: a
 value, an exception, a time-out, a kill for want of memory. The end of a call
-becomes an event. The end of an activation that died starts its successor.
+becomes an event, or another attempt. The end of an activation that died starts its
+successor.
 """
 
 import ast
@@ -25,7 +26,6 @@ import logging
 import os
 import pickle
 import time
-import traceback
 from types import SimpleNamespace
 from typing import Any, Dict, List
 
@@ -35,20 +35,29 @@ from lithops.monitoring.status import StorageCallStatus
 from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
-from .invoke import CLAIMED, field_of, start_activation
+from .failure import failure_of, last_words, lost
+from .invoke import CLAIMED, field_of, performer, run_of
 from .store import create_store
 from .triggers import keys
+from .triggers.attempt import Execution
 from .triggers.engine import Engine
 from .triggers.store import Facts, new_nonce
+from .triggers.sweep import Limits, Sweeper
 
 logger = logging.getLogger(__name__)
 
 #: In the status of a call: where its output lies, when it is not in the status
 OUTPUT_FIELD = 'triggerflow_output'
+#: … and which attempt it was, from 0
+ATTEMPT_FIELD = 'triggerflow_attempt'
 
+#: Seconds beyond its time-out after which an execution is taken for dead
+GRACE = 60.0
+#: Seconds that may pass between an invocation and its beginning
+START = 120.0
 
 #: What could not be reported in this process: a function service that can should
-#: deliver it again
+#: see to it
 unreported: List[str] = []
 
 
@@ -78,7 +87,7 @@ class CallStatus(StorageCallStatus):
             if self.run['subject'] == 'call':
                 self._report_call()
             elif self.status['exception']:
-                self._report_death(_last_words(self.status))
+                self._report_death(last_words(self.status))
             elif self.run.get('redelivered') and 'result' in self.status and _result(self.status) == CLAIMED:
                 # The function service delivers again what has not ended: whoever
                 # claimed the number was killed
@@ -89,51 +98,47 @@ class CallStatus(StorageCallStatus):
             logger.exception(f"Run {self.run['run_id']} - could not report the end of {unreported[-1]}")
             raise
 
-    def _engine(self, deaths: int = 0) -> Engine:
-        def perform(action):
-            start_activation(self.config, _without_subject(self.run), action['number'], deaths)
-
-        return Engine(Facts(create_store(self.internal_storage.get_storage_config())), perform)
+    def _engine(self) -> Engine:
+        facts = Facts(create_store(self.internal_storage.get_storage_config()))
+        return Engine(facts, performer(self.config, run_of(self.run), facts))
 
     def _report_call(self) -> None:
         if 'new_futures' in self.status:
             _refuse_futures(self.status)
         if not self.status['exception'] and 'result' not in self.status and self.status.get('func_result_size'):
             self.status[OUTPUT_FIELD] = self._output_key
-        self._engine().publish(
-            self.run['session'],
-            keys.Call(self.run['job'], int(self.job.call_id)),
-            json.dumps(self.status).encode('ascii'),
-            failed=bool(self.status['exception']),
-            scheduled_by=self.run['number'],
+        if self.run['attempt']:
+            self.status[ATTEMPT_FIELD] = self.run['attempt']
+        execution = Execution(
+            session=self.run['session'],
+            call=keys.Call(self.run['job'], int(self.job.call_id)),
+            position=self.run['position'],
+            number=self.run['number'],
+            attempt=self.run['attempt'],
+            policy=self.run['retry'],
+            memory=self.job.runtime_memory,
+            redelivered=bool(self.run.get('redelivered')),
         )
+        self._engine().report(execution, json.dumps(self.status).encode('ascii'), failure_of(self.status), time.time())
 
     def _report_death(self, reason: str) -> None:
-        """An activation that died is succeeded at once, until it has been enough"""
-        session, number = self.run['session'], self.run['number']
-        deaths = self.run['deaths'] + 1
-        engine = self._engine(deaths)
-        trigger = engine.trigger(session, number)
-        if trigger is not None:
-            # It had suspended, and may have died before its second look
-            if engine.plant(trigger):
-                engine.fire(trigger)
-            return
-        now = {'time': time.time()}
-        engine.facts.create(keys.claim_key(session, number), {'cause': 'died before it began', **now})
-        engine.facts.create(keys.death_key(session, number), {'reason': reason, **now})
-        if deaths < self.config['triggerflow']['max_deaths']:
-            start_activation(self.config, _without_subject(self.run), number + 1, deaths)
-            return
-        message = f'{deaths} activations in a row died, the last one, {number}, of: {reason}'
-        engine.facts.create(
-            keys.outcome_key(session), {'status': 'failed', 'error': ['RunDied', message], **now}
-        )
+        """An activation that died is succeeded, until it has been enough"""
+        Sweeper(self._engine(), self.run['session'], limits_of(self.run)).bury(self.run['number'], reason, time.time())
+
+
+def limits_of(run: Dict[str, Any]) -> Limits:
+    """
+    What may be expected of the activations of a run
+
+    :param run: what every payload of the run carries
+    """
+    orchestrator = run['orchestrator']
+    return Limits(life=orchestrator['execution_timeout'] + GRACE, start=START, max_deaths=orchestrator['max_deaths'])
 
 
 def report_lost(payload: Dict[str, Any], reason: str) -> None:
     """
-    Reports what no handler will report any more, as failed
+    Reports what no handler will report any more, as lost
 
     :param payload: of the invocation that was given up
     """
@@ -143,7 +148,7 @@ def report_lost(payload: Dict[str, Any], reason: str) -> None:
         job = SimpleNamespace(**{**payload, 'call_id': call_id, 'start_tstamp': now, 'stats_file': os.devnull})
         status = CallStatus(job, internal_storage)
         status.add('exception', True)
-        status.add('exc_info', str(pickle.dumps((RuntimeError, RuntimeError('HANDLER', reason), None))))
+        status.add('exc_info', str(pickle.dumps(lost(reason))))
         status.add('worker_end_tstamp', now)
         status.send_finish_event()
 
@@ -165,10 +170,6 @@ def _separate(job: SimpleNamespace, internal_storage, output_key: str) -> None:
     internal_storage.put_data = put_data_apart
 
 
-def _without_subject(run: dict) -> dict:
-    return {name: run[name] for name in ('version', 'run_id', 'session', 'orchestrator')}
-
-
 def _refuse_futures(status: dict) -> None:
     """A call that returns futures is not durable yet, and they carry credentials"""
     del status['new_futures']
@@ -182,14 +183,3 @@ def _refuse_futures(status: dict) -> None:
 
 def _result(status: dict):
     return pickle.loads(ast.literal_eval(status['result']))
-
-
-def _last_words(status: dict) -> str:
-    """How an activation died, in one line and its traceback"""
-    try:
-        found = pickle.loads(ast.literal_eval(status['exc_info']))
-        if isinstance(found, dict):
-            return str(found['exc_value'])
-        return ''.join(traceback.format_exception(*found)).strip()
-    except Exception as error:
-        return f'an exception that cannot be read here ({error!r})'

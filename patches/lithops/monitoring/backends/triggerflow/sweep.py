@@ -1,0 +1,76 @@
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+#
+"""
+Sweeping a run, with the function service that it runs on. Anyone may, at any time.
+"""
+
+import logging
+import time
+from typing import Any, Dict, List
+
+from lithops.config import extract_storage_config
+from lithops.constants import LOCALHOST
+
+from .invoke import call_payload, performer, scheduled_job
+from .localhost import held_by_any_service
+from .status import limits_of, report_lost
+from .store import create_store
+from .triggers import keys
+from .triggers.action import REPORT_LOST
+from .triggers.engine import Engine
+from .triggers.store import Facts
+from .triggers.sweep import Sweeper
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a sweep gives what it takes for overdue: where the function service
+#: tells what it has, and where only time does
+PATIENCE = {True: 0.5, False: 10.0}
+
+
+def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> List[str]:
+    """
+    Finds what nobody reported, and repairs it
+
+    :param config: Lithops' configuration, of whoever sweeps
+    :param run: what every payload of the run carries
+    :param started: seconds since the epoch
+    :return: what was repaired, in words; empty when there was nothing to repair
+    """
+    now = time.time()
+    facts = Facts(create_store(extract_storage_config(config)))
+    perform = performer(config, run, facts)
+
+    def perform_or_report(action):
+        if action['name'] != REPORT_LOST:
+            perform(action)
+            return
+        call = keys.Call(*action['call'])
+        attempt = None
+        if action['attempt']:
+            attempt = facts.read(keys.attempt_key(run['session'], call, action['attempt']))
+        job = scheduled_job(facts, run['session'], action['position'])
+        payload = call_payload(config, run, job['activation'], action['position'], job, attempt)
+        report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
+
+    on_localhost = config['lithops']['backend'] == LOCALHOST
+
+    def held():
+        return held_by_any_service(config['triggerflow']['service'], run['session']) if on_localhost else None
+
+    sweeper = Sweeper(Engine(facts, perform_or_report), run['session'], limits_of(run), held)
+    repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[on_localhost]))
+    for said in repaired:
+        logger.warning(f"Run {run['run_id']} - swept: {said}")
+    return repaired

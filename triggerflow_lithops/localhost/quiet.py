@@ -1,0 +1,114 @@
+"""
+The runs that the service has seen and that have not ended, as far as it knows.
+
+One of them of which nothing is here, neither accepted nor running, has lost
+something, or it has ended: a sweep finds out. They are noted in files, so that a
+service that was killed goes on with them.
+"""
+
+import contextlib
+import json
+import os
+import time
+from typing import Any
+
+from lithops.config import extract_storage_config
+from lithops.monitoring.backends.triggerflow.invoke import run_of
+from lithops.monitoring.backends.triggerflow.store import create_store
+from lithops.monitoring.backends.triggerflow.sweep import sweep_run
+
+from ..triggers.keys import outcome_key, run_key, session_of
+from ..triggers.store import Facts
+
+#: Seconds of quiet before a run is swept: at first, and at the most
+QUIET = (2.0, 60.0)
+#: How many sweeps of one run may fail in a row before it is left to others
+MAX_FAILURES = 20
+#: The exit code of a sweep of a run that has ended
+OVER = 3
+
+
+class QuietRuns:
+    """
+    :param folder: where they are noted
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+        self._runs: dict[str, dict[str, Any]] = {}
+        self._due: dict[str, float] = {}
+        self._sweeps: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for name in [name for name in os.listdir(folder) if not name.endswith('.new')]:
+            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, name)) as noted:
+                self._runs[name] = json.load(noted)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def add(self, payload: dict[str, Any]) -> None:
+        """Something of a run was accepted."""
+        session = payload['triggerflow']['session']
+        self._sweeps.pop(session, None)
+        if session in self._runs:
+            return
+        self._runs[session] = {'config': payload['config'], 'run': run_of(payload['triggerflow'])}
+        path = os.path.join(self._folder, session)
+        # Without a note the run is swept by whoever waits for it, and by nobody else
+        with contextlib.suppress(OSError):
+            with open(f'{path}.new', 'w') as noted:
+                json.dump(self._runs[session], noted)
+            os.rename(f'{path}.new', path)
+
+    def run_of(self, session: str) -> dict[str, Any]:
+        """'config' and 'run' of one of them."""
+        return self._runs[session]
+
+    def due(self, here: set[str]) -> list[str]:
+        """
+        Sessions of those that have been quiet for long enough.
+
+        :param here: sessions of which something is here
+        """
+        now, found = time.monotonic(), []
+        for session in self._runs:
+            if session in here:
+                self._due.pop(session, None)
+            elif session not in self._due:
+                wait = min(QUIET[1], QUIET[0] * 2.0 ** self._sweeps.get(session, 0))
+                self._due[session] = now + wait
+            elif self._due[session] <= now:
+                del self._due[session]
+                found.append(session)
+        return found
+
+    def swept(self, session: str, code: int) -> None:
+        """
+        A sweep of one of them came to its end.
+
+        :param code: what :func:`sweep_quiet_run` returned; anything but 0 and ``OVER``
+            is a failure, and it is tried again
+        """
+        self._sweeps[session] = self._sweeps.get(session, 0) + 1
+        self._failures[session] = self._failures.get(session, 0) + 1 if code else 0
+        if code == OVER or self._failures[session] >= MAX_FAILURES:
+            for found in (self._runs, self._due, self._sweeps, self._failures):
+                found.pop(session, None)
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._folder, session))
+
+
+def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
+    """
+    Sweeps a run, unless it has ended, or was purged.
+
+    :return: ``OVER`` if so, else 0
+    """
+    facts = Facts(create_store(extract_storage_config(config)))
+    document = facts.read(run_key(run['run_id']))
+    purged = document is None or session_of(run['run_id'], document['incarnation']) != run['session']
+    if document is None or purged or facts.read(outcome_key(run['session'])) is not None:
+        return OVER
+    sweep_run(config, run, document['time'])
+    return 0

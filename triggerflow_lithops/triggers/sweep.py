@@ -1,0 +1,201 @@
+"""
+What nobody reports: found from facts alone, and repaired. By anyone, at any time.
+
+A *sweep* looks for what should have gone on and did not: an activation that never
+began, that died, or that was not woken; a call that has vanished. It is a backstop:
+in a run without faults it never has anything to do.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator
+
+from .action import report_lost, start_activation
+from .engine import Engine
+from .keys import (
+    Call,
+    attempt_key,
+    attempts_prefix,
+    claim_key,
+    death_key,
+    fact_key,
+    latest_attempts,
+    outcome_key,
+    trigger_key,
+)
+from .trigger import Trigger
+
+#: Seconds until an activation starts that follows upon one that died: at first, and
+#: at the most. Each further death in a row doubles them
+BACKOFF = (0.5, 60.0)
+
+#: What a function service has: calls, and activations by their numbers. None when it
+#: cannot be asked, and only time will tell
+Held = Callable[[], 'set[Call | int] | None']
+
+
+def unknown() -> 'set[Call | int] | None':
+    """What is held by a function service that cannot be asked."""
+    return None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    :param life: seconds that an activation can live
+    :param start: seconds that may pass between an invocation and its beginning
+    :param max_deaths: how many activations in a row may die before their run fails
+    """
+
+    life: float
+    start: float
+    max_deaths: int
+
+
+@dataclass(frozen=True)
+class _Repair:
+    said: str
+    do: Callable[[], None]
+
+
+class Sweeper:
+    """
+    :param engine: over the bucket of the run
+    :param held: what the function service still has
+    """
+
+    def __init__(self, engine: Engine, session: str, limits: Limits, held: Held = unknown):
+        self._engine = engine
+        self._facts = engine.facts
+        self._session = session
+        self._limits = limits
+        self._held = held
+        self._holdings: set[Call | int] | None = None
+
+    def sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[str]:
+        """
+        Looks twice, and repairs what is overdue both times.
+
+        :param now: seconds since the epoch, read before this is called: a sweeper that
+            was paused must not judge by a later clock
+        :param started: when the run was started
+        :param pause: gives what is just under way the time to arrive
+        :return: what was repaired, in words
+        """
+        overdue = {repair.said for repair in self._overdue(now, started)}
+        if not overdue:
+            return []
+        pause()
+        repairs = [repair for repair in self._overdue(now, started) if repair.said in overdue]
+        for repair in repairs:
+            repair.do()
+        return [repair.said for repair in repairs]
+
+    def bury(self, number: int, reason: str, now: float) -> None:
+        """
+        Activation ``number`` died: its successor starts after a while, until it has
+        been enough; then the run has failed, with all that is known.
+
+        :param reason: what it died of
+        """
+        trigger = self._engine.trigger(self._session, number)
+        if trigger is not None:
+            # It had suspended, and may have died before its second look
+            if self._engine.plant(trigger):
+                self._engine.fire(trigger)
+            return
+        earlier = self._deaths_before(number)
+        wait = min(BACKOFF[1], BACKOFF[0] * 2.0 ** len(earlier))
+        # It may have died before it claimed its number, and claims have no gaps
+        self._facts.create(claim_key(self._session, number), {'cause': 'died before it began', 'time': now})
+        _, death = self._facts.create(
+            death_key(self._session, number), {'reason': reason, 'time': now, 'due': now + wait}
+        )
+        deaths = [*earlier, (number, death)]
+        if len(deaths) < self._limits.max_deaths:
+            self._engine.perform(start_activation(self._session, number + 1, f'activation {number} died', death['due']))
+            return
+        told = '; '.join(f"activation {dead} of: {found['reason']}" for dead, found in deaths)
+        outcome = {'status': 'failed', 'error': ['RunDied', f'{len(deaths)} activations in a row died, {told}'], 'time': now}
+        self._facts.create(outcome_key(self._session), outcome)
+
+    def _deaths_before(self, number: int) -> list[tuple[int, dict[str, Any]]]:
+        deaths: list[tuple[int, dict[str, Any]]] = []
+        while number > 0 and len(deaths) < self._limits.max_deaths:
+            number -= 1
+            death = self._facts.read(death_key(self._session, number))
+            if death is None or self._facts.read(trigger_key(self._session, number)) is not None:
+                break
+            deaths.insert(0, (number, death))
+        return deaths
+
+    def _overdue(self, now: float, started: float) -> Iterator[_Repair]:
+        # Before anything is listed: what ends meanwhile is listed then
+        self._holdings = self._held()
+        if self._facts.read(outcome_key(self._session)) is not None:
+            return
+        number = self._engine.newest_activation(self._session)
+        if number < 0:
+            yield from self._unbegun(0, now - started, 'the run was started')
+            return
+        trigger = self._engine.trigger(self._session, number)
+        if trigger is None:
+            yield from self._orphaned(number, now)
+        elif self._engine.plant(trigger):
+            # Since when it holds is not written anywhere; the pause between two looks has to do
+            yield from self._unbegun(number + 1, self._limits.start, f'activation {number} was not woken')
+        else:
+            yield from self._lost(trigger, now)
+
+    def _unbegun(self, number: int, waited: float, why: str) -> Iterator[_Repair]:
+        """Activation ``number``, which should have begun."""
+        if self._is_gone(number, waited >= self._limits.start):
+            action = start_activation(self._session, number, f'a sweep: {why}')
+            yield _Repair(f'{why}, and activation {number} had not begun', lambda: self._engine.perform(action))
+
+    def _orphaned(self, number: int, now: float) -> Iterator[_Repair]:
+        """Activation ``number``, which is claimed and has not suspended."""
+        death = self._facts.read(death_key(self._session, number))
+        if death is not None:
+            yield from self._unbegun(number + 1, now - death['due'], f'activation {number} had died')
+            return
+        claim = self._facts.read(claim_key(self._session, number))
+        if claim is not None and self._is_gone(number, now - claim['time'] >= self._limits.life):
+            yield _Repair(f'activation {number} had vanished', lambda: self.bury(number, 'it vanished', now))
+
+    def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:
+        """Calls that are waited for and that nobody runs any more."""
+        waiting = set(trigger.members) - self._engine.ended(self._session, trigger.members)
+        for job in sorted({call.job for call in waiting}):
+            position = trigger.jobs[job]
+            scheduled = self._facts.read(fact_key(self._session, position))
+            invoked = None if scheduled is None else self._invoked(scheduled['activation'], trigger.number)
+            if scheduled is None or invoked is None:
+                continue
+            attempts = latest_attempts(job, self._facts.list(attempts_prefix(self._session, job)))
+            for call in sorted(call for call in waiting if call.job == job):
+                attempt = attempts.get(call, 0)
+                began = self._due(call, attempt) if attempt else invoked
+                if self._is_gone(call, now - began >= scheduled['lifetime']):
+                    reason = f'It vanished: its end was not reported within {scheduled["lifetime"]:.0f} s'
+                    if self._holdings is not None:
+                        reason = 'It vanished: the function service has it no more, and its end was not reported'
+                    action = report_lost(self._session, call, position, attempt, reason)
+                    yield _Repair(
+                        f'call {job}/{call.call_id} was lost (attempt {attempt})',
+                        lambda action=action: self._engine.perform(action),  # type: ignore[misc]
+                    )
+
+    def _invoked(self, scheduled_by: int, waiting: int) -> float | None:
+        """When all calls of a job were invoked at the latest: before the first trigger written since."""
+        for number in range(scheduled_by, waiting + 1):
+            trigger = self._facts.read(trigger_key(self._session, number))
+            if trigger is not None:
+                return float(trigger['time'])
+        return None
+
+    def _due(self, call: Call, attempt: int) -> float:
+        found = self._facts.read(attempt_key(self._session, call, attempt)) or {}
+        return float(found.get('due', 0))
+
+    def _is_gone(self, subject: 'Call | int', too_late: bool) -> bool:
+        return too_late if self._holdings is None else subject not in self._holdings
