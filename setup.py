@@ -26,11 +26,12 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10,<3.14',
     install_requires=['lithops>=3.8,<4', 'cloudpickle', 'click', 'tqdm', 'tabulate'],
-    extras_require={'test': ['pytest', 'ruff', 'mypy']},
+    extras_require={'testing': ['greenlet'], 'test': ['pytest', 'greenlet', 'ruff', 'mypy']},
     packages=[
         'triggerflow_lithops',
         'triggerflow_lithops.triggers',
         'triggerflow_lithops.localhost',
+        'triggerflow_lithops.testing',
         BACKEND,
         f'{BACKEND}.triggers',
     ],

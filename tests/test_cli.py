@@ -100,8 +100,8 @@ def test_doctor_says_what_to_do_when_the_patch_is_missing(tmp_path):
 def test_doctor_finds_out_a_store_that_overwrites():
     class Overwriting(MemoryStore):
         def put_new(self, key, value):
-            self.objects[key] = value
-            return True
+            self.delete([key])
+            return super().put_new(key, value)
 
     with pytest.raises(RuntimeError, match='use another one'):
         doctor.create_only(Overwriting())

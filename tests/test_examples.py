@@ -69,6 +69,12 @@ def test_word_count_is_a_script_too(tmp_path):
     assert as_script('word_count.py', os.fspath(tmp_path)).split() == ['2', 'be', '2', 'to', '1', 'not', '1', 'or']
 
 
+def test_the_example_of_a_test_passes():
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(EXAMPLES / 'test_hello.py')]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and '4 passed' in done.stdout, done.stdout
+
+
 def test_search_finds_a_number_and_stops():
     found, digest = as_script('search.py').split()
     assert digest.startswith('00000') and digest == search.digest(found, '')

@@ -1,55 +1,166 @@
-"""The laws, over a corpus of programs, under injected faults."""
+"""The simulator: the laws over a corpus of orchestrators, and that it would find it if one were broken."""
 
+import json
+import os
 import random
+import subprocess
+import sys
+import time
 
+import lithops
 import pytest
-from simulation import CORPUS, HARD, NONE, SOFT, Simulation
 
-from triggerflow_lithops.triggers.keys import Call
+from triggerflow_lithops import ChangedCodeError, Retry, now
+from triggerflow_lithops.testing import HARD, LawBroken, simulate, survive
+from triggerflow_lithops.testing.corpus import CORPUS
+from triggerflow_lithops.testing.mutants import MUTANTS
+from triggerflow_lithops.testing.simulate import simulate_seeds
 
-SEEDS = 60
-
-
-@pytest.fixture(scope='module')
-def first_seed():
-    seed = random.SystemRandom().randrange(10**9)
-    print(f'first seed: {seed}')
-    return seed
+COMMAND = [sys.executable, '-m', 'triggerflow_lithops.testing.simulate']
 
 
-def simulate(program, seed, faults, sweeps=True):
-    simulation = Simulation(program, seed, faults, sweeps)
-    outcome = simulation.run()
-    where = f'{program.__name__}, seed {seed}'
-    assert not simulation.broken, (where, simulation.broken)
-    assert outcome['status'] == 'completed' and outcome['value'] == CORPUS[program], (where, outcome)
-    return simulation
+def on_the_command_line(*arguments, **environment):
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
+    return done.returncode, json.loads(done.stdout)
 
 
-@pytest.mark.parametrize('program', CORPUS, ids=lambda program: program.__name__)
-@pytest.mark.parametrize('faults', [NONE, SOFT], ids=['none', 'soft'])
-def test_a_run_without_deaths_ends_right_and_needs_no_sweep(program, faults, first_seed):
-    for seed in range(first_seed, first_seed + SEEDS):
-        simulate(program, seed, faults, sweeps=False)
+def add3(x):
+    return x + 3
 
 
-@pytest.mark.parametrize('program', CORPUS, ids=lambda program: program.__name__)
-def test_a_run_with_deaths_and_lost_invocations_ends_right(program, first_seed):
-    for seed in range(first_seed, first_seed + 3 * SEEDS):
-        simulate(program, seed, HARD)
+def slowly(x):
+    time.sleep(86_400)
+    return x
 
 
-@pytest.mark.parametrize('program', CORPUS, ids=lambda program: program.__name__)
-def test_a_run_without_faults_invokes_each_call_once_and_is_never_swept(program, first_seed):
-    for seed in range(first_seed, first_seed + SEEDS):
-        simulation = simulate(program, seed, NONE)
-        assert not any(simulation.repaired)
-        assert all(count == 1 for what, count in simulation.invocations.items() if isinstance(what, Call))
+def two_days():
+    fexec = lithops.FunctionExecutor()
+    began = now()
+    for step in range(2):
+        fexec.call_async(slowly, step, timeout=100_000).result()
+    return now() - began
 
 
-def test_a_simulation_is_repeated_by_its_seed():
-    first, again = (Simulation(next(iter(CORPUS)), 7, HARD) for _ in range(2))
-    first.run()
-    again.run()
-    assert first.requests == again.requests and list(first.store.objects) == list(again.store.objects)
-    assert first.counts == again.counts
+def killed_by_its_seed(x):
+    raise MemoryError('too much')
+
+
+def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
+    first = random.SystemRandom().randrange(10**9)
+    tally = simulate_seeds(first, 500, list(CORPUS))
+    assert not tally.failing, f'first seed: {first}'
+    assert tally.runs == 500 and len(tally.faults) == 14
+
+
+@pytest.mark.parametrize('name', MUTANTS)
+def test_a_core_that_is_broken_on_purpose_is_found(name):
+    for first in range(0, 2000, 100):
+        if simulate_seeds(first, 100, list(CORPUS), mutant=name, until_broken=True).failing:
+            return
+    pytest.fail(f'{name} survived 2,000 seeds')
+
+
+def test_a_seed_is_a_reproduction_in_any_process():
+    codes, told = zip(
+        *(on_the_command_line('--seeds', '60', '--from', '7', PYTHONHASHSEED=hashed) for hashed in ('1', '2')), strict=True
+    )
+    assert codes == (0, 0) and told[0]['faults']['killed'] > 0
+    assert {**told[0], 'seconds': 0} == {**told[1], 'seconds': 0}
+
+
+def test_the_command_line_tells_which_seed_broke_which_law():
+    code, told = on_the_command_line('--seeds', '200', '--from', '0', '--mutant', 'no_second_look', '--processes', '1')
+    assert code == 1 and told['failing'][0]['broken'] == ['everything waits for ever']
+    assert told['failing'][0]['seed'] in range(200) and told['failing'][0]['orchestrator'] in CORPUS
+
+
+def test_the_mutants_are_listed_with_what_they_break():
+    listed = subprocess.run([*COMMAND, '--list-mutants'], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(listed) == len(MUTANTS) >= 10 and all(len(line.split()) > 4 for line in listed)
+
+
+def test_time_that_passes_in_a_call_is_skipped():
+    began = time.monotonic()
+    assert 172_800 < simulate(two_days).result() < 172_900
+    assert time.monotonic() - began < 10
+
+
+def test_a_simulated_run_tells_its_history_and_its_activations():
+    run = simulate(two_days)
+    assert [activation['number'] for activation in run.activations()] == [0, 1, 2]
+    assert run.history()[0]['type'].endswith('run.started') and run.history()[-1]['type'].endswith('run.completed')
+
+
+def test_an_orchestrators_exception_is_raised_with_its_type():
+    def main():
+        raise KeyError('nothing there')
+
+    with pytest.raises(KeyError, match='nothing there'):
+        simulate(main).result()
+
+
+def test_an_orchestrator_gets_its_arguments():
+    assert simulate(lambda args: args['x'], {'x': 5}).result() == 5
+
+
+def test_a_wide_map_is_simulated_in_seconds():
+    def main():
+        fexec = lithops.FunctionExecutor()
+        return sum(fexec.get_result(fexec.map(add3, list(range(1000)))))
+
+    run = simulate(main)
+    assert run.result() == sum(range(3, 1003)) and run.calls == 1000
+
+
+def test_retries_of_the_run_are_those_of_the_simulation():
+    def main():
+        fexec = lithops.FunctionExecutor()
+        return fexec.call_async(killed_by_its_seed, 1).result()
+
+    run = simulate(main, retry=Retry(retries=2, on=MemoryError))
+    assert run.status == 'failed' and sum(run.invocations.values()) - len(run.invocations) == 2
+
+
+def test_an_orchestrator_that_survives_is_told_nothing():
+    def main():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.map(add3, [1, 2]))
+
+    assert survive(main, seeds=40).result() == [4, 5]
+
+
+def test_an_orchestrator_that_does_not_survive_is_told_the_seed():
+    def main():
+        fexec = lithops.FunctionExecutor()
+        if random.SystemRandom().random() < 0.5:
+            fexec.call_async(add3, 1).result()
+        return fexec.call_async(add3, 2).result()
+
+    with pytest.raises((LawBroken, ChangedCodeError), match=r'first_seed=\d+, seeds=1'):
+        survive(main, seeds=400)
+
+
+def test_a_simulation_leaves_nothing_of_itself_behind():
+    before = {**os.environ}, lithops.FunctionExecutor.map, lithops.FunctionExecutor.__init__, time.time, random.getstate()
+    simulate(two_days, seed=5, faults=HARD)
+    assert before == (
+        {**os.environ}, lithops.FunctionExecutor.map, lithops.FunctionExecutor.__init__, time.time, random.getstate()
+    )
+
+
+def test_the_fixtures_take_their_seeds_from_the_command_line(tmp_path):
+    test = tmp_path / 'test_it.py'
+    test.write_text(
+        'import lithops\n'
+        'def add(x):\n    return x + 1\n'
+        'def main():\n'
+        '    return lithops.FunctionExecutor().call_async(add, 0).result()\n'
+        'def test_it(simulate, survive):\n'
+        '    assert simulate(main).result() == survive(main).result() == 1\n'
+    )
+    (tmp_path / 'conftest.py').write_text("pytest_plugins = ['triggerflow_lithops.testing.plugin']\n")
+    options = ['-q', '-p', 'no:cacheprovider', '--simulation-seeds', '5', '--simulation-from', '3']
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', *options, str(test)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout

@@ -16,7 +16,7 @@ FLOORS = (
     {'errors', 'history', 'replay', 'retry'},
     {'config', 'installation', 'progress', 'report'},
     {'executor', 'activation', 'run', 'localhost'},
-    {'__init__', 'cli', 'doctor'},
+    {'__init__', 'cli', 'doctor', 'testing'},
 )
 
 

@@ -100,6 +100,14 @@ def test_a_sweep_succeeds_at_once_an_activation_that_the_function_service_has_lo
     assert sweep(engine, now=101, held=set()) and [action['number'] for action in actions] == [1]
 
 
+def test_an_activation_is_known_by_the_number_that_its_process_was_started_as(engine, actions):
+    """One that found its condition to hold already goes on as the next number."""
+    suspend(engine)
+    engine.facts.create(keys.claim_key('s', 1), {'cause': '', 'time': 0, 'lived_by': 0})
+    assert sweep(engine, now=1, held={0}) == [] and not actions
+    assert sweep(engine, now=1, held=set()) == ['activation 1 had vanished']
+
+
 def test_a_call_is_lost_when_its_time_and_some_grace_have_passed(engine, actions):
     suspend(engine, time=10)
     assert sweep(engine, now=59) == []
@@ -210,6 +218,20 @@ def test_a_sweep_waits_for_the_successor_of_a_dead_activation_until_it_is_due(en
     actions.clear()
     assert sweep(engine, now=110) == []
     assert sweep(engine, now=111) and [action['number'] for action in actions] == [1]
+
+
+def test_an_activation_that_went_on_as_the_next_number_is_buried_as_that(engine, actions):
+    suspend(engine)
+    engine.facts.create(keys.claim_key('s', 1), {'cause': '', 'time': 0, 'lived_by': 0})
+    Sweeper(engine, 's', LIMITS).bury(0, 'poison', now=100)
+    assert engine.facts.read(keys.death_key('s', 1)) and [action['number'] for action in actions] == [2]
+
+
+def test_an_activation_that_somebody_else_succeeded_is_not_buried(engine, actions):
+    suspend(engine)
+    claim(engine, 1)
+    Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=100)
+    assert not actions and engine.facts.read(keys.death_key('s', 1)) is None
 
 
 def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(engine, actions):

@@ -159,7 +159,7 @@ def test_a_second_value_of_a_call_is_never_seen(engine, store):
     call = Call('0-A000', 0)
     end(engine, call)
     end(engine, call, failed=True)
-    assert store.objects[keys.event_key('s', call)] == encode({'exception': False})
+    assert store.get(keys.event_key('s', call)) == encode({'exception': False})
 
 
 def test_a_number_that_is_claimed_is_not_started_again(engine, actions):

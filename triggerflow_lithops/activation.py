@@ -21,18 +21,18 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Callable, NoReturn, Sequence
+from typing import Any, Callable, NoReturn, Protocol, Sequence
 
 import cloudpickle
 from lithops.config import extract_storage_config
-from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, performer
+from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, performer, start_calls
 from lithops.monitoring.backends.triggerflow.store import create_store
 
 from .config import follow_lithops_logging
 from .errors import OutcomeError
-from .executor import Hooks
+from .executor import Hooks, hook, use
 from .history import History
-from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, failure
+from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, World, failure
 from .retry import enter_orchestrator
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
@@ -78,64 +78,90 @@ class Orchestrator:
     def __call__(self, number: int, cause: str) -> str | None:
         _end_with_this_call()
         follow_lithops_logging()
-        left = Activation(self, number, cause).live()
+        config = json.loads(os.environ['LITHOPS_CONFIG'])
+        facts = Facts(create_store(extract_storage_config(config)))
+        perform = performer(config, self.run, facts)
+        left = Activation(self, config, Engine(facts, perform), Stage(), start_calls).live(number, cause)
         if isinstance(left, Crashed):
             raise left.error
         return CLAIMED if isinstance(left, Superseded) else None
 
 
-class Activation:
-    """Activation ``number`` of a run: claims its number, replays, and ends somehow."""
+class Scene(World, Protocol):
+    """What an activation needs of the world: where its orchestrator plays."""
 
-    def __init__(self, orchestrator: Orchestrator, number: int, cause: str):
+    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> 'Left | Returned | Raised':
+        """Runs the orchestrator until it ends, or is left standing."""
+
+
+class Activation:
+    """
+    One activation of a run: claims its number, replays, and ends somehow.
+
+    :param config: Lithops' configuration of the run
+    :param engine: over the bucket of the run
+    :param start_calls: invokes calls of a scheduled job
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        config: dict[str, Any],
+        engine: Engine,
+        stage: Scene,
+        start_calls: Callable[..., None],
+    ):
         self._orchestrator = orchestrator
         self._run = orchestrator.run
         self._session = self._run['session']
-        self._number = number
-        self._cause = cause
-        self._config = json.loads(os.environ['LITHOPS_CONFIG'])
-        self._facts = Facts(create_store(extract_storage_config(self._config)))
+        self._config = config
+        self._engine = engine
+        self._facts = engine.facts
+        self._stage = stage
+        self._start_calls = start_calls
 
-    def live(self) -> Left | Returned | Raised:
-        """From the claim to whatever ends it."""
-        if not self._claim():
-            return Superseded(self._number, 'its number is claimed')
+    def live(self, number: int, cause: str) -> Left | Returned | Raised:
+        """
+        From the claim to whatever ends it.
+
+        :param cause: why it was started, for people to read
+        """
+        ours, _ = self._facts.create(claim_key(self._session, number), {'cause': cause, 'time': self._stage.time()})
+        if not ours:
+            return Superseded(number, 'its number is claimed')
         if self._facts.read(outcome_key(self._session)) is not None:
-            return Superseded(self._number, 'the run has ended')
-        history = read_history(self._facts, self._session, self._number)
-        engine = Engine(self._facts, performer(self._config, self._run, self._facts))
-        stage = Stage()
-        replay = Replay(self._run['run_id'], self._session, self._number, history, engine, stage)
-        hooks = Hooks(replay, stage, self._config, self._run, self._orchestrator.runtime_meta)
-        left = stage.play(self._user_code(stage), hooks)
+            return Superseded(number, 'the run has ended')
+        history = read_history(self._facts, self._session, number)
+        replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage)
+
+        def create_hooks(thread: threading.Thread) -> Hooks:
+            meta = self._orchestrator.runtime_meta
+            return Hooks(replay, self._stage, self._config, self._run, meta, self._start_calls, thread)
+
+        left = self._stage.play(self._user_code(), create_hooks)
         self._conclude(left, replay)
         return left
 
-    def _claim(self) -> bool:
-        claim = {'cause': self._cause, 'time': time.time()}
-        ours, _ = self._facts.create(claim_key(self._session, self._number), claim)
-        return ours
-
-    def _user_code(self, stage: 'Stage') -> Callable[[], Any]:
+    def _user_code(self) -> Callable[[], Any]:
         try:
             function, args = pickle.loads(self._orchestrator.code)
         except Exception as error:
             # Nothing that is tried again would be any better
             what = f'The orchestrator cannot be loaded where it runs: {error!r}. Is a module missing there?'
             unreadable = Failed(OutcomeError(what))
-            return lambda: stage.leave(unreadable)
+            return lambda: self._stage.leave(unreadable)
         return lambda: call(function, args)
 
     def _conclude(self, left: Left | Returned | Raised, replay: Replay) -> None:
         result: str
         if isinstance(left, Returned):
-            replay.finish(completed(left.value))
+            replay.finish(completed(left.value, self._stage.time()))
             result = 'completed'
         elif isinstance(left, Raised):
-            replay.finish(raised(left.error))
+            replay.finish(raised(left.error, self._stage.time()))
             result = 'failed'
         elif isinstance(left, Failed):
-            self._facts.create(outcome_key(self._session), failure(left.error, time.time()))
+            self._facts.create(outcome_key(self._session), failure(left.error, self._stage.time()))
             result = 'failed'
         elif isinstance(left, Suspended):
             result = left.waits_for
@@ -154,19 +180,16 @@ class Stage:
         self._muted: tuple[Any, Any] | None = None
         self._mute()
 
-    def play(self, user_code: Callable[[], Any], hooks: Hooks) -> Left | Returned | Raised:
+    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
         """Runs the orchestrator until it ends, or is left standing."""
 
         def act() -> None:
-            enter_orchestrator()
-            hooks.replay.seed()
-            try:
-                self._ends.put(Returned(user_code()))
-            except BaseException as error:
-                self._ends.put(Raised(error))
+            self._ends.put(perform_play(user_code, hooks))
 
         thread = threading.Thread(target=act, name='orchestrator', daemon=True)
-        hooks.install(thread)
+        hooks = create_hooks(thread)
+        hook()
+        use(hooks)
         thread.start()
         end = self._ends.get()
         self.caught_up()
@@ -200,6 +223,16 @@ class Stage:
         self._muted = sys.stdout, sys.stderr
         sys.stdout = sys.stderr = io.TextIOWrapper(_Nowhere(), write_through=True)
         logging.disable(logging.CRITICAL)
+
+
+def perform_play(user_code: Callable[[], Any], hooks: Hooks) -> Returned | Raised:
+    """Runs the orchestrator, in its own thread. Returns at its end, and only then."""
+    enter_orchestrator()
+    hooks.replay.seed()
+    try:
+        return Returned(user_code())
+    except BaseException as error:
+        return Raised(error)
 
 
 class _Nowhere(io.RawIOBase):
@@ -240,23 +273,23 @@ def call(function: Callable[..., Any], args: Any) -> Any:
     return function({}) if len(required) == 1 else function()
 
 
-def completed(value: Any) -> dict[str, Any]:
+def completed(value: Any, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator returned ``value``."""
     try:
         pickled = cloudpickle.dumps(value)
     except Exception as error:
         what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {error}'
-        return failure(OutcomeError(what), time.time())
-    return {'status': 'completed', 'value': base64.b64encode(pickled).decode(), 'time': time.time()}
+        return failure(OutcomeError(what), now)
+    return {'status': 'completed', 'value': base64.b64encode(pickled).decode(), 'time': now}
 
 
-def raised(error: BaseException) -> dict[str, Any]:
+def raised(error: BaseException, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator raised ``error``."""
     outcome = {
         'status': 'failed',
         'error': [type(error).__name__, str(error)],
         'traceback': ''.join(traceback.format_exception(error)),
-        'time': time.time(),
+        'time': now,
     }
     try:
         # A traceback pickles because Lithops' handler has installed tblib

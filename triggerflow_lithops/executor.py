@@ -27,8 +27,6 @@ import lithops.utils
 from lithops.constants import LOCALHOST, SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.job import create_map_job
-from lithops.job.job import FUNCTION_CACHE
-from lithops.monitoring.backends.triggerflow.invoke import start_calls
 from lithops.monitoring.backends.triggerflow.status import GRACE, OUTPUT_FIELD
 from lithops.utils import BackendType, FuturesList
 
@@ -42,6 +40,7 @@ from .triggers.store import StoreUnavailable, new_nonce
 
 # The function ``lithops.wait`` hides the module of that name
 wait_module = importlib.import_module('lithops.wait')
+job_module: Any = importlib.import_module('lithops.job.job')
 
 Executor = lithops.FunctionExecutor
 
@@ -69,6 +68,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (lithops.utils, '_as_iterdata_list'),
     (lithops.utils, '_chained_futures'),
     (lithops.utils, 'is_object_processing_function'),
+    (job_module, 'FUNCTION_CACHE'),
     (wait_module, '_partition_futures'),
     (wait_module, '_ready_futures'),
     (wait_module, 'wait'),
@@ -106,6 +106,8 @@ class Hooks:
     :param config: Lithops' configuration of the run
     :param run: what every payload of the run carries
     :param runtime_meta: Lithops' metadata of the runtime that calls run in
+    :param start_calls: invokes calls of a scheduled job
+    :param thread: the one that the orchestrator runs in
     """
 
     def __init__(
@@ -115,22 +117,29 @@ class Hooks:
         config: dict[str, Any],
         run: dict[str, Any],
         runtime_meta: dict[str, Any],
+        start_calls: Callable[..., None],
+        thread: threading.Thread,
     ):
         self.replay = replay
         self._world = world
         self._config = config
         self._run = run
         self._runtime_meta = runtime_meta
-        self._thread: threading.Thread | None = None
+        self._start_calls = start_calls
+        self._thread = thread
+        self._executors = 0
+        self._uploaded = {fact['func_key'] for fact in replay.history.facts.values() if 'func_key' in fact}
         self._recording: str | None = None
 
-    def install(self, thread: threading.Thread) -> None:
-        """Hooks Lithops for ``thread``, the orchestrator's. For the rest of this process."""
-        global _installed
-        _installed, self._thread = self, thread
-        _pin_session(self.replay.session)
-        FUNCTION_CACHE.update(fact['func_key'] for fact in self.replay.history.facts.values() if 'func_key' in fact)
-        _hook(self)
+    def pin_session(self) -> None:
+        """Executors are numbered from 0 in every activation, whatever the process did before."""
+        os.environ[SESSION_ID_ENV] = self.replay.session
+        os.environ.pop(TOTAL_EXECUTORS_ENV, None)
+        if self._executors:
+            # Of the latest one that there is
+            os.environ[TOTAL_EXECUTORS_ENV] = str(self._executors - 1)
+        lithops.utils._SESSION_ID = None
+        self._executors += 1
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:
         """
@@ -192,6 +201,8 @@ class Hooks:
             uploads = _Uploads(self.replay, job)
             try:
                 _refuse_objects(map_function)
+                # What Lithops takes for uploaded may have been uploaded in another run
+                job_module.FUNCTION_CACHE = self._uploaded
                 made = create_map_job(
                     config=executor.config,
                     internal_storage=uploads,
@@ -216,7 +227,7 @@ class Hooks:
 
         def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
             config = {**executor.config, SECTION: self._config[SECTION]}
-            start_calls(config, self._run, number, self.replay.position, fact, indices)
+            self._start_calls(config, self._run, number, self.replay.position, fact, indices)
 
         def schedule() -> dict[str, Any]:
             fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest_of([items, extra_args]))
@@ -347,7 +358,8 @@ class Hooks:
                 )
 
 
-_installed: Hooks | None = None
+#: The hooks in force; None where no orchestrator runs
+in_force: Hooks | None = None
 
 
 def hooks(name: str) -> Hooks:
@@ -356,11 +368,17 @@ def hooks(name: str) -> Hooks:
 
     :raises OutsideOrchestratorError: no orchestrator runs in this process
     """
-    if _installed is None:
+    if in_force is None:
         raise OutsideOrchestratorError(
             f'{name} was called where no orchestrator runs. It is for a function that was given to TriggerflowExecutor.run().'
         )
-    return _installed
+    return in_force
+
+
+def use(active: Hooks | None) -> None:
+    """These hooks are in force from now on, in this process."""
+    global in_force
+    in_force = active
 
 
 def qualified_name(function: Any) -> str:
@@ -414,90 +432,144 @@ class _Uploads:
         self._replay.facts.write(self.data_key, data)
 
 
-def _pin_session(session: str) -> None:
-    """Executors are numbered from 0 in every activation, whatever the process did before."""
-    os.environ[SESSION_ID_ENV] = session
-    os.environ.pop(TOTAL_EXECUTORS_ENV, None)
-    lithops.utils._SESSION_ID = None
+def hook() -> Callable[[], None]:
+    """
+    Hooks Lithops, in this process. A hooked method behaves as Lithops made it as long
+    as no hooks are in force.
+
+    :return: what undoes it
+    """
+    undo = []
+    for owner, name, durable in _REPLACED:
+        undo.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, _in_orchestrators(getattr(owner, name), durable))
+
+    def unhook() -> None:
+        for owner, name, own in undo:
+            if own is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)
+
+    return unhook
 
 
-def _hook(active: Hooks) -> None:
-    init, get_result = Executor.__init__, Executor.get_result
-    status, result = ResponseFuture.status, ResponseFuture.result
-    create_compute_handler = Executor._create_compute_handler
+def _in_orchestrators(original: Callable[..., Any], durable: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        if in_force is None:
+            return original(*args, **kwargs)
+        return durable(in_force, original, *args, **kwargs)
 
-    @functools.wraps(init)
-    def durable_init(executor: Any, *args: Any, **kwargs: Any) -> None:
-        given = inspect.signature(init).bind(executor, *args, **kwargs)
-        given.arguments['monitoring'] = SECTION
-        active.check_named(given.arguments)
-        init(*given.args, **given.kwargs)
-        active.check_executor(executor)
+    return hooked
 
-    def durable_compute_handler(executor: Any) -> Any:
-        if executor.mode == LOCALHOST:
-            return _ServiceHandler(executor.config[LOCALHOST])
-        return create_compute_handler(executor)
 
-    @functools.wraps(get_result)
-    def durable_get_result(executor: Any, fs: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if fs:
-            return get_result(executor, fs, *args, **kwargs)
-        with _unread_only(executor):
-            return get_result(executor, fs, *args, **kwargs)
+# Each gets the hooks in force, what Lithops made, and the arguments of the call
 
-    @functools.wraps(status)
-    def durable_status(
-        future: Any, throw_except: bool = True, internal_storage: Any = None, check_only: bool = False, wait_dur_sec: float = 1
-    ) -> Any:
-        active.settle(future, check_only)
-        if check_only and _is_pending(future):
-            return None
-        return status(future, throw_except, internal_storage)
 
-    @functools.wraps(result)
-    def durable_result(
-        future: Any, throw_except: bool = True, internal_storage: Any = None, retries: int = 10, wait_dur_sec: float = 1
-    ) -> Any:
-        active.settle(future)
-        # Any object will do as the storage: the output is read by a hook, below
-        return result(future, throw_except, internal_storage or active, 1)
+def _init(active: Hooks, original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> None:
+    given = inspect.signature(original).bind(executor, *args, **kwargs)
+    given.arguments['monitoring'] = SECTION
+    active.check_named(given.arguments)
+    active.pin_session()
+    original(*given.args, **given.kwargs)
+    active.check_executor(executor)
 
-    def durable_output(future: Any, internal_storage: Any) -> bytes:
-        future._output_query_count += 1
-        return active.output(future)
 
-    def refuse_map_reduce(executor: Any, *args: Any, **kwargs: Any) -> None:
-        raise NotDurableError(
-            'map_reduce() inside an orchestrator is not durable yet. '
-            'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, (results,)).'
-        )
+def _create_compute_handler(active: Hooks, original: Callable[..., Any], executor: Any) -> Any:
+    if executor.mode == LOCALHOST:
+        return _ServiceHandler(executor.config[LOCALHOST])
+    return original(executor)
 
-    def refuse_pickling(future: Any, protocol: Any = None) -> Any:
-        raise NotDurableError(
-            f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '
-            'orchestrator yet, neither as an argument nor as a result: hand over future.result().'
-        )
 
-    replaced: tuple[tuple[Any, str, Any], ...] = (
-        (Executor, '__init__', durable_init),
-        (Executor, '__exit__', lambda executor, *error: None),
-        (Executor, '_create_compute_handler', durable_compute_handler),
-        (Executor, '_submit_map', functools.partialmethod(_submit_map, active)),
-        (Executor, 'get_result', durable_get_result),
-        (Executor, 'clean', lambda executor, *args, **kwargs: None),
-        (Executor, 'map_reduce', refuse_map_reduce),
-        (FuturesList, '__reduce__', lambda futures: (list, (list(futures),))),
-        (ResponseFuture, '__reduce_ex__', refuse_pickling),
-        (ResponseFuture, '_query_call_output', durable_output),
-        (ResponseFuture, 'result', durable_result),
-        (ResponseFuture, 'status', durable_status),
-        (lithops, 'wait', active.wait),
-        (lithops.executors, 'wait', active.wait),
-        (wait_module, 'wait', active.wait),
+def _submit_map(active: Hooks, original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> Any:
+    return active.submit_map(executor, *args, **kwargs)
+
+
+def _get_result(active: Hooks, original: Callable[..., Any], executor: Any, fs: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if fs:
+        return original(executor, fs, *args, **kwargs)
+    with _unread_only(executor):
+        return original(executor, fs, *args, **kwargs)
+
+
+def _status(
+    active: Hooks,
+    original: Callable[..., Any],
+    future: Any,
+    throw_except: bool = True,
+    internal_storage: Any = None,
+    check_only: bool = False,
+    wait_dur_sec: float = 1,
+) -> Any:
+    active.settle(future, check_only)
+    if check_only and _is_pending(future):
+        return None
+    return original(future, throw_except, internal_storage)
+
+
+def _result(
+    active: Hooks,
+    original: Callable[..., Any],
+    future: Any,
+    throw_except: bool = True,
+    internal_storage: Any = None,
+    retries: int = 10,
+    wait_dur_sec: float = 1,
+) -> Any:
+    active.settle(future)
+    # Any object will do as the storage: the output is read by a hook, below
+    return original(future, throw_except, internal_storage or active, 1)
+
+
+def _query_call_output(active: Hooks, original: Callable[..., Any], future: Any, internal_storage: Any) -> bytes:
+    future._output_query_count += 1
+    return active.output(future)
+
+
+def _wait(active: Hooks, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return active.wait(*args, **kwargs)
+
+
+def _do_nothing(active: Hooks, original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Nothing of a run is killed, or cleaned away, because an executor goes away."""
+
+
+def _refuse_map_reduce(active: Hooks, original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    raise NotDurableError(
+        'map_reduce() inside an orchestrator is not durable yet. '
+        'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, (results,)).'
     )
-    for owner, name, replacement in replaced:
-        setattr(owner, name, replacement)
+
+
+def _refuse_pickling(active: Hooks, original: Callable[..., Any], future: Any, protocol: Any = None) -> Any:
+    raise NotDurableError(
+        f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '
+        'orchestrator yet, neither as an argument nor as a result: hand over future.result().'
+    )
+
+
+def _reduce_list(active: Hooks, original: Callable[..., Any], futures: Any) -> Any:
+    return list, (list(futures),)
+
+
+_REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (Executor, '__init__', _init),
+    (Executor, '__exit__', _do_nothing),
+    (Executor, '_create_compute_handler', _create_compute_handler),
+    (Executor, '_submit_map', _submit_map),
+    (Executor, 'get_result', _get_result),
+    (Executor, 'clean', _do_nothing),
+    (Executor, 'map_reduce', _refuse_map_reduce),
+    (FuturesList, '__reduce__', _reduce_list),
+    (ResponseFuture, '__reduce_ex__', _refuse_pickling),
+    (ResponseFuture, '_query_call_output', _query_call_output),
+    (ResponseFuture, 'result', _result),
+    (ResponseFuture, 'status', _status),
+    (lithops, 'wait', _wait),
+    (lithops.executors, 'wait', _wait),
+    (wait_module, 'wait', _wait),
+)
 
 
 @contextlib.contextmanager
@@ -516,10 +588,6 @@ def _unread_only(executor: Any) -> Iterator[None]:
         yield
     finally:
         executor.futures = futures
-
-
-def _submit_map(executor: Any, active: Hooks, *args: Any, **kwargs: Any) -> Any:
-    return active.submit_map(executor, *args, **kwargs)
 
 
 def _refuse_what_is_not_durable(kind: str, function: Callable[..., Any], items: Any, calls: int) -> None:

@@ -359,7 +359,8 @@ class Replay:
         if not self.engine.plant(trigger):
             jobs = len(members.ranges)
             self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}"))
-        claim = {'cause': 'its condition held already', 'time': self.world.time()}
+        # The function service knows this process by the number that it was started as
+        claim = {'cause': 'its condition held already', 'time': self.world.time(), 'lived_by': min(self._lives)}
         ours, _ = self.facts.create(claim_key(self.session, self.number + 1), claim)
         if not ours:
             self.world.leave(Superseded(self.number, f'activation {self.number + 1} goes on'))

@@ -22,7 +22,8 @@ class Report:
     def history(self) -> list[dict[str, Any]]:
         """CloudEvents documents, in order of time."""
         events = [*self._started(), *self._activation_events(), *self._job_events(), *self._outcome()]
-        return sorted(events, key=lambda found: (found['time'], _RANK.get(found['type'], 1)))
+        # By the clocks of many machines: the start comes first all the same
+        return sorted(events, key=lambda found: (found['type'] != event.RUN_STARTED, found['time'], found['type'] in _OUTCOMES))
 
     def activations(self) -> list[dict[str, Any]]:
         """One dict per activation, in order of its number. Times are seconds since the epoch."""
@@ -117,8 +118,7 @@ class Report:
         return event.new_event(kind, subject, self._source, time=time, data=data, event_id=f'{subject}/{kind}')
 
 
-#: Of two events of one time: the start comes first, the outcome last
-_RANK = {event.RUN_STARTED: 0, **{kind: 2 for kind in event.RUN_ENDED.values()}}
+_OUTCOMES = {*event.RUN_ENDED.values()}
 
 
 def _end_of(facts: dict[str, dict[str, Any]]) -> tuple[float | None, str | None]:

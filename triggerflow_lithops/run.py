@@ -71,7 +71,7 @@ class TriggerflowExecutor:
         **backend_options: Any,
     ):
         _refuse_reserved(deploy=deploy)
-        if executor._installed is not None:
+        if executor.in_force is not None:
             raise errors.NotDurableError(
                 'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
                 'Call the function, or make it a call.'
@@ -258,15 +258,7 @@ class Run:
         :raises TimeoutError: it has not ended by then
         :raises RunCancelled: it was cancelled
         """
-        outcome = self._outcome(timeout)
-        if outcome['status'] == 'completed':
-            return _unpickled(self.run_id, outcome['value'])
-        if outcome['status'] == 'cancelled':
-            raise errors.RunCancelled(self.run_id)
-        if 'exception' in outcome:
-            error, traceback = _unpickled(self.run_id, outcome['exception'])
-            raise error.with_traceback(_within(traceback))
-        raise _error(self.run_id, outcome)
+        return value_of(self.run_id, self._outcome(timeout))
 
     def history(self) -> list[dict[str, Any]]:
         """All that happened: CloudEvents documents, in order, from ``run.started`` to the outcome."""
@@ -326,6 +318,23 @@ class Run:
                     self.sweep()
                 progress.update()
         raise TimeoutError(f'Run {self.run_id} has not ended within {timeout} s. It goes on; ask again, or cancel it.')
+
+
+def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
+    """
+    What the orchestrator returned; raises what it raised, with its traceback.
+
+    :param outcome: the fact of how the run ended
+    :raises RunCancelled: it was cancelled
+    """
+    if outcome['status'] == 'completed':
+        return _unpickled(run_id, outcome['value'])
+    if outcome['status'] == 'cancelled':
+        raise errors.RunCancelled(run_id)
+    if 'exception' in outcome:
+        error, traceback = _unpickled(run_id, outcome['exception'])
+        raise error.with_traceback(_within(traceback))
+    raise _error(run_id, outcome)
 
 
 def _looks(deadline: float | None) -> Iterator[None]:

@@ -28,6 +28,7 @@ from .keys import (
     failed_call,
     failure_key,
     failure_prefix,
+    fired_key,
     group_of,
     group_prefix,
     job_prefix,
@@ -83,14 +84,14 @@ class Engine:
         # there first may have died before it looked
         first = self.facts.write(event_key(session, call), status)
         listed = self.facts.list(group_prefix(session, group_of(call)))
-        watching = watchers(listed)
+        watching, fired = watchers(listed), False
         if watching:
             # An activation watches only when all before it are succeeded: the last one counts
-            self._evaluate(session, watching[-1], group_of(call), ended_calls(call.job, listed))
+            fired = self._evaluate(session, watching[-1], group_of(call), ended_calls(call.job, listed))
         if not first:
             failed = self._failed_before(session, call)
         if failed:
-            self._report_failure(session, call, scheduled_by)
+            self._report_failure(session, call, scheduled_by, fired)
 
     def ended(self, session: str, members: Members) -> set[Call]:
         """Those of ``members`` whose events are there. One listing of each job, or group."""
@@ -150,20 +151,37 @@ class Engine:
 
     # How a trigger is evaluated
 
-    def _evaluate(self, session: str, number: int, group: Group, ended: set[Call]) -> None:
+    def _evaluate(self, session: str, number: int, group: Group, ended: set[Call]) -> bool:
+        """Fires the trigger that watches a group, if it holds. Whether it does."""
         document = self.facts.read(watch_key(session, group, number))
         if document is None:
-            return
+            return False
         trigger = Trigger.from_document(session, document)
         if not trigger.needs_all:
-            if self._holds(trigger):
-                self.fire(trigger)
-        elif trigger.members.in_group(group) <= ended:
-            if trigger.members.groups() == [group]:
-                # Nothing else to wait for: the claim stops whoever starts it twice
+            if not self._holds(trigger):
+                return False
+            self._fire_alone(trigger)
+        elif not trigger.members.in_group(group) <= ended:
+            return False
+        elif trigger.members.groups() == [group]:
+            # Nothing else to wait for: the claim stops whoever starts it twice
+            self.perform(trigger.action)
+        elif self._plant_on_one_group(trigger):
+            self.fire(trigger)
+        else:
+            return False
+        return True
+
+    def _fire_alone(self, trigger: Trigger) -> None:
+        """
+        As :meth:`fire`, where each call that ends while the activation is starting sees
+        that its trigger holds. What the first one writes keeps the others from starting
+        it, too. It decides nothing: if that one dies before it acts, a sweep does.
+        """
+        if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
+            ours, _ = self.facts.create(fired_key(trigger.session, trigger.number), {})
+            if ours:
                 self.perform(trigger.action)
-            elif self._plant_on_one_group(trigger):
-                self.fire(trigger)
 
     def _holds(self, trigger: Trigger) -> bool:
         return holds(trigger.condition, len(self.ended(trigger.session, trigger.members)))
@@ -196,11 +214,13 @@ class Engine:
         listed = self.facts.list(failure_prefix(trigger.session))
         return any(failed_call(key) in trigger.members for key in listed)
 
-    def _report_failure(self, session: str, call: Call, scheduled_by: int) -> None:
+    def _report_failure(self, session: str, call: Call, scheduled_by: int, fired: bool) -> None:
         self.facts.write(failure_key(session, call), encode({}))
+        if fired:
+            return
         trigger = self.trigger(session, self.newest_activation(session, since=scheduled_by))
         if trigger and trigger.until_failure and len(trigger.members) > 1 and call in trigger.members:
-            self.fire(trigger)
+            self._fire_alone(trigger)
 
 
 def _pick(number: int, groups: set[Group]) -> Group | None:

@@ -96,6 +96,11 @@ def trigger_key(session: str, number: int) -> str:
     return f'{activation_prefix(session)}{number:06d}/trigger.json'
 
 
+def fired_key(session: str, number: int) -> str:
+    """That somebody saw the trigger of activation ``number`` hold, and acts upon it."""
+    return f'{activation_prefix(session)}{number:06d}/fired.json'
+
+
 def death_key(session: str, number: int) -> str:
     """That activation ``number`` died, and of what."""
     return f'{activation_prefix(session)}{number:06d}/died.json'

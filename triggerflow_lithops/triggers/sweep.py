@@ -97,12 +97,18 @@ class Sweeper:
 
         :param reason: what it died of
         """
-        trigger = self._engine.trigger(self._session, number)
-        if trigger is not None:
-            # It had suspended, and may have died before its second look
-            if self._engine.plant(trigger):
-                self._engine.fire(trigger)
-            return
+        lived_by = number
+        while (trigger := self._engine.trigger(self._session, number)) is not None:
+            following = self._facts.read(claim_key(self._session, number + 1))
+            if following is None:
+                # It had suspended, and may have died before its second look
+                if self._engine.plant(trigger):
+                    self._engine.fire(trigger)
+                return
+            if following.get('lived_by') != lived_by:
+                return
+            # Its condition had held already, and it went on as the next one
+            number += 1
         earlier = self._deaths_before(number)
         wait = min(BACKOFF[1], BACKOFF[0] * 2.0 ** len(earlier))
         # It may have died before it claimed its number, and claims have no gaps
@@ -159,7 +165,7 @@ class Sweeper:
             yield from self._unbegun(number + 1, now - death['due'], f'activation {number} had died')
             return
         claim = self._facts.read(claim_key(self._session, number))
-        if claim is not None and self._is_gone(number, now - claim['time'] >= self._limits.life):
+        if claim is not None and self._is_gone(claim.get('lived_by', number), now - claim['time'] >= self._limits.life):
             yield _Repair(f'activation {number} had vanished', lambda: self.bury(number, 'it vanished', now))
 
     def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:

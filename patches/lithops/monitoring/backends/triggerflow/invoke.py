@@ -146,7 +146,7 @@ def start_calls(
     :param indices: of the calls, rising
     :param attempt: the fact of the attempt that this is; None for the first one
     """
-    chunks = [_chunk(job['invocation'], chunk) for chunk in _chunks(indices, job['chunksize'])]
+    chunks = chunks_of(job, indices)
     if chunks:
         payload = call_payload(config, run, number, position, job, attempt)
         _invoke(config, payload, chunks, attempt['due'] if attempt else 0.0)
@@ -207,7 +207,16 @@ def _payload(config: Dict[str, Any], field: Dict[str, Any], **of_the_job: Any) -
     }
 
 
-def _chunks(indices: Iterable[int], chunksize: int) -> List[List[int]]:
+def chunks_of(job: Dict[str, Any], indices: Iterable[int]) -> List[Dict[str, Any]]:
+    """
+    What differs between the payloads of the chunks of some calls
+
+    :param job: the fact that scheduled it
+    """
+    return [_chunk(job['invocation'], chunk) for chunk in _neighbours(indices, job['chunksize'])]
+
+
+def _neighbours(indices: Iterable[int], chunksize: int) -> List[List[int]]:
     """Runs of neighbours, no longer than ``chunksize``: a payload's data is one byte range"""
     chunks: List[List[int]] = []
     for index in indices:

@@ -1,0 +1,121 @@
+"""What tests call: one simulated run, or many of them that have to agree."""
+
+import random
+from typing import Any, Callable
+
+from lithops.monitoring.backends.triggerflow.failure import failure_of
+from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
+
+from ..activation import NO_ARGUMENTS
+from ..errors import RunDied
+from .faults import HARD, NONE, SOFT, Faults
+from .service import LIMITS
+from .simulation import Simulated, Simulation, simulating
+
+#: A run with faults makes not so many times the requests of one without, if it ever ends
+MORE = 20
+
+
+class LawBroken(AssertionError):
+    """A simulated run broke a law, or came to another outcome than without faults."""
+
+
+def simulate(
+    orchestrator: Callable[..., Any],
+    args: Any = NO_ARGUMENTS,
+    *,
+    seed: int = 0,
+    faults: Faults = NONE,
+    sweeps: bool = True,
+    asked: bool = True,
+    retry: Any = None,
+) -> Simulated:
+    """
+    Runs an orchestrator in a simulated world: time that passes in ``time.sleep`` is
+    skipped, and calls run in this process, as functions.
+
+    :param args: what the orchestrator is called with, as in ``TriggerflowExecutor.run``
+    :param seed: decides all that could come out otherwise; the same one, the same run
+    :param faults: which are injected, and how often
+    :param sweeps: whether somebody sweeps the run now and then, as ``run.result()`` does
+    :param asked: whether the function service tells what it has, as the local one does;
+        else only deadlines tell what was lost
+    :param retry: as in ``TriggerflowExecutor.run``
+    :raises LawBroken: something happened that must not, whatever the faults
+    """
+    with simulating():
+        run = Simulation(orchestrator, args, seed, faults, sweeps, asked, retry).run()
+    if run.broken:
+        raise LawBroken(f'Seed {seed}: {"; ".join(run.broken)}')
+    return run
+
+
+def survive(
+    orchestrator: Callable[..., Any],
+    args: Any = NO_ARGUMENTS,
+    *,
+    seeds: int = 100,
+    first_seed: int | None = None,
+    retry: Any = None,
+) -> Simulated:
+    """
+    Runs an orchestrator once without faults, and then once for each seed with faults.
+    It has to come to the same outcome each time.
+
+    :param seeds: how many
+    :param first_seed: a random one unless given, so that each time others are tried;
+        to repeat a failure, the one that it named
+    :return: the run without faults
+    :raises LawBroken: a law was broken, or an outcome was another one; it names the seed
+    """
+    expected = simulate(orchestrator, args, retry=retry)
+    first = random.SystemRandom().randrange(10**9) if first_seed is None else first_seed
+    with simulating():
+        for seed in range(first, first + seeds):
+            wrong = try_seed(orchestrator, args, seed, expected, retry)[1]
+            if wrong:
+                raise LawBroken(f'Seed {seed}: {"; ".join(wrong)}. To repeat it: first_seed={seed}, seeds=1')
+    return expected
+
+
+def try_seed(
+    orchestrator: Callable[..., Any], args: Any, seed: int, expected: Simulated, retry: Any = None
+) -> tuple[Simulated, list[str]]:
+    """
+    One run with the faults that belong to ``seed``: in a quarter of the seeds none,
+    in a quarter those that need no sweep, and none is made; in the others all kinds.
+
+    :return: the run, and what was wrong with it, in words
+    """
+    chosen = random.Random(seed)
+    kind = seed % 4
+    faults = NONE if kind == 0 else SOFT.some(chosen) if kind == 1 else HARD.some(chosen)
+    most_requests = MORE * (expected.requests.total() + 1000)
+    asked = chosen.random() < 0.5
+    run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests).run()
+    wrong = list(run.broken)
+    if kind == 0 and run.seconds > 2 * expected.seconds + 60:
+        wrong.append(f'it took {run.seconds:.0f} s without faults, and before {expected.seconds:.0f} s')
+    if run.outcome and _words(run) != _words(expected) and not _is_justified(run):
+        wrong.append(f'it came to {_words(run)} and not to {_words(expected)}')
+    return run, wrong
+
+
+def _words(run: Simulated) -> str:
+    """How a run ended, but for what differs from run to run."""
+    try:
+        return repr(run.result())
+    except RunDied as died:
+        return type(died).__name__
+    except Exception as error:
+        return f'{type(error).__name__}: {error}'
+
+
+def _is_justified(run: Simulated) -> bool:
+    """Whether the faults were more than a run can survive: activations that died in a row, or a call lost at every attempt."""
+    assert run.outcome
+    if run.outcome['status'] == 'failed' and run.outcome['error'][0] == RunDied.__name__:
+        return run.faults['killed'] + run.faults['vanished'] + run.faults['outage'] >= LIMITS.max_deaths
+    last = run.document['retry']['retries']
+    failures = [failure_of(status) for status in run.events() if status.get(ATTEMPT_FIELD, 0) >= last]
+    return any(failure and failure.lost for failure in failures)

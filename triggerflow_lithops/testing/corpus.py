@@ -1,0 +1,266 @@
+"""
+Orchestrators to be simulated: ordinary Lithops scripts, one for each way to wait.
+
+Whatever happens on the way, each has to come to the outcome that it has without
+faults. What they note is forgotten before each run.
+"""
+
+import os
+import random
+import time
+from collections import Counter
+from typing import Any, Callable
+
+import lithops
+from lithops.wait import ALWAYS, ANY_COMPLETED
+
+from .. import Retry, now, record, uuid4
+from ..executor import hooks
+from ..replay import Crashed
+
+#: What the orchestrators and their calls note of themselves
+NOTES: 'Counter[Any]' = Counter()
+
+
+def add3(x: int) -> int:
+    return x + 3
+
+
+def draw(x: Any) -> float:
+    """No two executions of it agree. Virtual time makes it another in each simulation, and the same in its repetition."""
+    NOTES['draws'] += 1
+    return random.Random(f"{NOTES['draws']}/{time.time()}").random()
+
+
+def large(x: int) -> tuple[int, bytes]:
+    """Its result does not fit into its event."""
+    return x, os.urandom(9_000)
+
+
+def even_only(x: int) -> int:
+    if x % 2:
+        raise ValueError(f'{x} is odd')
+    return x
+
+
+def slow_or_failing(x: int) -> int:
+    if x == 1:
+        raise ValueError('at once')
+    time.sleep(300)
+    return x
+
+
+def too_slow(x: int) -> int:
+    time.sleep(5_000)
+    return x
+
+
+def third_time_lucky(x: int) -> int:
+    NOTES['executions', x] += 1
+    if NOTES['executions', x] < 3:
+        raise ConnectionError('not yet')
+    return x
+
+
+def sequence() -> int:
+    """Each call depends on the one before."""
+    fexec = lithops.FunctionExecutor()
+    value = 0
+    for _ in range(4):
+        fexec.call_async(add3, value)
+        value = fexec.get_result()
+    return value
+
+
+def fan_out() -> Any:
+    """Two maps side by side; the second is awaited first."""
+    fexec = lithops.FunctionExecutor()
+    first, second = fexec.map(add3, list(range(12))), fexec.map(add3, [100, 200])
+    return fexec.get_result(second), fexec.get_result(first)
+
+
+def together() -> Any:
+    """One wait for the calls of two executors."""
+    one, other = lithops.FunctionExecutor(), lithops.FunctionExecutor()
+    futures = [*one.map(add3, list(range(11))), other.call_async(add3, 50)]
+    done, pending = lithops.wait(futures)
+    return [future.result() for future in futures], len(done), len(pending)
+
+
+def any_of() -> Any:
+    """Results as they come, each of them once."""
+    fexec = lithops.FunctionExecutor()
+    pending, seen = list(fexec.map(draw, list(range(5)))), []
+    while pending:
+        done, pending = fexec.wait(pending, return_when=ANY_COMPLETED)
+        seen += [future.result() for future in done]
+    return len(seen), len(set(seen))
+
+
+def share_of() -> Any:
+    """A percentage is enough, and the rest is never waited for."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(add3, list(range(12)))
+    done, _ = fexec.wait(futures, return_when=50)
+    return len(done) >= 6, fexec.call_async(add3, 1).result()
+
+
+def always() -> Any:
+    """What was done at a glance stays what was done."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(draw, list(range(6)))
+    done, pending = fexec.wait(futures, return_when=ALWAYS)
+    followed = fexec.get_result(fexec.map(add3, list(range(len(done) + 1))))
+    return len(done) + len(pending), followed[0], len(followed) == len(done) + 1
+
+
+def decide() -> Any:
+    """What is called depends on what came out, and on the clock."""
+    fexec = lithops.FunctionExecutor()
+    one, other = fexec.get_result(fexec.map(draw, [0, 1]))
+    if one < other:
+        fexec.get_result(fexec.map(add3, [1, 2, 3]))
+        if int(now() * 1000) % 2:
+            fexec.call_async(add3, 9).result()
+    elif uuid4().int % 2:
+        fexec.call_async(even_only, 2)
+    return fexec.get_result(fexec.map(add3, [int(one < other), 1]))[1]
+
+
+def gamble() -> Any:
+    """Each round goes where a recorded step says, and the next activation has to go there, too."""
+    fexec, rounds = lithops.FunctionExecutor(), 0
+    for step in range(4):
+        choice = record(draw, step)
+        futures = fexec.map(add3, [int(choice * 1000), step]) if choice < 0.5 else [fexec.call_async(add3, choice)]
+        rounds += all(future.result() >= 3 for future in futures)
+    return rounds
+
+
+def exceptions() -> Any:
+    """Failures are caught, and the orchestrator goes on."""
+    fexec, caught = lithops.FunctionExecutor(), []
+    for items in ([1], [0, 1, 2], [3, 3]):
+        try:
+            fexec.get_result(fexec.map(even_only, items))
+        except ValueError as error:
+            caught.append(str(error))
+    try:
+        fexec.get_result(fexec.call_async(even_only, 4))
+        fexec.get_result(fexec.call_async(even_only, 5))
+    except Exception as error:
+        caught.append(type(error).__name__)
+    return caught
+
+
+def raises() -> Any:
+    """A failure that nobody catches is the run's."""
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(even_only, [0, 2, 5]))
+
+
+def fails_fast() -> Any:
+    """The first failure ends the wait, not the slowest call."""
+    fexec = lithops.FunctionExecutor()
+    try:
+        fexec.get_result(fexec.map(slow_or_failing, list(range(11))))
+    except ValueError as error:
+        return str(error)
+
+
+def loop() -> Any:
+    """State that grows from round to round, and a step that is recorded."""
+    fexec, total, drawn = lithops.FunctionExecutor(), 0, []
+    for step in range(5):
+        drawn.append(record(draw, step))
+        futures = fexec.map(add3, list(range(step)))
+        total += sum(fexec.get_result(futures)) if futures else 1
+    return total, len(set(drawn))
+
+
+def retried() -> Any:
+    """What fails is tried again, and nothing else is."""
+    fexec = lithops.FunctionExecutor()
+    with Retry(retries=6, on=ConnectionError, backoff=1):
+        futures = fexec.map(third_time_lucky, list(range(4)))
+    try:
+        fexec.get_result(fexec.map(even_only, [1]))
+    except ValueError as error:
+        return fexec.get_result(futures), str(error)
+
+
+def times_out() -> Any:
+    """A call that takes too long is an exception where it is waited for."""
+    fexec = lithops.FunctionExecutor()
+    try:
+        fexec.call_async(too_slow, 1, timeout=100).result()
+    except TimeoutError as error:
+        return str(error)
+
+
+def by_reference() -> Any:
+    """Large results lie beside their events. Read twice, they are the same."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(large, list(range(4)))
+    first, again = fexec.get_result(futures), []
+    for step in range(3):
+        fexec.call_async(add3, step).result()
+        again.append([future.result() for future in futures])
+    return [x for x, _ in first], all(results == first for results in again)
+
+
+def chunked() -> Any:
+    """Several calls in one process."""
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(add3, list(range(11)), chunksize=4))
+
+
+def cleans_up() -> Any:
+    """``finally``, ``with`` and ``except`` around a wait run once."""
+    fexec = lithops.FunctionExecutor()
+    try:
+        fexec.call_async(add3, 1).result()
+        fexec.call_async(add3, 2).result()
+    except BaseException:
+        NOTES['interrupted'] += 1
+        raise
+    finally:
+        left = record(_count, 'left')
+    return left, NOTES['interrupted']
+
+
+def _count(what: str) -> int:
+    NOTES[what] += 1
+    return 1
+
+
+def poisoned() -> Any:
+    """It dies whenever it comes to its second step."""
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(add3, 1).result()
+    hooks('poisoned')._world.leave(Crashed(MemoryError('poison')))
+
+
+CORPUS: dict[str, Callable[[], Any]] = {
+    orchestrator.__name__: orchestrator
+    for orchestrator in (
+        sequence,
+        fan_out,
+        together,
+        any_of,
+        share_of,
+        always,
+        decide,
+        gamble,
+        exceptions,
+        raises,
+        fails_fast,
+        loop,
+        retried,
+        times_out,
+        by_reference,
+        chunked,
+        cleans_up,
+        poisoned,
+    )
+}

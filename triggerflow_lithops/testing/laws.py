@@ -1,0 +1,87 @@
+"""
+The laws that a simulated run is held to, whatever happens to it.
+
+What is left to whoever compares runs is that the outcome is that of a run without
+faults.
+"""
+
+from typing import Any, Protocol
+
+from ..triggers import keys
+from ..triggers.condition import holds
+from ..triggers.keys import Call
+from ..triggers.store import decode
+from ..triggers.trigger import Trigger
+from .scheduler import Process
+from .store import Memory
+
+#: Requests that a run without faults may make: per activation, and per execution of a call
+ACTIVATION, CALL = 16, 8
+
+#: Faults after which a sweep may have something to do, where the function service
+#: tells what it has, and where only time does
+HURT = {'outage', 'killed', 'vanished', 'paused', 'lost'}
+HURT_BY_TIME = HURT | {'slow', 'late'}
+
+
+class Ended(Protocol):
+    """What the laws look at when everything has come to rest."""
+
+    requests: Any
+    invocations: Any
+    counts: Any
+    repaired: list[str]
+    asked: bool
+
+
+class Laws:
+    """
+    :ivar broken: which were broken, in words
+    """
+
+    def __init__(self, memory: Memory, session: str):
+        self.broken: list[str] = []
+        self._memory = memory
+        self._session = session
+
+    def invoked(self, by: Process, subject: Call | int) -> None:
+        """Somebody invoked something."""
+        if by.saw_outcome:
+            self.broken.append(f'{by} invoked {subject} although it had seen the outcome')
+        if isinstance(subject, int) and subject and by.kind == 'call' and self._is_early(subject - 1):
+            self.broken.append(f'{by} woke activation {subject} before what it waits for had ended')
+
+    def at_rest(self, run: Ended) -> None:
+        """Everything has come to its end."""
+        self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
+        hurt = HURT if run.asked else HURT_BY_TIME
+        if run.repaired and not any(run.counts[fault] for fault in hurt):
+            self.broken.append(f'a sweep repaired what no fault had hurt: {run.repaired[0]}')
+        if not run.counts.total():
+            self._cost(run)
+
+    def _cost(self, run: Ended) -> None:
+        attempts = sum(bool(keys.attempted_call(key)) for key in self._memory.list(keys.JOBS))
+        activations = [number for number in run.invocations if isinstance(number, int)]
+        calls = len(run.invocations) - len(activations)
+        twice = [subject for subject, count in run.invocations.items() if isinstance(subject, Call) and count > 1]
+        if sum(run.invocations[call] - 1 for call in twice) != attempts:
+            self.broken.append(f'{twice} were invoked more than once')
+        # An activation may find that its condition holds while somebody else finds it, too
+        if sum(run.invocations[number] for number in activations) > 2 * len(activations):
+            self.broken.append('activations were invoked again and again')
+        # Each call's event is read once, by one of the activations
+        if run.requests['activation'] > ACTIVATION * len(activations) + 2 * calls:
+            self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
+        if run.requests['call'] > CALL * (calls + attempts):
+            self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")
+
+    def _is_early(self, number: int) -> bool:
+        found = self._memory.get(keys.trigger_key(self._session, number))
+        if found is None or self._memory.get(keys.death_key(self._session, number)) is not None:
+            return False
+        trigger = Trigger.from_document(self._session, decode(found))
+        events = {call: self._memory.get(keys.event_key(self._session, call)) for call in trigger.members}
+        ended = [decode(event) for event in events.values() if event is not None]
+        failed = trigger.until_failure and any(event['exception'] for event in ended)
+        return not failed and not holds(trigger.condition, len(ended))

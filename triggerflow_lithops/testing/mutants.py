@@ -1,0 +1,223 @@
+"""
+The core, broken on purpose: each of these has to be found by the simulator.
+
+A mutant replaces functions of the core for a while. What it breaks is what somebody
+might break who improves that function.
+"""
+
+import contextlib
+from typing import Any, Callable, ContextManager, Iterator
+
+from ..executor import Hooks
+from ..replay import Replay
+from ..triggers import attempt, engine, keys
+from ..triggers.attempt import Execution, Failure
+from ..triggers.engine import Engine
+from ..triggers.keys import Call, Group
+from ..triggers.memory import MemoryStore
+from ..triggers.store import Facts, StoreUnavailable, encode
+from ..triggers.sweep import Sweeper
+from ..triggers.trigger import Trigger
+
+Mutant = Callable[[], ContextManager[None]]
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def _mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers a function, which is given what ``owner`` has as ``name``, as what stands there instead."""
+
+    def register(broken: Callable[..., Any]) -> Callable[..., Any]:
+        @contextlib.contextmanager
+        def mutate() -> Iterator[None]:
+            original = getattr(owner, name)
+
+            def replacement(*args: Any, **kwargs: Any) -> Any:
+                return broken(original, *args, **kwargs)
+
+            setattr(owner, name, replacement)
+            try:
+                yield
+            finally:
+                setattr(owner, name, original)
+
+        mutate.__doc__ = broken.__doc__
+        MUTANTS[broken.__name__] = mutate
+        return broken
+
+    return register
+
+
+@_mutant(Engine, 'publish')
+def trigger_read_before_event(
+    original: Any, self: Engine, session: str, call: Call, status: bytes, *, failed: bool, scheduled_by: int
+) -> None:
+    """Who watches is looked up before the event is written."""
+    listed = self.facts.list(keys.group_prefix(session, keys.group_of(call)))
+    self.facts.write(keys.event_key(session, call), status)
+    for number in keys.watchers(listed)[-1:]:
+        ended = keys.ended_calls(call.job, listed) | {call}
+        self._evaluate(session, number, keys.group_of(call), ended)
+    if failed:
+        self._report_failure(session, call, scheduled_by, fired=False)
+
+
+@_mutant(Engine, 'plant')
+def no_second_look(original: Any, self: Engine, trigger: Trigger) -> bool:
+    """An activation that has written its trigger suspends at once."""
+    original(self, trigger)
+    return False
+
+
+@_mutant(MemoryStore, 'put_new')
+def overwritten_fact(original: Any, self: MemoryStore, key: str, value: bytes) -> bool:
+    """A fact that is there already is written over."""
+    self.delete([key])
+    original(self, key, value)
+    return True
+
+
+@_mutant(Facts, 'create')
+def exists_taken_as_lost(original: Any, self: Facts, key: str, document: Any) -> Any:
+    """An answer "exists" is believed, though it may be of one's own first try."""
+    if self.write(key, encode({**document, 'nonce': 'x'})):
+        return True, document
+    return False, self.read(key)
+
+
+@_mutant(Replay, '_choose')
+def choice_not_recorded(original: Any, self: Replay, position: int, fingerprint: Any, choice: Any) -> Any:
+    """What the orchestrator saw is kept in the history, and not written at its position."""
+    fact = {'fingerprint': fingerprint.document(), 'choice': choice}
+    self.history.add_fact(position, fact)
+    return fact
+
+
+@_mutant(Replay, '_suspend')
+def number_reused(original: Any, self: Replay, *args: Any) -> None:
+    """An activation whose condition holds already goes on under the same number."""
+    number = self.number
+    original(self, *args)
+    self.number = number
+
+
+@_mutant(Replay, '_finish_invoking')
+def nothing_invoked_again(original: Any, self: Replay, fact: Any, invoke: Any) -> None:
+    """What an activation that died did not come to invoke is left alone."""
+
+
+@_mutant(Replay, 'finish')
+def outcome_of_the_last(original: Any, self: Replay, outcome: Any) -> bool:
+    """The outcome is written by whoever comes last."""
+    self.facts.store.delete([keys.outcome_key(self.session)])
+    return bool(original(self, outcome))
+
+
+@_mutant(Hooks, 'guarded')
+def faults_shown_to_the_orchestrator(original: Any, self: Hooks, function: Any, name: str) -> Any:
+    """A storage that fails is an exception inside the orchestrator."""
+    faults: list[Exception] = []
+
+    def carried() -> Any:
+        try:
+            return function()
+        except StoreUnavailable as error:
+            faults.append(error)
+
+    result = original(self, carried, name)
+    if faults:
+        raise faults[0]
+    return result
+
+
+@_mutant(Engine, '_evaluate')
+def hop_fires_early(original: Any, self: Engine, session: str, number: int, group: Group, ended: set[Call]) -> bool:
+    """Whoever completes a watched group fires, though other groups are not complete."""
+    document = self.facts.read(keys.watch_key(session, group, number))
+    trigger = document and Trigger.from_document(session, document)
+    if trigger and trigger.needs_all and trigger.members.in_group(group) <= ended:
+        self.fire(trigger)
+        return True
+    return bool(original(self, session, number, group, ended))
+
+
+@_mutant(Engine, '_evaluate')
+def watch_does_not_hop(original: Any, self: Engine, session: str, number: int, group: Group, ended: set[Call]) -> bool:
+    """Whoever completes a watched group does not move the watch on."""
+    document = self.facts.read(keys.watch_key(session, group, number))
+    trigger = document and Trigger.from_document(session, document)
+    if trigger and trigger.needs_all and trigger.members.groups() != [group]:
+        return False
+    return bool(original(self, session, number, group, ended))
+
+
+@_mutant(engine, 'holds')
+def duplicates_counted(original: Any, condition: Any, distinct: int) -> bool:
+    """A condition counts an event twice."""
+    return bool(original(condition, distinct + 1))
+
+
+@_mutant(Engine, '_report_failure')
+def failure_not_reported(original: Any, self: Engine, *args: Any, **kwargs: Any) -> None:
+    """A call that failed wakes nobody before the others have ended."""
+
+
+@_mutant(keys, 'output_key')
+def late_attempt_overwrites(original: Any, job_key: str, call_id: str, nonce: str) -> str:
+    """Two executions of one call write their outputs to one key."""
+    return str(original(job_key, call_id, 'output'))
+
+
+@_mutant(Engine, '_try_again')
+def attempt_not_started(original: Any, self: Engine, execution: Execution, failure: Failure, now: float) -> bool:
+    """Another attempt is written, and never invoked."""
+    perform, self.perform = self.perform, lambda action: None
+    try:
+        return bool(original(self, execution, failure, now))
+    finally:
+        self.perform = perform
+
+
+@_mutant(Engine, '_try_again')
+def failed_attempt_ends_the_call(original: Any, self: Engine, execution: Execution, failure: Failure, now: float) -> bool:
+    """Another attempt starts, and the failure of this one is the call's event all the same."""
+    original(self, execution, failure, now)
+    return False
+
+
+@_mutant(engine, 'next_attempt')
+def retries_without_end(original: Any, execution: Execution, failure: Failure, now: float) -> Any:
+    """Whatever failed is tried again, however often it was."""
+    return original(execution, failure, now) or attempt.next_attempt(
+        execution.__class__(**{**vars(execution), 'attempt': 0}), Failure(failure.reason, lost=True), now
+    )
+
+
+@_mutant(Sweeper, '_deaths_before')
+def deaths_not_counted(original: Any, self: Sweeper, number: int) -> Any:
+    """An activation that dies again and again is succeeded again and again."""
+    return []
+
+
+@_mutant(Sweeper, 'sweep')
+def no_sweep(original: Any, self: Sweeper, *args: Any, **kwargs: Any) -> list[str]:
+    """What nobody reports is never found."""
+    return []
+
+
+@_mutant(Sweeper, '_lost')
+def lost_calls_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
+    """A sweep looks for activations only."""
+    return iter(())
+
+
+@_mutant(Sweeper, '_is_gone')
+def sweeper_without_patience(original: Any, self: Sweeper, subject: Any, too_late: bool) -> bool:
+    """A sweep takes for lost whatever has not ended."""
+    return True
+
+
+@_mutant(Sweeper, '_orphaned')
+def orphans_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
+    """An activation that vanished is never succeeded."""
+    return iter(())

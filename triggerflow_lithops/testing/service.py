@@ -1,0 +1,275 @@
+"""
+The function service of the simulated world: it accepts activations and calls, and
+runs them. It may lose them, be late, or deliver them twice.
+"""
+
+import ast
+import json
+import pickle
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Protocol, Sequence
+
+from lithops.monitoring.backends.triggerflow.failure import failure_of
+from lithops.monitoring.backends.triggerflow.invoke import chunks_of, scheduled_job
+from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD, OUTPUT_FIELD
+from lithops.storage.utils import create_job_key
+
+from ..activation import Activation, Orchestrator
+from ..replay import Crashed
+from ..triggers import action as actions
+from ..triggers import keys
+from ..triggers.action import Action
+from ..triggers.attempt import Execution
+from ..triggers.engine import Engine
+from ..triggers.keys import Call
+from ..triggers.store import Facts, StoreUnavailable, new_nonce
+from ..triggers.sweep import Limits, Sweeper
+from .scheduler import Process, Scheduler
+from .stage import SimulatedStage
+from .store import SimulatedStore
+from .worker import Worker, lost_status
+
+#: In seconds. Activations live shorter than this, unless something is wrong
+LIMITS = Limits(life=1500.0, start=120.0, max_deaths=6)
+
+Work = Callable[[Process], None]
+
+
+class World(Protocol):
+    """What the function service needs of the simulated world."""
+
+    scheduler: Scheduler
+    session: str
+
+    def happens(self, fault: str) -> bool:
+        """Whether this fault is injected now."""
+
+    def reach(self, process: Process) -> SimulatedStore:
+        """The store, as this process reaches it."""
+
+    def invoked(self, by: Process, subject: Call | int, attempt: int) -> None:
+        """Somebody invoked something."""
+
+    def began(self, turn: int, live_activations: int) -> None:
+        """
+        What was invoked begins.
+
+        :param turn: how many invocations were accepted before it
+        :param live_activations: how many there are; this one counts
+        """
+
+    def ended(self, process: Process) -> None:
+        """A process came to its end by itself."""
+
+    def taken_for_lost(self, call: Call, attempt: int) -> None:
+        """A sweep reports an attempt of a call as lost."""
+
+
+@dataclass(frozen=True)
+class _Invocation:
+    """
+    What a process runs.
+
+    :param subjects: one activation, or a chunk of calls
+    :param run: what it does
+    :param report: what another process does for it if it was killed
+    """
+
+    kind: str
+    subjects: Sequence[Call | int]
+    run: Work
+    report: Work
+
+
+class SimulatedService:
+    """
+    :param asked: whether it tells what it has, and reports what was killed. One that
+        does not leaves all that to deadlines
+    """
+
+    def __init__(self, world: World, orchestrator: Orchestrator, config: dict[str, Any], asked: bool):
+        self._world = world
+        self._scheduler = world.scheduler
+        self._orchestrator = orchestrator
+        self._config = config
+        self._asked = asked
+        self._here: Counter[Call | int] = Counter()
+        self._running: dict[Process, _Invocation] = {}
+        self._alive: set[Process] = set()
+        self._accepted = 0
+
+    def held(self) -> set[Call | int] | None:
+        """What it has, if it can be asked."""
+        return set(+self._here) if self._asked else None
+
+    def engine(self, process: Process) -> Engine:
+        """The engine, as this process uses it."""
+        store = self._world.reach(process)
+        facts = Facts(store, sleep=self._scheduler.sleep)
+        return Engine(facts, lambda action: self._perform(process, facts, action))
+
+    def died(self, process: Process, reported: bool) -> None:
+        """A process is gone."""
+        self._alive.discard(process)
+        invocation = self._running.pop(process, None)
+        if invocation is None:
+            return
+        if reported and self._asked:
+            self._spawn(replace(invocation, kind='report', run=invocation.report), self._scheduler.random.uniform(0.1, 2))
+        self._here.subtract(invocation.subjects)
+
+    # What is invoked
+
+    def start_activation(self, by: Process, number: int, cause: str, due: float = 0.0) -> None:
+        """Accepts an activation."""
+        self._world.invoked(by, number, 0)
+
+        def bury(process: Process) -> None:
+            self._bury(process, number, 'its process was killed')
+
+        def run(process: Process) -> None:
+            self._run_activation(process, number, cause)
+
+        self._deliver(_Invocation('activation', [number], run, bury), due)
+
+    def _perform(self, by: Process, facts: Facts, action: Action) -> None:
+        if action['name'] == actions.START_ACTIVATION:
+            self.start_activation(by, action['number'], action['cause'], action['due'])
+            return
+        call, position = Call(*action['call']), action['position']
+        job = scheduled_job(facts, self._world.session, position)
+        if action['name'] == actions.START_CALL:
+            self._start_calls(by, job['activation'], position, job, [call.number], action['attempt'])
+        else:
+            self._world.taken_for_lost(call, action['attempt'])
+            attempt = facts.read(keys.attempt_key(self._world.session, call, action['attempt'])) if action['attempt'] else None
+            execution = self._execution(call, job['activation'], position, job, attempt)
+            self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
+
+    def _start_calls(
+        self,
+        by: Process,
+        number: int,
+        position: int,
+        job: dict[str, Any],
+        indices: Sequence[int],
+        attempt: dict[str, Any] | None = None,
+    ) -> None:
+        for chunk in chunks_of(job, indices):
+            calls = [Call(job['job'], int(call_id)) for call_id in chunk['call_ids']]
+            executions = [self._execution(call, number, position, job, attempt) for call in calls]
+            for execution in executions:
+                self._world.invoked(by, execution.call, execution.attempt)
+
+            def run(process: Process, chunk: Any = chunk, executions: Any = executions) -> None:
+                self._run_chunk(process, job, chunk, executions)
+
+            def report(process: Process, executions: Any = executions) -> None:
+                for execution in executions:
+                    status = lost_status(self._scheduler.now, 'Its process was killed')
+                    self._report(process, replace(execution, redelivered=True), status)
+
+            self._deliver(_Invocation('call', calls, run, report), attempt['due'] if attempt else 0.0)
+
+    def _execution(
+        self, call: Call, number: int, position: int, job: dict[str, Any], attempt: dict[str, Any] | None
+    ) -> Execution:
+        which, memory = (attempt['attempt'], attempt['runtime_memory']) if attempt else (0, job['runtime_memory'])
+        return Execution(self._world.session, call, position, number, which, job['retry'], memory)
+
+    def _deliver(self, invocation: _Invocation, due: float) -> None:
+        if self._world.happens('lost'):
+            return
+        for _ in range(2 if self._world.happens('twice') else 1):
+            delay = max(0.0, due - self._scheduler.now) + self._scheduler.random.uniform(0.01, 2)
+            if self._world.happens('late'):
+                delay += self._scheduler.random.uniform(10, 300)
+            self._spawn(invocation, delay)
+
+    # What runs
+
+    def _spawn(self, invocation: _Invocation, delay: float) -> None:
+        process = Process(invocation.kind, invocation.subjects[0], self._scheduler.random.uniform(-8, 8))
+        self._running[process] = invocation
+        self._here.update(invocation.subjects)
+        self._accepted += 1
+        turn = self._accepted
+
+        def work() -> None:
+            if invocation.kind == 'activation':
+                self._alive.add(process)
+            self._world.began(turn, len(self._alive))
+            try:
+                invocation.run(process)
+            except StoreUnavailable:
+                # What it had to report it could not
+                self.died(process, reported=True)
+                return
+            del self._running[process]
+            self._alive.discard(process)
+            self._here.subtract(invocation.subjects)
+            self._world.ended(process)
+
+        self._scheduler.spawn(process, work, delay)
+
+    def _run_activation(self, process: Process, number: int, cause: str) -> None:
+        stage = SimulatedStage(self._scheduler, process)
+
+        def start_calls(config: Any, run: Any, *args: Any) -> None:
+            self._start_calls(process, *args)
+
+        activation = Activation(self._orchestrator, self._config, self.engine(process), stage, start_calls)
+        left = activation.live(number, cause)
+        if isinstance(left, Crashed):
+            self._bury(process, number, f'{left.error!r}')
+
+    def _bury(self, process: Process, number: int, reason: str) -> None:
+        Sweeper(self.engine(process), self._world.session, LIMITS).bury(number, reason, self._scheduler.now)
+
+    def _run_chunk(self, process: Process, job: dict[str, Any], chunk: dict[str, Any], executions: Sequence[Execution]) -> None:
+        facts, store = self.engine(process).facts, self._world.reach(process)
+        uploaded = facts.read_bytes(job['func_key'])
+        if uploaded is None:
+            raise StoreUnavailable(f"{job['func_key']}, the function of a call, is not there")
+        function = pickle.loads(uploaded)['func']
+        data = self._data(facts, chunk)
+        for execution, arguments in zip(executions, data, strict=True):
+            worker = Worker(self._scheduler, process, job['execution_timeout'])
+            ended = worker.run(function, arguments, execution.call.call_id, self._world.happens('out_of_memory'))
+            if worker.output is not None:
+                job_key = create_job_key(*self._of_job(job['job']))
+                ended[OUTPUT_FIELD] = keys.output_key(job_key, execution.call.call_id, new_nonce())
+                try:
+                    store.put(ended[OUTPUT_FIELD], worker.output)
+                except StoreUnavailable as error:
+                    # The process of the user's function does this, without a second try, and dies of it
+                    ended = lost_status(self._scheduler.now, f'The function process exited with code 1: {error}')
+            self._report(process, execution, ended)
+
+    def _data(self, facts: Facts, chunk: dict[str, Any]) -> list[bytes]:
+        if 'data_key' not in chunk:
+            return [ast.literal_eval(data) for data in chunk['data_byte_strs']]
+        stored = facts.read_bytes(chunk['data_key'])
+        if stored is None:
+            raise StoreUnavailable(f"{chunk['data_key']}, the arguments of a call, are not there")
+        return [stored[first : last + 1] for first, last in chunk['data_byte_ranges']]
+
+    def _report(self, process: Process, execution: Execution, ended: dict[str, Any]) -> None:
+        executor_id, job_id = self._of_job(execution.call.job)
+        status = {
+            'type': '__end__',
+            'executor_id': executor_id,
+            'job_id': job_id,
+            'call_id': execution.call.call_id,
+            'activation_id': new_nonce(),
+            **({ATTEMPT_FIELD: execution.attempt} if execution.attempt else {}),
+            **ended,
+        }
+        encoded = json.dumps(status).encode('ascii')
+        self.engine(process).report(execution, encoded, failure_of(status), self._scheduler.now)
+
+    def _of_job(self, job: str) -> tuple[str, str]:
+        executor, _, job_id = job.partition('-')
+        return f'{self._world.session}-{executor}', job_id
+

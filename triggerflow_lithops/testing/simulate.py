@@ -1,0 +1,156 @@
+"""
+Thousands of runs of the corpus, each with other faults::
+
+    python -m triggerflow_lithops.testing.simulate --seeds 5000
+
+It prints one JSON object, and exits with 1 if a law was broken.
+"""
+
+import argparse
+import contextlib
+import functools
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..activation import NO_ARGUMENTS
+from .api import try_seed
+from .corpus import CORPUS, NOTES
+from .mutants import MUTANTS
+from .simulation import Simulated, Simulation, simulating
+
+#: Failing seeds that are told, of all that there are
+TOLD = 20
+#: Seeds that one process takes at a time
+CHUNK = 100
+
+
+@dataclass
+class Tally:
+    """What many runs came to."""
+
+    runs: int = 0
+    events: int = 0
+    requests: int = 0
+    faults: 'Counter[str]' = field(default_factory=Counter)
+    repairs: int = 0
+    failing: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, run: Simulated, wrong: list[str]) -> None:
+        """One more run."""
+        self.runs += 1
+        self.events += len(run.events())
+        self.requests += run.requests.total()
+        self.faults += run.faults + run.seen
+        self.repairs += len(run.repaired)
+        if wrong:
+            self.failing.append({'seed': run.seed, 'orchestrator': name, 'broken': wrong})
+
+    def __iadd__(self, other: 'Tally') -> 'Tally':
+        self.runs += other.runs
+        self.events += other.events
+        self.requests += other.requests
+        self.faults += other.faults
+        self.repairs += other.repairs
+        self.failing += other.failing
+        return self
+
+
+def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None = None, until_broken: bool = False) -> Tally:
+    """
+    Runs ``seeds`` seeds, the orchestrators of ``names`` in turn.
+
+    :param mutant: breaks the core on purpose
+    :param until_broken: stops at the first law that was broken
+    """
+    tally = Tally()
+    expected = {name: _without_faults(name) for name in names}
+    with simulating(), MUTANTS[mutant]() if mutant else contextlib.nullcontext():
+        for seed in range(first, first + seeds):
+            # Not in step with the kinds of faults, which go by the seed, too
+            name = names[(seed // 4) % len(names)]
+            NOTES.clear()
+            run, wrong = try_seed(CORPUS[name], NO_ARGUMENTS, seed, expected[name])
+            tally.add(name, run, wrong)
+            if wrong and until_broken:
+                break
+    return tally
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    asked = _parser().parse_args(arguments)
+    if asked.list_mutants:
+        for name, mutant in MUTANTS.items():
+            print(f'{name:32} {(mutant.__doc__ or "").strip()}')
+        return 0
+    first = random.SystemRandom().randrange(10**9) if asked.first is None else asked.first
+    names = [asked.orchestrator] if asked.orchestrator else list(CORPUS)
+    began = time.perf_counter()
+    tally = Tally()
+    for part in _parts(first, asked, names):
+        tally += part
+        if asked.mutant and tally.failing:
+            break
+    print(json.dumps(_report(first, asked, tally, time.perf_counter() - began), indent=2))
+    return 1 if tally.failing else 0
+
+
+def _parts(first: int, asked: Any, names: list[str]) -> Any:
+    chunks = [
+        (start, min(CHUNK, first + asked.seeds - start), names, asked.mutant, bool(asked.mutant))
+        for start in range(first, first + asked.seeds, CHUNK)
+    ]
+    if asked.processes == 1:
+        yield from (simulate_seeds(*chunk) for chunk in chunks)
+        return
+    with multiprocessing.get_context('spawn').Pool(asked.processes) as pool:
+        yield from pool.imap_unordered(_simulate_chunk, chunks)
+
+
+def _simulate_chunk(chunk: Any) -> Tally:
+    return simulate_seeds(*chunk)
+
+
+@functools.cache
+def _without_faults(name: str) -> Simulated:
+    NOTES.clear()
+    with simulating():
+        return Simulation(CORPUS[name], NO_ARGUMENTS, 0).run()
+
+
+def _report(first: int, asked: Any, tally: Tally, seconds: float) -> dict[str, Any]:
+    return {
+        'first_seed': first,
+        'seeds': asked.seeds,
+        'mutant': asked.mutant,
+        'runs': tally.runs,
+        'events': tally.events,
+        'requests': tally.requests,
+        'faults': dict(sorted(tally.faults.items())),
+        'repairs': tally.repairs,
+        'seconds': round(seconds, 1),
+        'failed': len(tally.failing),
+        'failing': sorted(tally.failing, key=lambda failed: failed['seed'])[:TOLD],
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='python -m triggerflow_lithops.testing.simulate', description=__doc__.split('::')[0])
+    parser.add_argument('--seeds', type=int, default=1000, metavar='N', help='how many runs (1000)')
+    parser.add_argument('--from', dest='first', type=int, default=None, metavar='S', help='the first seed (a random one)')
+    parser.add_argument('--orchestrator', choices=CORPUS, help='this one only')
+    parser.add_argument('--mutant', choices=MUTANTS, help='break the core on purpose, and stop when it is found')
+    parser.add_argument('--list-mutants', action='store_true', help='tell what mutants there are')
+    parser.add_argument('--processes', type=int, default=os.cpu_count() or 1, metavar='P', help='one for each core')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

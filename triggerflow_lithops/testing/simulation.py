@@ -1,0 +1,344 @@
+"""
+A whole run in one process, on the real core: hooks, replay, engine, sweep.
+
+What is simulated is the world around it: a clock, a store, a function service, and
+what goes wrong with them. One process runs at a time, and a seed decides all that
+could come out otherwise, so a seed is a reproduction.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import os
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator
+
+import cloudpickle
+from lithops.monitoring.backends.triggerflow.invoke import run_field
+from lithops.worker.utils import get_runtime_metadata
+
+from ..activation import Orchestrator
+from ..executor import hook, qualified_name
+from ..report import Report
+from ..retry import policy_of
+from ..run import value_of
+from ..triggers import keys
+from ..triggers.keys import Call
+from ..triggers.store import Facts, StoreUnavailable, decode
+from ..triggers.sweep import Sweeper
+from .faults import NONE, Faults
+from .laws import Laws
+from .scheduler import EPOCH, Process, Scheduler
+from .service import LIMITS, SimulatedService
+from .store import Memory, SimulatedStore
+
+RUN_ID = 'simulated'
+INCARNATION = '0'
+CONFIG = {
+    'lithops': {
+        'backend': 'localhost',
+        'storage': 'localhost',
+        'monitoring': 'triggerflow',
+        'execution_timeout': 600,
+        'data_cleaner': False,
+        'chunksize': 1,
+    },
+    'localhost': {'storage_bucket': 'storage', 'runtime': sys.executable, 'worker_processes': 1},
+    'triggerflow': {},
+}
+
+#: After so many requests a run is taken for one that never ends …
+MOST_REQUESTS = 1_000_000
+#: … and after so many sweeps while nothing else was under way
+MOST_SWEEPS = 50
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """
+    A run that was simulated.
+
+    :param seed: that repeats it
+    :param outcome: its document; None if it has none
+    :param seconds: of virtual time, from its start to its outcome
+    :param requests: to the store, by the kind of process that made them
+    :param invocations: how often each call, and each activation by its number, was invoked
+    :param faults: how often each was injected
+    :param seen: how often what follows from them was seen: invocations that began out of
+        order, two activations at once, and zombies, which outlived the run
+    :param repaired: what sweeps repaired, in words
+    :param broken: laws that were broken, in words
+    """
+
+    seed: int
+    outcome: dict[str, Any] | None
+    seconds: float
+    requests: 'Counter[str]'
+    invocations: 'Counter[Call | int]'
+    faults: 'Counter[str]'
+    seen: 'Counter[str]'
+    repaired: list[str]
+    broken: list[str]
+    memory: Memory
+    document: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """``'running'``, ``'completed'`` or ``'failed'``."""
+        return str(self.outcome['status']) if self.outcome else 'running'
+
+    @property
+    def calls(self) -> int:
+        """How many calls were invoked, not counting how often."""
+        return sum(isinstance(subject, Call) for subject in self.invocations)
+
+    def result(self) -> Any:
+        """What the orchestrator returned; raises what it raised."""
+        if self.outcome is None:
+            raise TimeoutError(f'The simulated run has no outcome (seed {self.seed}): {"; ".join(self.broken)}')
+        return value_of(RUN_ID, self.outcome)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Lithops' status of each call that has ended."""
+        found = [self.memory.get(key) for key in self.memory.list(keys.JOBS) if key.endswith('/status.json')]
+        return [decode(status) for status in found if status is not None]
+
+    def history(self) -> list[dict[str, Any]]:
+        """All that happened, as ``Run.history()`` tells it. Times are virtual."""
+        return self._report().history()
+
+    def activations(self) -> list[dict[str, Any]]:
+        """One dict per activation, as ``Run.activations()`` tells it."""
+        return self._report().activations()
+
+    def _report(self) -> Report:
+        return Report(self.document, keys.session_of(RUN_ID, INCARNATION), Facts(self.memory))
+
+
+class Simulation:
+    """
+    One run of one orchestrator.
+
+    :param sweeps: whether somebody sweeps it, now and then
+    :param asked: whether the function service tells what it has
+    :param most_requests: after which it is taken for one that never ends
+    """
+
+    def __init__(
+        self,
+        orchestrator: Callable[..., Any],
+        args: Any,
+        seed: int,
+        faults: Faults = NONE,
+        sweeps: bool = True,
+        asked: bool = True,
+        retry: Any = None,
+        most_requests: int = MOST_REQUESTS,
+    ):
+        self.seed = seed
+        self.session = keys.session_of(RUN_ID, INCARNATION)
+        self._faults = faults
+        self._of_requests = faults.of_requests()
+        self.asked = asked
+        self.counts: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.invocations: Counter[Call | int] = Counter()
+        self.repaired: list[str] = []
+        self.outage_until = 0.0
+        self._requests = 0
+        self._most_requests = most_requests
+        self._swept_in_vain = 0
+        self._latest_turn = 0
+        self._ended: float | None = None
+        self.seen: Counter[str] = Counter()
+        self._random = random.Random(seed)
+        self.scheduler = Scheduler(self._random)
+        self.memory = Memory()
+        self._seen: dict[str, bytes] = {}
+        self._sweeps = sweeps
+        self.laws = Laws(self.memory, self.session)
+        policy = policy_of(retry)
+        self._document = _document(orchestrator, policy)
+        field = run_field(RUN_ID, self.session, self._document['orchestrator'], policy)
+        runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), field, _runtime_metadata())
+        self._service = SimulatedService(self, runs, CONFIG, asked)
+
+    def run(self) -> Simulated:
+        """Until there is an outcome and everything has come to rest, zombies included."""
+        random.seed(self.seed)
+        with _at_virtual_time(self.scheduler):
+            client = Process('client', RUN_ID, 0.0)
+            self.scheduler.spawn(client, lambda: self._service.start_activation(client, 0, 'the run was started'))
+            if self._sweeps:
+                self._spawn_sweeper()
+            while self.scheduler.step():
+                if self._ended is None and self.memory.get(keys.outcome_key(self.session)):
+                    self._ended = self.scheduler.now
+                if self._requests > self._most_requests:
+                    self.laws.broken.append(f'nothing ends: {self._most_requests} requests')
+                    break
+            outcome = self.memory.get(keys.outcome_key(self.session))
+            if outcome is None:
+                self.laws.broken.append('everything waits for ever')
+            self.laws.at_rest(self)
+            self.scheduler.close()
+        return Simulated(
+            seed=self.seed,
+            outcome=None if outcome is None else decode(outcome),
+            seconds=(self._ended or self.scheduler.now) - EPOCH,
+            requests=self.requests,
+            invocations=self.invocations,
+            faults=self.counts,
+            seen=+self.seen,
+            repaired=self.repaired,
+            broken=self.laws.broken,
+            memory=self.memory,
+            document=self._document,
+        )
+
+    # What the store and the service ask
+
+    def happens(self, fault: str) -> bool:
+        """Whether this fault is injected now."""
+        chance = getattr(self._faults, fault)
+        if not chance or self._random.random() >= chance:
+            return False
+        self.counts[fault] += 1
+        return True
+
+    def one_of_request(self) -> str:
+        """Which fault is injected into a request, or into who makes it; '' for none."""
+        if not self._of_requests:
+            return ''
+        drawn = self._random.random()
+        for fault, upto in self._of_requests:
+            if drawn < upto:
+                self.counts[fault] += 1
+                return fault
+        return ''
+
+    def kill(self, process: Process, reported: bool) -> None:
+        """The current process dies."""
+        self._service.died(process, reported)
+        if process.kind == 'sweep':
+            self._spawn_sweeper()
+        self.scheduler.die()
+
+    def reach(self, process: Process) -> SimulatedStore:
+        """The store, as this process reaches it."""
+        return SimulatedStore(self, self.memory, process, self.session, self._seen)
+
+    def count_request(self, process: Process) -> None:
+        """A request was made."""
+        self.requests[process.kind] += 1
+        self._requests += 1
+
+    def broken(self, law: str) -> None:
+        """A law was broken."""
+        self.laws.broken.append(law)
+
+    def invoked(self, by: Process, subject: Call | int, attempt: int) -> None:
+        """Somebody invoked something."""
+        self.invocations[subject] += 1
+        self.laws.invoked(by, subject)
+
+    def began(self, turn: int, live_activations: int) -> None:
+        """What was invoked begins."""
+        self.seen['out_of_order'] += turn < self._latest_turn
+        self.seen['two_at_once'] += live_activations > 1
+        self._latest_turn = max(turn, self._latest_turn)
+
+    def ended(self, process: Process) -> None:
+        """A process came to its end by itself."""
+        self.seen['zombie'] += self._ended is not None and process.kind == 'activation'
+
+    def taken_for_lost(self, call: Call, attempt: int) -> None:
+        """A sweep reports an attempt of a call as lost."""
+        if not attempt and not self.invocations[call]:
+            self.laws.broken.append(f'{call} was taken for lost, and nobody had ever invoked it')
+
+    # The sweeper
+
+    def _spawn_sweeper(self) -> None:
+        process = Process('sweep', RUN_ID, self._random.uniform(-8, 8))
+        self.scheduler.spawn(process, lambda: self._sweep(process), self._random.uniform(20, 400))
+
+    def _sweep(self, process: Process) -> None:
+        now = self.scheduler.now + process.skew
+        sweeper = Sweeper(self._service.engine(process), self.session, LIMITS, self._service.held)
+        pause = self._random.uniform(8, 15)
+        with contextlib.suppress(StoreUnavailable):
+            repaired = sweeper.sweep(now, EPOCH, lambda: self.scheduler.sleep(pause))
+            self.repaired += repaired
+        self._swept_in_vain = self._swept_in_vain + 1 if self.scheduler.is_idle else 0
+        if not self.memory.get(keys.outcome_key(self.session)) and self._swept_in_vain < MOST_SWEEPS:
+            self._spawn_sweeper()
+
+
+@contextlib.contextmanager
+def simulating() -> Iterator[None]:
+    """Lithops is hooked, and takes this process for a worker of the run. Undone at the end."""
+    changed = {'LITHOPS_WORKER': 'True', 'LITHOPS_CONFIG': json.dumps(CONFIG)}
+    touched = [*changed, '__LITHOPS_SESSION_ID', '__LITHOPS_TOTAL_EXECUTORS']
+    before = {name: os.environ.get(name) for name in touched}
+    state, excepthook = random.getstate(), sys.excepthook
+    lithops_logger = logging.getLogger('lithops')
+    level = lithops_logger.level
+    lithops_logger.setLevel(logging.ERROR)
+    os.environ.update(changed)
+    unhook = hook()
+    try:
+        yield
+    finally:
+        unhook()
+        lithops_logger.setLevel(level)
+        random.setstate(state)
+        sys.excepthook = excepthook
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _at_virtual_time(scheduler: Scheduler) -> Iterator[None]:
+    now, sleep = time.time, time.sleep
+    time.time = lambda: scheduler.now
+    time.sleep = scheduler.sleep_in_a_call  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        time.time, time.sleep = now, sleep
+
+
+def _document(orchestrator: Callable[..., Any], policy: dict[str, Any]) -> dict[str, Any]:
+    name = qualified_name(orchestrator)
+    return {
+        'version': 1,
+        'run_id': RUN_ID,
+        'incarnation': INCARNATION,
+        'name': name.rpartition('.')[2],
+        'orchestrator': {
+            'function': name,
+            'function_name': name.rpartition('.')[2],
+            'execution_timeout': CONFIG['lithops']['execution_timeout'],
+            'log_level': 'WARNING',
+            'runtime_name': sys.executable,
+            'runtime_memory': None,
+            'max_deaths': LIMITS.max_deaths,
+        },
+        'retry': policy,
+        'time': EPOCH,
+    }
+
+
+@functools.cache
+def _runtime_metadata() -> dict[str, Any]:
+    found: dict[str, Any] = get_runtime_metadata()
+    return found

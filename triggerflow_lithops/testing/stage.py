@@ -1,0 +1,53 @@
+"""Where an orchestrator plays in the simulated world: in a greenlet, which is left standing."""
+
+import threading
+from typing import Any, Callable, NoReturn, Sequence
+
+import greenlet
+
+from ..activation import Raised, Returned, perform_play
+from ..executor import Hooks, use
+from ..replay import Left
+from .scheduler import Process, Scheduler
+
+
+class SimulatedStage:
+    """The world of one simulated activation."""
+
+    def __init__(self, scheduler: Scheduler, process: Process):
+        self._scheduler = scheduler
+        self._process = process
+        self._front: Any = None
+        self.hooks: Hooks | None = None
+
+    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
+        """Runs the orchestrator until it ends, or is left standing."""
+        self._front = greenlet.getcurrent()
+        hooks = self.hooks = create_hooks(threading.current_thread())
+        self._enter(hooks)
+        turn = greenlet.greenlet(lambda: perform_play(user_code, hooks), self._front)
+        end: Left | Returned | Raised = turn.switch()
+        self._enter(None)
+        if not turn.dead:
+            self._scheduler.leave_behind(turn)
+        return end
+
+    def time(self) -> float:
+        """Seconds since the epoch, by the clock of this process."""
+        return self._scheduler.now + self._process.skew
+
+    def leave(self, left: Left) -> NoReturn:
+        """Leaves the orchestrator where it stands."""
+        self._front.switch(left)
+        self._scheduler.die()
+
+    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """``function`` of each item."""
+        return [function(item) for item in items]
+
+    def caught_up(self) -> None:
+        """What a simulated orchestrator prints is shown each time."""
+
+    def _enter(self, hooks: Hooks | None) -> None:
+        self._process.hooks = hooks
+        use(hooks)

@@ -1,0 +1,132 @@
+"""The store of the simulated world: one memory, which each process reaches over a network that fails."""
+
+from typing import Callable, List, Protocol, TypeVar
+
+from ..triggers.keys import outcome_key
+from ..triggers.memory import MemoryStore
+from ..triggers.store import StoreUnavailable
+from .scheduler import Process, Scheduler
+
+_Answer = TypeVar('_Answer')
+
+
+#: Seconds that a request takes
+LATENCIES = (0.0, 0.0, 0.01, 0.05)
+#: … and from which to which if this happens to it
+LONG = {'slow': (1.0, 20.0), 'paused': (1.0, 3600.0)}
+
+
+class Fate(Protocol):
+    """Decides what happens to a request, and hears of what was seen."""
+
+    scheduler: Scheduler
+    outage_until: float
+
+    def happens(self, fault: str) -> bool:
+        """Whether this fault is injected now."""
+
+    def one_of_request(self) -> str:
+        """Which fault is injected into a request, or into who makes it; '' for none."""
+
+    def kill(self, process: Process, reported: bool) -> None:
+        """The current process dies."""
+
+    def count_request(self, process: Process) -> None:
+        """A request was made."""
+
+    def broken(self, law: str) -> None:
+        """A law was broken."""
+
+
+class Memory(MemoryStore):
+    """
+    The bucket. Unlike ours, Lithops' own writes overwrite.
+
+    :ivar written_twice: keys that were given a second value
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written_twice: List[str] = []
+        self._first: dict[str, bytes] = {}
+
+    def put_new(self, key: str, value: bytes) -> bool:
+        """Writes if the key is absent. True: created; False: exists."""
+        created = super().put_new(key, value)
+        if created and self._first.setdefault(key, value) != value:
+            self.written_twice.append(key)
+        return created
+
+    def put(self, key: str, value: bytes) -> None:
+        """Writes an object, whatever was there."""
+        self.delete([key])
+        self.put_new(key, value)
+
+
+class SimulatedStore:
+    """
+    The bucket, as one process reaches it.
+
+    :param seen: the first value that anyone saw of each key
+    """
+
+    def __init__(self, fate: Fate, memory: Memory, process: Process, session: str, seen: dict[str, bytes]):
+        self._fate = fate
+        self._memory = memory
+        self._process = process
+        self._outcome = outcome_key(session)
+        self._seen = seen
+
+    def get(self, key: str) -> bytes | None:
+        """The value, or None when there is none."""
+        value = self._request(lambda: self._memory.get(key))
+        if value is not None:
+            if self._seen.setdefault(key, value) != value:
+                self._fate.broken(f'{key} was seen in two values')
+            if key == self._outcome:
+                self._process.saw_outcome = True
+        return value
+
+    def list(self, prefix: str) -> List[str]:
+        """All keys that begin with ``prefix``, sorted."""
+        return self._request(lambda: self._memory.list(prefix))
+
+    def put_new(self, key: str, value: bytes) -> bool:
+        """Writes if the key is absent. True: created; False: exists."""
+
+        def write() -> bool:
+            created = self._memory.put_new(key, value)
+            if self._fate.happens('lied'):
+                raise StoreUnavailable('the answer was lost')
+            return created
+
+        return self._request(write)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Writes as Lithops does: over what is there."""
+        self._request(lambda: self._memory.put(key, value))
+
+    def delete(self, keys: List[str]) -> None:
+        """Removes objects."""
+        self._request(lambda: self._memory.delete(keys))
+
+    def _request(self, request: Callable[[], _Answer]) -> _Answer:
+        fate, scheduler = self._fate, self._fate.scheduler
+        fate.count_request(self._process)
+        fault = fate.one_of_request()
+        random = scheduler.random
+        # Many at one time, so that their order is up to the seed
+        latency = random.uniform(*LONG[fault]) if fault in LONG else LATENCIES[int(random.random() * len(LATENCIES))]
+        scheduler.sleep(latency)
+        dies = fault in ('killed', 'vanished')
+        if dies and random.random() < 0.5:
+            fate.kill(self._process, reported=fault == 'killed')
+        if fault == 'outage':
+            fate.outage_until = scheduler.now + random.uniform(1, 20)
+        if fault == 'refused' or scheduler.now < fate.outage_until:
+            raise StoreUnavailable(fault or 'outage')
+        answer = request()
+        if dies:
+            # What it asked for was done
+            fate.kill(self._process, reported=fault == 'killed')
+        return answer
