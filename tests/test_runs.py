@@ -26,6 +26,7 @@ from triggerflow_lithops import (
 )
 from triggerflow_lithops.triggers import event
 from triggerflow_lithops.triggers.keys import is_key_of, run_key
+from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
 
 
 def add3(x):
@@ -347,3 +348,18 @@ def test_the_system_exit_of_an_orchestrator_fails_its_run(executor):
     with pytest.raises(SystemExit):
         run.result(timeout=30)
     assert run.status() == 'failed'
+
+
+def test_who_waits_for_a_run_goes_on_when_the_bucket_is_out_of_reach_for_a_while(executor):
+    run = executor.run(main)
+    reachable, refused = run._facts.store, []
+
+    class Flaky:
+        def __getattr__(self, name):
+            if len(refused) < 30:
+                refused.append(name)
+                raise StoreUnavailable('out of reach')
+            return getattr(reachable, name)
+
+    run._facts = Facts(Flaky(), pauses=())
+    assert run.result(timeout=60) == 3 and len(refused) == 30

@@ -7,15 +7,17 @@ import pytest
 from lithops.monitoring.backends.triggerflow import store as patch
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as Unavailable
 
+from triggerflow_lithops.storage import MappedStore
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
 
 
-@pytest.fixture(params=['memory', 'localhost'])
+@pytest.fixture(params=['memory', 'localhost', 'mapped'])
 def store(request, tmp_path):
     if request.param == 'memory':
         return MemoryStore()
-    return patch.LocalhostStore('bucket', root=str(tmp_path))
+    localhost = patch.LocalhostStore('bucket', root=str(tmp_path))
+    return localhost if request.param == 'localhost' else MappedStore(localhost)
 
 
 def test_an_absent_key_has_no_value(store):
@@ -146,3 +148,13 @@ def test_a_store_that_stays_away_is_an_error_after_a_while():
     with pytest.raises(StoreUnavailable):
         Facts(Gone(), sleep=pauses.append).read('key')
     assert 5 < sum(pauses) < 10
+
+
+def test_what_a_travelling_store_does_not_know_is_asked_again_on_this_side(tmp_path):
+    """There are two of StoreUnavailable, and each side tries again upon its own."""
+    paused = []
+    (tmp_path / 'bucket' / 'a').mkdir(parents=True)
+    store = MappedStore(patch.LocalhostStore('bucket', root=str(tmp_path)))
+    with pytest.raises(StoreUnavailable, match='cannot be read'):
+        Facts(store, pauses=(1, 2), sleep=paused.append).read('a')
+    assert paused == [1, 2]

@@ -14,7 +14,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 FLOORS = (
     {'triggers'},
     {'errors', 'history', 'replay', 'retry'},
-    {'config', 'installation', 'progress', 'report'},
+    {'config', 'installation', 'progress', 'report', 'storage'},
     {'executor', 'activation', 'run', 'localhost'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )
@@ -65,6 +65,12 @@ def test_floor_1_knows_neither_lithops_nor_a_clock(module):
 @pytest.mark.parametrize('path', sorted(PATCH.glob('*.py')), ids=lambda path: path.name)
 def test_what_travels_never_imports_what_stays(path):
     assert not any('triggerflow_lithops' in name.split('.') for name in imports(path))
+
+
+def test_the_stores_that_travel_are_reached_through_their_border_only():
+    """What they raise is of another installation of floor 0, and is mapped there."""
+    users = [path for path in PACKAGE.rglob('*.py') if 'lithops.monitoring.backends.triggerflow.store' in imports(path)]
+    assert [path.name for path in users] == ['storage.py']
 
 
 def test_patches_hold_added_files_only():

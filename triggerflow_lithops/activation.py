@@ -26,7 +26,6 @@ from typing import Any, Callable, NoReturn, Protocol, Sequence
 import cloudpickle
 from lithops.config import extract_storage_config
 from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, performer, start_calls
-from lithops.monitoring.backends.triggerflow.store import create_store
 
 from .config import follow_lithops_logging
 from .errors import OutcomeError
@@ -34,6 +33,7 @@ from .executor import Hooks, hook, use
 from .history import History
 from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, World, failure
 from .retry import enter_orchestrator
+from .storage import create_store
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts

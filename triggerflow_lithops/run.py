@@ -16,7 +16,6 @@ from lithops.job.job import _include_exclude_modules
 from lithops.job.serialize import SerializeIndependent, create_module_data
 from lithops.monitoring.backends.triggerflow.invoke import run_field, start_activation
 from lithops.monitoring.backends.triggerflow.localhost import Door
-from lithops.monitoring.backends.triggerflow.store import create_store
 from lithops.monitoring.backends.triggerflow.sweep import sweep_run
 from lithops.utils import setup_lithops_logger
 
@@ -27,6 +26,7 @@ from .localhost.service import runtime_metadata
 from .progress import Progress
 from .report import Report
 from .retry import policy_of
+from .storage import create_store, map_store_errors
 from .triggers.attempt import Policy
 from .triggers.keys import JOBS, RUNS, code_key, is_key_of, is_run_id, outcome_key, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 POLL = (0.01, 0.25)
 #: Seconds between two sweeps of a run that somebody waits for
 SWEEP = 5.0
+#: Seconds for which the bucket may be out of reach of who waits for a run
+OUTAGE = 300.0
 
 
 class TriggerflowExecutor:
@@ -298,7 +300,8 @@ class Run:
         Door(self._config[SECTION]['service']).rouse()
         document = self.document
         run = run_field(self.run_id, self.session, document['orchestrator'], document['retry'])
-        repaired: list[str] = sweep_run(self._config, run, document['time'])
+        with map_store_errors():
+            repaired: list[str] = sweep_run(self._config, run, document['time'])
         return repaired
 
     def _require(self) -> None:
@@ -308,16 +311,29 @@ class Run:
 
     def _outcome(self, timeout: float | None) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
+        reached = time.monotonic()
         with Progress(self.session, self._facts) as progress:
             for _ in _looks(deadline):
-                outcome = self._facts.read(outcome_key(self.session))
+                try:
+                    outcome = self._look(progress)
+                except (StoreUnavailable, OSError) as error:
+                    if time.monotonic() - reached > OUTAGE:
+                        raise
+                    logger.warning('Run %s - the bucket cannot be reached, still trying: %s', self.run_id, error)
+                    continue
                 if outcome is not None:
                     return outcome
-                if progress.is_due(SWEEP):
-                    self._require()
-                    self.sweep()
-                progress.update()
+                reached = time.monotonic()
         raise TimeoutError(f'Run {self.run_id} has not ended within {timeout} s. It goes on; ask again, or cancel it.')
+
+    def _look(self, progress: Progress) -> dict[str, Any] | None:
+        outcome = self._facts.read(outcome_key(self.session))
+        if outcome is None:
+            if progress.is_due(SWEEP):
+                self._require()
+                self.sweep()
+            progress.update()
+        return outcome
 
 
 def value_of(run_id: str, outcome: dict[str, Any]) -> Any:

@@ -14,9 +14,9 @@ from typing import Any
 
 from lithops.config import extract_storage_config
 from lithops.monitoring.backends.triggerflow.invoke import run_of
-from lithops.monitoring.backends.triggerflow.store import create_store
 from lithops.monitoring.backends.triggerflow.sweep import sweep_run
 
+from ..storage import create_store
 from ..triggers.keys import outcome_key, run_key, session_of
 from ..triggers.store import Facts
 
