@@ -470,3 +470,37 @@ def test_an_executor_on_another_bucket_is_refused(run):
     MINIO = {'storage_bucket': 'b', 'endpoint': 'http://127.0.0.1:1', 'access_key_id': 'a', 'secret_access_key': 'b'}
     with pytest.raises(ConfigurationError, match='leave storage= out'):
         run(main)
+
+
+def test_a_result_that_cannot_be_pickled_is_an_exception(run):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        try:
+            fexec.call_async(_unpicklable, 1).result()
+        except Exception as error:
+            return 'pickle' in str(error), fexec.call_async(add3, 1).result()
+
+    assert run(main) == (True, 4)
+
+
+def _unpicklable(x):
+    import threading
+
+    return threading.Lock()
+
+
+def test_a_time_out_is_raised_again_on_replay(run):
+    def main():
+        fexec, said = lithops.FunctionExecutor(), []
+        try:
+            fexec.call_async(_nap, 30, timeout=1).result()
+        except TimeoutError as error:
+            said.append(str(error))
+        return said, fexec.call_async(add3, 1).result(), fexec.call_async(add3, 2).result()
+
+    said, *values = run(main)
+    assert 'maximum time of 1 seconds' in said[0] and len(said) == 1 and values == [4, 5]
+
+
+def _nap(seconds):
+    time.sleep(seconds)

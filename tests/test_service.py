@@ -232,3 +232,20 @@ def test_nothing_of_the_clients_environment_reaches_a_run(apart, monkeypatch):
 
     run = apart.run(orchestrator)
     assert run.result(timeout=30) == (f'{run.session}-0', None)
+
+
+def test_what_vanished_is_found_by_the_service_and_runs_again(apart):
+    """Nobody waits, and nobody sweeps but the service itself."""
+    run = apart.run(main, retry=Retry(backoff=0.1))
+    folder = apart.config['triggerflow']['service']
+    until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
+    # Both the call and all that is known of it: as if its machine had gone up in smoke
+    for name in os.listdir(Door(folder).queue):
+        os.unlink(os.path.join(Door(folder).queue, name))
+    for pid in processes(folder):
+        os.kill(pid, signal.SIGKILL)
+    Door(folder).rouse()
+    until(lambda: run.status() == 'completed', 60)
+    assert run.result() == 3
+    reasons = [event['data']['reason'] for event in run.history() if event['type'].endswith('attempt.failed')]
+    assert len(reasons) == 1 and 'vanished' in reasons[0]

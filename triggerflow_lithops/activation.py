@@ -7,6 +7,7 @@ left where it stands, the activation ends, and the process goes away with it: so
 """
 
 import base64
+import functools
 import inspect
 import io
 import json
@@ -25,7 +26,7 @@ from typing import Any, Callable, NoReturn, Protocol, Sequence
 
 import cloudpickle
 from lithops.config import extract_storage_config
-from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, performer, start_calls
+from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, held_by_function_service, performer, start_calls
 
 from .config import follow_lithops_logging
 from .errors import OutcomeError
@@ -37,6 +38,7 @@ from .storage import create_store
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts
+from .triggers.sweep import Held
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,8 @@ class Orchestrator:
         config = json.loads(os.environ['LITHOPS_CONFIG'])
         facts = Facts(create_store(extract_storage_config(config)))
         perform = performer(config, self.run, facts)
-        left = Activation(self, config, Engine(facts, perform), Stage(), start_calls).live(number, cause)
+        held = functools.partial(held_by_function_service, config, self.run['session'])
+        left = Activation(self, config, Engine(facts, perform), Stage(), start_calls, held).live(number, cause)
         if isinstance(left, Crashed):
             raise left.error
         return CLAIMED if isinstance(left, Superseded) else None
@@ -101,6 +104,7 @@ class Activation:
     :param config: Lithops' configuration of the run
     :param engine: over the bucket of the run
     :param start_calls: invokes calls of a scheduled job
+    :param held: what the function service has of this run
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class Activation:
         engine: Engine,
         stage: Scene,
         start_calls: Callable[..., None],
+        held: Held,
     ):
         self._orchestrator = orchestrator
         self._run = orchestrator.run
@@ -119,6 +124,7 @@ class Activation:
         self._facts = engine.facts
         self._stage = stage
         self._start_calls = start_calls
+        self._held = held
 
     def live(self, number: int, cause: str) -> Left | Returned | Raised:
         """
@@ -132,7 +138,7 @@ class Activation:
         if self._facts.read(outcome_key(self._session)) is not None:
             return Superseded(number, 'the run has ended')
         history = read_history(self._facts, self._session, number)
-        replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage)
+        replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held)
 
         def create_hooks(thread: threading.Thread) -> Hooks:
             meta = self._orchestrator.runtime_meta

@@ -223,7 +223,8 @@ class Hooks:
                 raise
             except Exception as error:
                 raise _UsersError(error) from error
-            return _job_document(made, uploads, executor.invoker.runtime_name, innermost(self._run['retry']))
+            memory = made.runtime_memory or runtime_memory
+            return _job_document(made, uploads, executor.invoker.runtime_name, memory, innermost(self._run['retry']))
 
         def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
             config = {**executor.config, SECTION: self._config[SECTION]}
@@ -616,7 +617,9 @@ def _job_name(session: str, executor_id: str, job_id: str) -> str:
     return f"{executor_id.removeprefix(f'{session}-')}-{job_id}"
 
 
-def _job_document(made: Any, uploads: _Uploads, runtime_name: str, retry: Policy) -> dict[str, Any]:
+def _job_document(
+    made: Any, uploads: _Uploads, runtime_name: str, runtime_memory: int | None, retry: Policy
+) -> dict[str, Any]:
     """What futures are made from, and as ``invocation`` what only invoking needs."""
     in_payload = made.data_key is None
     chunksize = max(1, made.chunksize)
@@ -629,7 +632,7 @@ def _job_document(made: Any, uploads: _Uploads, runtime_name: str, retry: Policy
         'lifetime': chunksize * made.execution_timeout + GRACE,
         'retry': retry,
         'runtime_name': runtime_name,
-        'runtime_memory': made.runtime_memory,
+        'runtime_memory': runtime_memory,
         'metadata': made.metadata,
         'invocation': {
             'extra_env': made.extra_env,

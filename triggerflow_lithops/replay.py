@@ -19,6 +19,7 @@ from .triggers import condition as conditions
 from .triggers.engine import Engine
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
 from .triggers.store import encode, new_nonce
+from .triggers.sweep import Held, unknown
 from .triggers.trigger import Members, Trigger
 
 #: Up to so many events are read without a listing that says which are there
@@ -133,9 +134,19 @@ class Replay:
 
     :param number: of this activation. It grows where a wait turns out to be over
         at once: the same process then lives the next number, too
+    :param held: what the function service has of this run
     """
 
-    def __init__(self, run_id: str, session: str, number: int, history: History, engine: Engine, world: World):
+    def __init__(
+        self,
+        run_id: str,
+        session: str,
+        number: int,
+        history: History,
+        engine: Engine,
+        world: World,
+        held: Held = unknown,
+    ):
         self.run_id = run_id
         self.session = session
         self.number = number
@@ -143,6 +154,7 @@ class Replay:
         self.engine = engine
         self.facts = engine.facts
         self.world = world
+        self._held = held
         self.position = -1
         self._lives = {number}
         self._jobs: dict[str, int] = {}
@@ -311,8 +323,10 @@ class Replay:
             return
         whole = self.facts.read(fact_key(self.session, self.position)) or fact
         job, calls = fact['job'], range(Fingerprint(*fact['fingerprint']).calls)
+        # Asked for first: what ends meanwhile is listed then
+        held = self._held() or set()
         ended = self.engine.ended(self.session, Members({job: [[0, len(calls)]]}))
-        invoke(whole, [index for index in calls if Call(job, index) not in ended], self.number)
+        invoke(whole, [index for index in calls if Call(job, index) not in ended | held], self.number)
 
     # Waiting
 

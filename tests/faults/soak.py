@@ -58,11 +58,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--kills', type=int, default=200, metavar='N')
     parser.add_argument('--seed', type=int, default=None, metavar='S')
+    parser.add_argument('--only', choices=VICTIMS, metavar='VICTIM', help=f"one of {', '.join(VICTIMS)}")
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     if APART not in os.environ:
-        return _in_a_namespace_of_its_own(['--kills', str(asked.kills), '--seed', str(seed)])
-    told = Soak(Path(os.environ[APART]), seed).until(asked.kills)
+        only = ['--only', asked.only] if asked.only else []
+        return _in_a_namespace_of_its_own(['--kills', str(asked.kills), '--seed', str(seed), *only])
+    told = Soak(Path(os.environ[APART]), seed, asked.only).until(asked.kills)
     print(json.dumps(told, indent=2))
     return 1 if told['wrong'] else 0
 
@@ -81,7 +83,7 @@ class Soak:
     :param folder: where the small file system is mounted
     """
 
-    def __init__(self, folder, seed):
+    def __init__(self, folder, seed, only=None):
         self.seed = seed
         self.random = random.Random(seed)
         self.kills = Counter()
@@ -94,6 +96,7 @@ class Soak:
         (self.disk / 'tmp').mkdir()
         self.storage = self.disk / 'tmp' / f'lithops-{_user()}' / 'storage'
         self.number = 0
+        self.victims = {only: 1} if only else VICTIMS
 
     def until(self, kills):
         """Runs and kills until there were so many kills and the last run has ended."""
@@ -153,7 +156,7 @@ class Soak:
     # Faults
 
     def _strike(self):
-        victim = self.random.choices([*VICTIMS], [*VICTIMS.values()])[0]
+        victim = self.random.choices([*self.victims], [*self.victims.values()])[0]
         if victim == 'full disk':
             self._fill_the_disk()
         elif victim == 'read-only bucket':

@@ -45,6 +45,8 @@ LOOK = 1.0
 REPORT = (0.5, 60.0)
 #: How often that is tried, before it is left to a sweep
 MAX_REPORTS = 12
+#: Seconds after which a service that has not answered is started again
+RING = 5.0
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
 
@@ -329,6 +331,7 @@ class Service:
             'session': payload['triggerflow']['session'],
             'job': payload['job_key'],
             'calls': payload['call_ids'],
+            'memory': payload['runtime_memory'],
             'started': started,
             'ended': time.time(),
             'code': code,
@@ -373,9 +376,12 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
     """
     path = metadata_file(folder)
     door = Door(folder)
-    deadline = time.monotonic() + timeout
-    door.ring()
+    deadline, rung = time.monotonic() + timeout, 0.0
     while True:
+        if time.monotonic() - rung > RING:
+            # One that could not start (the disk was full) is started again
+            door.ring()
+            rung = time.monotonic()
         try:
             with open(path) as metadata:
                 found: dict[str, Any] = json.load(metadata)

@@ -219,7 +219,7 @@ class SimulatedService:
         def start_calls(config: Any, run: Any, *args: Any) -> None:
             self._start_calls(process, *args)
 
-        activation = Activation(self._orchestrator, self._config, self.engine(process), stage, start_calls)
+        activation = Activation(self._orchestrator, self._config, self.engine(process), stage, start_calls, self.held)
         left = activation.live(number, cause)
         if isinstance(left, Crashed):
             self._bury(process, number, f'{left.error!r}')

@@ -22,13 +22,13 @@ was itself given. All that is ours in a payload is one field, ``triggerflow``.
 import base64
 import pickle
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
 
 from lithops.constants import LOCALHOST
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
-from .localhost import Door
+from .localhost import Door, held_by_any_service
 from .triggers import keys
 from .triggers.action import START_ACTIVATION, START_CALL, Action
 from .triggers.attempt import Policy
@@ -80,6 +80,16 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
             raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
 
     return perform
+
+
+def held_by_function_service(config: Dict[str, Any], session: str) -> Optional[Set[keys.Call | int]]:
+    """
+    What the function service has of a run: calls, and activations by their numbers.
+    None where it cannot be asked
+    """
+    if config['lithops']['backend'] != LOCALHOST:
+        return None
+    return held_by_any_service(config[FIELD]['service'], session)
 
 
 def scheduled_job(facts: Facts, session: str, position: int) -> Dict[str, Any]:

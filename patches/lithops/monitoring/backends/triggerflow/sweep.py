@@ -15,6 +15,7 @@
 Sweeping a run, with the function service that it runs on. Anyone may, at any time.
 """
 
+import functools
 import logging
 import time
 from typing import Any, Dict, List
@@ -22,8 +23,7 @@ from typing import Any, Dict, List
 from lithops.config import extract_storage_config
 from lithops.constants import LOCALHOST
 
-from .invoke import call_payload, performer, scheduled_job
-from .localhost import held_by_any_service
+from .invoke import call_payload, held_by_function_service, performer, scheduled_job
 from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
@@ -65,10 +65,7 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
         report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
 
     on_localhost = config['lithops']['backend'] == LOCALHOST
-
-    def held():
-        return held_by_any_service(config['triggerflow']['service'], run['session']) if on_localhost else None
-
+    held = functools.partial(held_by_function_service, config, run['session'])
     sweeper = Sweeper(Engine(facts, perform_or_report), run['session'], limits_of(run), held)
     repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[on_localhost]))
     for said in repaired:
