@@ -17,10 +17,12 @@ import lithops
 import sitecustomize
 from lithops.worker.utils import get_runtime_metadata
 
-from triggerflow_lithops import TriggerflowExecutor, activation, executor
+from triggerflow_lithops import TriggerflowExecutor, activation
+from triggerflow_lithops.triggers.attempt import DEFAULT
 from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.keys import Call, event_key
 from triggerflow_lithops.triggers.store import Facts
+from triggerflow_lithops.triggers.sweep import unknown
 
 FORK = multiprocessing.get_context('fork')
 
@@ -55,7 +57,9 @@ def measured(config, jobs, counted):
             'log_level': 'warning',
             'runtime_name': tf.config['localhost']['runtime'],
             'runtime_memory': None,
+            'max_deaths': 3,
         },
+        'retry': DEFAULT,
     }
     orchestrated = activation.Orchestrator(cloudpickle.dumps((orchestrator, jobs)), run, get_runtime_metadata())
     os.environ['LITHOPS_CONFIG'] = json.dumps(tf.config)
@@ -66,7 +70,7 @@ def measured(config, jobs, counted):
         tf.store.put_new(event_key(session, last), _status(session, last))
         number = Engine(Facts(tf.store), lambda action: None).newest_activation(session)
         replayed = []
-        requests = counted(lambda: replayed.extend(_in_a_process(_replay, orchestrated, number + 1)))
+        requests = counted(lambda: replayed.extend(_in_a_process(_replay, tf.store, orchestrated, number + 1)))
     finally:
         del os.environ['LITHOPS_CONFIG'], os.environ['LITHOPS_WORKER']
     seconds, left = replayed
@@ -91,21 +95,27 @@ def _make_history(store, orchestrated, jobs):
     session = orchestrated.run['session']
     engine = Engine(Facts(store), lambda action: None)
 
-    def publish_at_once(config, run, number, fact, indices):
+    def publish_at_once(config, run, number, position, fact, indices):
         for index in indices:
             call = Call(fact['job'], index)
             if call.job != f'0-A{jobs - 1:03d}':
                 engine.publish(session, call, _status(session, call), failed=False, scheduled_by=number)
 
-    executor.start_calls = publish_at_once
-    return repr(activation.Activation(orchestrated, 0, 0).live())
+    return repr(_live(store, orchestrated, 0, publish_at_once))
 
 
-def _replay(orchestrated, number):
+def _replay(store, orchestrated, number):
     sitecustomize.role = 'activation'
     started = time.monotonic()
-    left = activation.Activation(orchestrated, number, 0).live()
+    left = _live(store, orchestrated, number, None)
     return time.monotonic() - started, repr(left)
+
+
+def _live(store, orchestrated, number, start_calls):
+    config = json.loads(os.environ['LITHOPS_CONFIG'])
+    engine = Engine(Facts(store), lambda action: None)
+    lived = activation.Activation(orchestrated, config, engine, activation.Stage(), start_calls, unknown)
+    return lived.live(number, 'measured')
 
 
 def _status(session, call):

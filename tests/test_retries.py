@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+from pathlib import Path
 
 import lithops
 import pytest
@@ -201,3 +202,17 @@ def test_a_policy_around_jobs_is_refused_where_no_orchestrator_runs():
 def test_a_policy_is_a_plain_document_where_it_travels():
     policy = Retry(retries=1, on=(Refused, OSError)).policy()
     assert policy['on'] == ['builtins.OSError', f'{Refused.__module__}.Refused'] and pickle.dumps(policy)
+
+
+def forgets_once(folder):
+    """Takes away what Lithops' handler is to read: how the function ended."""
+    if not os.listdir(folder):
+        open(os.path.join(folder, 'forgot'), 'w').close()
+        for path in Path('.').rglob('job_stats*'):
+            path.unlink()
+    return 'remembered'
+
+
+def test_a_call_whose_end_is_forgotten_was_lost_and_its_result_is_not_none(executor, tmp_path):
+    run = executor.run(one(forgets_once, str(tmp_path)), retry=Retry(on=(), **QUICK))
+    assert run.result(timeout=60) == 'remembered' and 'is gone' in attempts(run)[0]['reason']

@@ -1,5 +1,6 @@
 """The simulator: the laws over a corpus of orchestrators, and that it would find it if one were broken."""
 
+import importlib
 import json
 import os
 import random
@@ -110,6 +111,13 @@ def test_a_wide_map_is_simulated_in_seconds():
 
     run = simulate(main)
     assert run.result() == sum(range(3, 1003)) and run.calls == 1000
+
+
+def test_the_module_of_the_command_line_does_not_hide_the_function_of_its_name():
+    importlib.import_module('triggerflow_lithops.testing.simulate')
+    from triggerflow_lithops import testing
+
+    assert testing.simulate(lambda: 5).result() == 5
 
 
 def test_retries_of_the_run_are_those_of_the_simulation():

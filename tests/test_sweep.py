@@ -35,12 +35,12 @@ def claim(engine, number, time=0.0):
     engine.facts.create(keys.claim_key('s', number), {'cause': '', 'time': time})
 
 
-def suspend(engine, number=0, time=0.0):
+def suspend(engine, number=0, time=0.0, due=None):
     """Activation ``number`` has scheduled CALLS at position 0, and waits for all of them."""
     claim(engine, number)
     fact = {'activation': number, 'lifetime': 50, 'retry': DEFAULT}
     engine.facts.write(keys.fact_key('s', 0), encode(fact))
-    trigger = Trigger('s', number, 1, condition.join(3), Members.of(CALLS), False, {'0-M000': 0})
+    trigger = Trigger('s', number, 1, condition.join(3), Members.of(CALLS), False, {'0-M000': 0}, due)
     engine.facts.write(keys.trigger_key('s', number), encode({**trigger.document(), 'time': time}))
     assert not engine.plant(trigger)
 
@@ -232,6 +232,12 @@ def test_an_activation_that_somebody_else_succeeded_is_not_buried(engine, action
     claim(engine, 1)
     Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=100)
     assert not actions and engine.facts.read(keys.death_key('s', 1)) is None
+
+
+def test_a_timer_that_was_lost_is_found_when_its_time_is_up(engine, actions):
+    suspend(engine, due=30)
+    assert sweep(engine, now=29, held={*CALLS}) == []
+    assert sweep(engine, now=31, held={*CALLS}) and [action['number'] for action in actions] == [1]
 
 
 def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(engine, actions):

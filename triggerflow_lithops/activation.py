@@ -205,6 +205,10 @@ class Stage:
         """Seconds since the epoch."""
         return time.time()
 
+    def sleep(self, seconds: float) -> None:
+        """Lets time pass."""
+        time.sleep(seconds)
+
     def leave(self, left: Left) -> NoReturn:
         """Parks this thread for good. The process ends around it."""
         self._ends.put(left)

@@ -10,7 +10,7 @@ from lithops.version import __version__ as lithops_version
 
 from . import executor, installation
 from .config import SECTION
-from .localhost.service import runtime_metadata
+from .localhost.metadata import runtime_metadata
 from .triggers.store import Store, new_nonce
 
 #: Where the probe of create-only writes lies, for a moment

@@ -258,11 +258,6 @@ class Hooks:
         """``lithops.wait.wait``. What Lithops polls is a durable wait here; the rest is Lithops'."""
         if not fs:
             return [], []
-        if timeout is not None:
-            raise NotDurableError(
-                f'wait(timeout={timeout}) inside an orchestrator: a durable timer is not there yet. '
-                'Give the calls a time-out of their own: call_async(…, timeout=…) or map(…, timeout=…).'
-            )
         fs = lithops.utils._as_future_list(fs)
         partition = functools.partial(wait_module._partition_futures, download_results=download_results)
         if not partition(fs)[1]:
@@ -270,7 +265,7 @@ class Hooks:
         pending = list({id(future): future for future in fs if _is_pending(future)}.values())
         needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
         if pending and (needed or return_when == wait_module.ALWAYS):
-            self._settle(pending, needed, throw_except)
+            self._settle(pending, needed, throw_except, timeout)
         _fetch(fs, download_results, throw_except)
         return partition(fs)
 
@@ -291,11 +286,14 @@ class Hooks:
 
         return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
 
-    def _settle(self, pending: list[ResponseFuture], needed: int, until_failure: bool) -> None:
+    def _settle(self, pending: list[ResponseFuture], needed: int, until_failure: bool, timeout: float | None = None) -> None:
         of_call = {self._call(future): future for future in pending}
-        ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure), 'wait()')
+        ended, in_time = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout), 'wait()')
         for call in ended:
             of_call[call]._set_ready(dict(self.replay.history.events[call]))
+        if not in_time:
+            # In the words of Lithops
+            raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
 
     def _call(self, future: ResponseFuture) -> Call:
         if not future.executor_id.startswith(f'{self.replay.session}-'):

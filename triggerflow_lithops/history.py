@@ -29,6 +29,7 @@ class History:
     :ivar events: Lithops' status documents, by call
     :ivar position: where the last trigger waits; -1 when there is none
     :ivar waiting: the fingerprint of that wait
+    :ivar due: when that wait is over, whatever has ended; None for never
     :ivar torn: whether an activation died meanwhile, so that there may be facts
         that no trigger carries
     """
@@ -38,6 +39,7 @@ class History:
         self.events: dict[Call, dict[str, Any]] = {}
         self.position = -1
         self.waiting: list[Any] = []
+        self.due: float | None = None
         self.torn = False
         self.pack: str | None = None
         self._packed: list[str] = []
@@ -67,6 +69,7 @@ class History:
         """
         self.position = trigger['context']['position']
         self.waiting = trigger['history']['waiting']
+        self.due = trigger['context']['due']
         self.pack = trigger['history']['pack']
         if pack is not None:
             self._packed = zlib.decompress(pack).decode('ascii').split('\n')

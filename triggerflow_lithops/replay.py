@@ -16,6 +16,7 @@ from typing import Any, Callable, NoReturn, Protocol, Sequence
 from . import errors
 from .history import History
 from .triggers import condition as conditions
+from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
 from .triggers.store import encode, new_nonce
@@ -24,6 +25,8 @@ from .triggers.trigger import Members, Trigger
 
 #: Up to so many events are read without a listing that says which are there
 FEW = 10
+#: Seconds by which the clocks of two machines may differ
+SKEW = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class World(Protocol):
 
     def time(self) -> float:
         """Seconds since the epoch."""
+
+    def sleep(self, seconds: float) -> None:
+        """Lets time pass."""
 
     def leave(self, left: Left) -> NoReturn:
         """Ends the activation where it stands."""
@@ -201,19 +207,23 @@ class Replay:
             self._finish_invoking(fact, invoke)
         return fact
 
-    def wait(self, calls: Sequence[Call], needed: int, until_failure: bool) -> list[Call]:
+    def wait(
+        self, calls: Sequence[Call], needed: int, until_failure: bool, timeout: float | None = None
+    ) -> tuple[list[Call], bool]:
         """
         Waits until ``needed`` of ``calls`` have ended.
 
         :param calls: those whose events the orchestrator has not seen, in its order
         :param needed: 0 to look only; ``len(calls)`` to wait for all of them
         :param until_failure: whether the first failure ends the wait as well
-        :return: those of ``calls`` that count as ended, in order. Their events are
-            in the history
+        :param timeout: seconds after which the wait is over, whatever has ended
+        :return: those of ``calls`` that count as ended, in order; their events are in
+            the history. And whether that was in time
         """
         position = self._advance()
-        fingerprint = Fingerprint('wait', '', len(calls), digest_of([*map(tuple, calls), needed, until_failure]))
+        fingerprint = Fingerprint('wait', '', len(calls), digest_of([*map(tuple, calls), needed, until_failure, timeout]))
         fact, _ = self._known(position, fingerprint)
+        due = self._due(position, timeout) if fact is None else None
         while fact is None:
             ended = self._look(position, calls, needed)
             failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
@@ -221,10 +231,12 @@ class Replay:
                 # All of them, none failed: whoever asks sees the same
                 fact = self._derive(position, fingerprint)
             elif failed or len(ended) >= needed:
-                fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges})
+                fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': True})
+            elif due is not None and self._is_up(due):
+                fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': False})
             else:
-                self._suspend(position, fingerprint, calls, needed, until_failure)
-        return self._settle(calls, fact)
+                self._suspend(position, fingerprint, calls, needed, until_failure, due)
+        return self._settle(calls, fact), 'choice' not in fact or fact['choice']['in_time']
 
     def choice(self, kind: str, function: str, choose: Callable[[], Any], digest: str = '') -> Any:
         """
@@ -355,8 +367,30 @@ class Replay:
         self._read_events([call for call in ended if call not in self.history.events])
         return ended
 
+    def _due(self, position: int, timeout: float | None) -> float | None:
+        """When a wait is over at the latest. An earlier activation may have said so already."""
+        if timeout is None:
+            return None
+        if position == self.history.position and self.history.due is not None:
+            return self.history.due
+        return self.world.time() + timeout
+
+    def _is_up(self, due: float) -> bool:
+        left = due - self.world.time()
+        if 0 < left <= SKEW and self.history.due is not None and self.position == self.history.position:
+            # Woken for its time is up, by another clock that is ahead of this one
+            self.world.sleep(left)
+            return True
+        return left <= 0
+
     def _suspend(
-        self, position: int, fingerprint: Fingerprint, calls: Sequence[Call], needed: int, until_failure: bool
+        self,
+        position: int,
+        fingerprint: Fingerprint,
+        calls: Sequence[Call],
+        needed: int,
+        until_failure: bool,
+        due: float | None,
     ) -> None:
         """Writes the trigger, and returns only if it holds already: as the next number."""
         members = Members.of(calls)
@@ -368,9 +402,12 @@ class Replay:
             members=members,
             until_failure=until_failure,
             jobs={job: self._jobs[job] for job in members.ranges},
+            due=due,
         )
         self._write_trigger(trigger, fingerprint)
         if not self.engine.plant(trigger):
+            if due is not None:
+                self.engine.perform(start_activation(self.session, self.number + 1, 'its time was up', due))
             jobs = len(members.ranges)
             self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}"))
         # The function service knows this process by the number that it was started as
@@ -382,6 +419,7 @@ class Replay:
         self._lives.add(self.number)
         self.history.position = position
         self.history.waiting = fingerprint.document()
+        self.history.due = due
 
     def _write_trigger(self, trigger: Trigger, fingerprint: Fingerprint) -> None:
         if self.history.needs_packing():

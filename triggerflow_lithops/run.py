@@ -22,7 +22,7 @@ from lithops.utils import setup_lithops_logger
 from . import errors, executor, installation
 from .activation import NO_ARGUMENTS, Orchestrator
 from .config import RETRY, SECTION, create_config, follow_lithops_logging
-from .localhost.service import runtime_metadata
+from .localhost.metadata import runtime_metadata
 from .progress import Progress
 from .report import Report
 from .retry import policy_of

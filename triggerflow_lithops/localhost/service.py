@@ -2,10 +2,9 @@
 The service's loop: accept, start, reap, and end when idle.
 
 One thread, so that every fork is safe. A call runs in a process forked from this
-one, which has Lithops imported already. What is accepted is a file in the queue;
-it is removed when all of its chunks are done, so a service that was killed goes on
-where it was. At least once: what a service had begun that was killed is run again.
-A process that was killed is reported as lost, and so is one that outlives its time.
+one, which has Lithops imported already. At least once: what a service had begun that
+was killed is run again. A process that was killed is reported as lost, and so is one
+that outlives its time.
 
 A *quiet* run, one that has not ended and of which nothing is here, has lost
 something: it is swept.
@@ -15,26 +14,25 @@ import contextlib
 import errno
 import fcntl
 import functools
-import heapq
+import glob
 import json
 import logging
 import os
 import select
 import shutil
 import signal
-import sys
 import time
-from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import IO, Any, Callable, Iterator
+from typing import IO, Callable
 
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
-from lithops.monitoring.backends.triggerflow.localhost import Door, chunks_done
+from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.status import GRACE, report_lost
-from lithops.worker.utils import get_runtime_metadata
 
-from .quiet import QuietRuns, sweep_quiet_run
+from .metadata import write_runtime_metadata
+from .queue import Chunk, Queue, full_disk_tolerated
+from .quiet import OVER, QuietRuns, sweep_quiet_run
 from .worker import run_chunk
 
 logger = logging.getLogger(__name__)
@@ -45,57 +43,8 @@ LOOK = 1.0
 REPORT = (0.5, 60.0)
 #: How often that is tried, before it is left to a sweep
 MAX_REPORTS = 12
-#: Seconds after which a service that has not answered is started again
-RING = 5.0
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
-
-
-@dataclass
-class Accepted:
-    """One file of the queue: a payload, and the chunks of it that are not done."""
-
-    path: str
-    payload: dict[str, Any]
-    chunks: list[dict[str, Any]]
-    left: int
-
-    @property
-    def session(self) -> str:
-        """Of the run that this belongs to."""
-        return str(self.payload['triggerflow']['session'])
-
-
-@dataclass
-class Chunk:
-    """One invocation: a chunk of calls, or an activation."""
-
-    of: Accepted
-    number: int
-    redelivered: bool = False
-    lost: str = ''
-    reports: int = 0
-
-    @property
-    def is_activation(self) -> bool:
-        """Whether this runs an orchestrator. Such a one never waits for a slot."""
-        return bool(self.of.payload['triggerflow']['subject'] == 'activation')
-
-    @property
-    def slots(self) -> int:
-        """How many calls may be under way when this one has started."""
-        return int(self.of.payload['config']['localhost']['worker_processes'])
-
-    @property
-    def life(self) -> float:
-        """Seconds that its process can take at the most."""
-        calls = len(self.of.chunks[self.number]['call_ids'])
-        return float(calls * self.of.payload['execution_timeout'] + GRACE)
-
-    def payload(self) -> dict[str, Any]:
-        """The whole Lithops payload of this invocation."""
-        field = {**self.of.payload['triggerflow'], 'redelivered': self.redelivered}
-        return {**self.of.payload, **self.of.chunks[self.number], 'triggerflow': field}
 
 
 @dataclass
@@ -118,11 +67,7 @@ class Service:
         self._lock = lock
         self.scratch = os.path.join(folder, 'scratch')
         self._bell = -1
-        self._known: set[str] = set()
-        self._activations: deque[Chunk] = deque()
-        self._calls: deque[Chunk] = deque()
-        self._delayed: list[tuple[float, int, Chunk]] = []
-        self._here: Counter[str] = Counter()
+        self._queue = Queue(self.door.queue)
         self._quiet = QuietRuns(os.path.join(folder, 'runs'))
         self._running: dict[int, Process] = {}
         self._starting = True
@@ -143,11 +88,11 @@ class Service:
             self._start()
             self._kill_overdue()
             self._sweep()
-            if self._running or self._delayed or self._quiet:
+            if self._running or self._queue or self._quiet:
                 self._last_work = time.monotonic()
             elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
                 return
-            ready, _, _ = select.select([self._bell, wakeup], [], [], self._until_next_due())
+            ready, _, _ = select.select([self._bell, wakeup], [], [], self._queue.until_next_due(LOOK))
             for descriptor in ready:
                 os.read(descriptor, 4096)
             self._answer(self._bell in ready)
@@ -170,82 +115,32 @@ class Service:
             os.close(self._bell)
             self._open_bell()
         if rung:
-            with _full_disk_tolerated('answer the bell'):
+            with full_disk_tolerated('answer the bell'):
                 self.door.heard()
 
     def _leave(self) -> bool:
         """Ends, unless somebody rings just now. The bell goes before the last look."""
         os.close(self._bell)
-        if self._new_files():
+        if self._queue.new_files():
             self._open_bell()
             return False
         return True
 
-    def _new_files(self) -> list[str]:
-        try:
-            names = os.listdir(self.door.queue)
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if name.endswith('.json') and name not in self._known)
-
     def _accept(self) -> None:
-        for name in self._new_files():
-            self._known.add(name)
-            path = os.path.join(self.door.queue, name)
-            with open(path) as accepted:
-                document = json.load(accepted)
-            payload, chunks = document['payload'], document['chunks']
-            done = chunks_done(path)
-            of = Accepted(path, payload, chunks, len(chunks) - len(done))
+        for payload in self._queue.accept(redelivered=self._starting):
             self._quiet.add(payload)
-            self._here[of.session] += of.left
             self._idle_seconds = payload['config']['triggerflow']['idle_seconds']
-            for number in range(len(chunks)):
-                if number not in done:
-                    # A service that was killed may have begun with it already
-                    self._enqueue(Chunk(of, number, redelivered=self._starting), document['due'])
-            if not of.left:
-                self._forget(of)
-
-    def _enqueue(self, chunk: Chunk, due: float = 0.0) -> None:
-        if due > time.time():
-            heapq.heappush(self._delayed, (due, id(chunk), chunk))
-        else:
-            (self._activations if chunk.is_activation else self._calls).append(chunk)
-
-    def _until_next_due(self) -> float:
-        return LOOK if not self._delayed else min(LOOK, max(0.0, self._delayed[0][0] - time.time()))
-
-    def _finish(self, chunk: Chunk) -> None:
-        """Notes that a chunk is done, so that it is not run again after a restart."""
-        chunk.of.left -= 1
-        self._here[chunk.of.session] -= 1
-        if not self._here[chunk.of.session]:
-            del self._here[chunk.of.session]
-        if not chunk.of.left:
-            self._forget(chunk.of)
-            return
-        with _full_disk_tolerated('note what is done'), open(f'{chunk.of.path}.done', 'a') as done:
-            done.write(f'{chunk.number}\n')
-
-    def _forget(self, of: Accepted) -> None:
-        with _full_disk_tolerated('forget what is done'):
-            for path in (of.path, f'{of.path}.done'):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-            self._known.discard(os.path.basename(of.path))
 
     # Processes
 
     def _start(self) -> None:
-        while self._delayed and self._delayed[0][0] <= time.time():
-            self._enqueue(heapq.heappop(self._delayed)[2])
-        while self._activations:
-            self._fork(self._activations.popleft())
+        self._queue.take_due()
+        while self._queue.activations:
+            self._fork(self._queue.activations.popleft())
         chunks = [process.chunk for process in self._running.values() if process.chunk]
         calls = sum(not chunk.is_activation for chunk in chunks)
-        while self._calls and calls < self._calls[0].slots:
-            self._fork(self._calls.popleft())
+        while self._queue.calls and calls < self._queue.calls[0].slots:
+            self._fork(self._queue.calls.popleft())
             calls += 1
 
     def _fork(self, chunk: Chunk) -> None:
@@ -294,6 +189,8 @@ class Service:
             code = os.waitstatus_to_exitcode(status)
             if process.chunk is None:
                 self._quiet.swept(process.sweeps, code)
+                if code == OVER:
+                    self._queue.drop_timers(process.sweeps)
                 continue
             self._note(pid, process.chunk, process.started, code)
             shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
@@ -303,7 +200,7 @@ class Service:
             if code and process.chunk.reports < MAX_REPORTS:
                 self._report(process.chunk, code)
             else:
-                self._finish(process.chunk)
+                self._queue.finish(process.chunk)
 
     def _report(self, chunk: Chunk, code: int) -> None:
         """Nobody else will report ``chunk``: another process does."""
@@ -315,11 +212,11 @@ class Service:
             killed = f'Its process was killed by {signal.Signals(-code).name}' if code < 0 else ''
             chunk.lost = killed or 'Its end could not be reported'
         chunk.redelivered = True
-        self._enqueue(chunk, time.time() + wait)
+        self._queue.add(chunk, time.time() + wait)
 
     def _sweep(self) -> None:
         swept = {process.sweeps for process in self._running.values() if process.chunk is None}
-        for session in self._quiet.due(swept | self._here.keys()):
+        for session in self._quiet.due(swept | self._queue.sessions.keys()):
             sweep = functools.partial(sweep_quiet_run, **self._quiet.run_of(session))
             self._running[self._fork_to(sweep)] = Process(None, session)
 
@@ -336,7 +233,7 @@ class Service:
             'ended': time.time(),
             'code': code,
         }
-        with _full_disk_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
+        with full_disk_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
@@ -347,50 +244,9 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-@contextlib.contextmanager
-def _full_disk_tolerated(what: str) -> Iterator[None]:
-    """What the service notes for itself saves work. It goes on without."""
-    try:
-        yield
-    except OSError as error:
-        logger.warning('Could not %s: %s', what, error)
-
-
 def processes_log(folder: str) -> str:
     """Path of the service's log: a line of JSON for each process that ended."""
     return os.path.join(folder, 'processes.jsonl')
-
-
-def metadata_file(folder: str) -> str:
-    """Path of what the service's interpreter has: a Lithops runtime's metadata."""
-    return os.path.join(folder, 'runtime.json')
-
-
-def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
-    """
-    What the interpreter of the service has installed. Starts the service.
-
-    :param timeout: seconds to wait for it
-    :return: Lithops' metadata of a runtime: 'preinstalls', versions
-    :raises TimeoutError: the service did not start
-    """
-    path = metadata_file(folder)
-    door = Door(folder)
-    deadline, rung = time.monotonic() + timeout, 0.0
-    while True:
-        if time.monotonic() - rung > RING:
-            # One that could not start (the disk was full) is started again
-            door.ring()
-            rung = time.monotonic()
-        try:
-            with open(path) as metadata:
-                found: dict[str, Any] = json.load(metadata)
-                return found
-        except FileNotFoundError:
-            if time.monotonic() > deadline:
-                log = os.path.join(folder, 'service.log')
-                raise TimeoutError(f'The local function service did not start in {timeout} s; {log} says why.') from None
-            time.sleep(0.02)
 
 
 def serve(folder: str) -> None:
@@ -400,8 +256,8 @@ def serve(folder: str) -> None:
     with open(os.path.join(folder, 'lock'), 'w') as lock:
         if not _locked(lock, folder):
             return
-        shutil.rmtree(os.path.join(folder, 'scratch'), ignore_errors=True)
-        _write_metadata(folder)
+        _clean(os.path.join(folder, 'scratch'))
+        write_runtime_metadata(folder)
         _prepare_nested_executors()
         logger.info('The local function service starts: pid %d', os.getpid())
         Service(folder, lock).run()
@@ -422,13 +278,11 @@ def _locked(lock: IO[str], folder: str) -> bool:
         time.sleep(0.02)
 
 
-def _write_metadata(folder: str) -> None:
-    path = metadata_file(folder)
-    # The folder that the service stands in is no part of its interpreter
-    sys.path[:] = [entry for entry in sys.path if entry not in ('', folder)]
-    with open(f'{path}.new', 'w') as metadata:
-        json.dump(get_runtime_metadata(), metadata)
-    os.rename(f'{path}.new', path)
+def _clean(scratch: str) -> None:
+    """Removes what processes left that are gone. Those of a service that was killed go on, and report."""
+    for path in glob.glob(os.path.join(glob.escape(scratch), '*')):
+        if not os.path.exists(f'/proc/{os.path.basename(path)}'):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _prepare_nested_executors() -> None:

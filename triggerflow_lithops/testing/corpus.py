@@ -198,6 +198,31 @@ def times_out() -> Any:
         return str(error)
 
 
+def waits_in_time() -> Any:
+    """Whether it was in time stays what it was, and the orchestrator goes where that leads."""
+    fexec, ways = lithops.FunctionExecutor(), []
+    for step in range(3):
+        futures = fexec.map(add3, [step, step])
+        try:
+            lithops.wait(futures, timeout=4)
+            ways.append(fexec.call_async(add3, step).result())
+        except TimeoutError:
+            ways.append(fexec.map(add3, [step, 0, 1])[0].result())
+        lithops.wait(futures)
+    return ways
+
+
+def waits_too_long() -> Any:
+    """What is not in time is an exception where it is waited for, and may be waited for again."""
+    fexec = lithops.FunctionExecutor()
+    futures, said = fexec.map(slow_or_failing, [0, 2, 3]), ''
+    try:
+        lithops.wait(futures, timeout=50)
+    except TimeoutError as error:
+        said = str(error)
+    return 'exceeded' in said or not said, [future.result() for future in futures]
+
+
 def by_reference() -> Any:
     """Large results lie beside their events. Read twice, they are the same."""
     fexec = lithops.FunctionExecutor()
@@ -258,6 +283,8 @@ CORPUS: dict[str, Callable[[], Any]] = {
         loop,
         retried,
         times_out,
+        waits_in_time,
+        waits_too_long,
         by_reference,
         chunked,
         cleans_up,

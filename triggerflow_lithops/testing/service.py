@@ -98,10 +98,14 @@ class SimulatedService:
         self._running: dict[Process, _Invocation] = {}
         self._alive: set[Process] = set()
         self._accepted = 0
+        self._timers: list[tuple[Call | int, float]] = []
 
     def held(self) -> set[Call | int] | None:
         """What it has, if it can be asked."""
-        return set(+self._here) if self._asked else None
+        if not self._asked:
+            return None
+        later = Counter(number for number, due in self._timers if due > self._scheduler.now)
+        return set(self._here - later)
 
     def engine(self, process: Process) -> Engine:
         """The engine, as this process uses it."""
@@ -186,6 +190,8 @@ class SimulatedService:
             if self._world.happens('late'):
                 delay += self._scheduler.random.uniform(10, 300)
             self._spawn(invocation, delay)
+            if invocation.kind == 'activation':
+                self._timers.append((invocation.subjects[0], due))
 
     # What runs
 

@@ -15,12 +15,13 @@ import os
 import random
 import sys
 import time
+import types
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..activation import NO_ARGUMENTS
-from .api import try_seed
+from .api import simulate, try_seed
 from .corpus import CORPUS, NOTES
 from .mutants import MUTANTS
 from .simulation import Simulated, Simulation, simulating
@@ -151,6 +152,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--processes', type=int, default=os.cpu_count() or 1, metavar='P', help='one for each core')
     return parser
 
+
+class _Callable(types.ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Simulated:
+        return simulate(*args, **kwargs)
+
+
+# To import this module puts it where the package has the function of that name
+sys.modules[__name__].__class__ = _Callable
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -36,6 +36,10 @@ class SimulatedStage:
         """Seconds since the epoch, by the clock of this process."""
         return self._scheduler.now + self._process.skew
 
+    def sleep(self, seconds: float) -> None:
+        """Lets virtual time pass."""
+        self._scheduler.sleep(seconds)
+
     def leave(self, left: Left) -> NoReturn:
         """Leaves the orchestrator where it stands."""
         self._front.switch(left)

@@ -28,8 +28,8 @@ from .trigger import Trigger
 #: at the most. Each further death in a row doubles them
 BACKOFF = (0.5, 60.0)
 
-#: What a function service has: calls, and activations by their numbers. None when it
-#: cannot be asked, and only time will tell
+#: What a function service has: calls, and activations by their numbers, but for those
+#: that are to start later. None when it cannot be asked, and only time will tell
 Held = Callable[[], 'set[Call | int] | None']
 
 
@@ -150,6 +150,8 @@ class Sweeper:
             # Since when it holds is not written anywhere; the pause between two looks has to do
             yield from self._unbegun(number + 1, self._limits.start, f'activation {number} was not woken')
         else:
+            if trigger.due is not None and now >= trigger.due:
+                yield from self._unbegun(number + 1, now - trigger.due, f'the time of activation {number} was up')
             yield from self._lost(trigger, now)
 
     def _unbegun(self, number: int, waited: float, why: str) -> Iterator[_Repair]:
@@ -161,6 +163,8 @@ class Sweeper:
     def _orphaned(self, number: int, now: float) -> Iterator[_Repair]:
         """Activation ``number``, which is claimed and has not suspended."""
         death = self._facts.read(death_key(self._session, number))
+        if death is not None and now < death['due']:
+            return
         if death is not None:
             yield from self._unbegun(number + 1, now - death['due'], f'activation {number} had died')
             return

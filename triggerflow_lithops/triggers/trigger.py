@@ -63,6 +63,7 @@ class Trigger:
     :param position: where in the orchestrator it waits
     :param until_failure: whether the first failed member makes it fire, too
     :param jobs: at which position each job of its members was scheduled
+    :param due: seconds since the epoch at which it fires whatever has ended; None for never
     """
 
     session: str
@@ -72,6 +73,7 @@ class Trigger:
     members: Members
     until_failure: bool
     jobs: dict[str, int]
+    due: float | None = None
 
     @property
     def needs_all(self) -> bool:
@@ -97,6 +99,7 @@ class Trigger:
                 'members': self.members.ranges,
                 'until_failure': self.until_failure,
                 'jobs': self.jobs,
+                'due': self.due,
             },
             'transient': True,
         }
@@ -113,4 +116,5 @@ class Trigger:
             members=Members(context['members']),
             until_failure=context['until_failure'],
             jobs=context['jobs'],
+            due=context['due'],
         )

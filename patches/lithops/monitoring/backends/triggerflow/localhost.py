@@ -74,7 +74,10 @@ class Door:
         self.ring()
 
     def held(self, session: str) -> Set[Call | int]:
-        """The calls of a run, and the numbers of its activations, that are accepted and not done"""
+        """
+        The calls of a run, and the numbers of its activations, that are accepted and not
+        done; without activations that are to start later
+        """
         found: Set[Call | int] = set()
         for path in glob.glob(os.path.join(glob.escape(self.queue), f'*-{glob.escape(session)}.json')):
             try:
@@ -89,7 +92,7 @@ class Door:
                 if number in done:
                     continue
                 if field['subject'] == 'activation':
-                    found.add(field['number'])
+                    found |= {field['number']} if document['due'] <= time.time() else set()
                 else:
                     found |= {Call(field['job'], int(call_id)) for call_id in chunk['call_ids']}
         return found

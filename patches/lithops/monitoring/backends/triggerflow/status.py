@@ -105,7 +105,10 @@ class CallStatus(StorageCallStatus):
     def _report_call(self) -> None:
         if 'new_futures' in self.status:
             _refuse_futures(self.status)
-        if not self.status['exception'] and 'result' not in self.status and self.status.get('func_result_size'):
+        if not self.status['exception'] and 'func_result_size' not in self.status:
+            # Lithops would take this for a result of None
+            self._lose('What the function process had noted of its end is gone')
+        if not self.status['exception'] and 'result' not in self.status and self.status['func_result_size']:
             self.status[OUTPUT_FIELD] = self._output_key
         if self.run['attempt']:
             self.status[ATTEMPT_FIELD] = self.run['attempt']
@@ -120,6 +123,10 @@ class CallStatus(StorageCallStatus):
             redelivered=bool(self.run.get('redelivered')),
         )
         self._engine().report(execution, json.dumps(self.status).encode('ascii'), failure_of(self.status), time.time())
+
+    def _lose(self, reason: str) -> None:
+        self.add('exception', True)
+        self.add('exc_info', str(pickle.dumps(lost(reason))))
 
     def _report_death(self, reason: str) -> None:
         """An activation that died is succeeded, until it has been enough"""
@@ -147,8 +154,7 @@ def report_lost(payload: Dict[str, Any], reason: str) -> None:
         now = time.time()
         job = SimpleNamespace(**{**payload, 'call_id': call_id, 'start_tstamp': now, 'stats_file': os.devnull})
         status = CallStatus(job, internal_storage)
-        status.add('exception', True)
-        status.add('exc_info', str(pickle.dumps(lost(reason))))
+        status._lose(reason)
         status.add('worker_end_tstamp', now)
         status.send_finish_event()
 

@@ -1,0 +1,98 @@
+"""A wait that is over when its time is up: nothing runs meanwhile, and what came out stays."""
+
+import os
+import time
+
+import lithops
+import pytest
+from lithops.monitoring.backends.triggerflow.localhost import Door
+
+from triggerflow_lithops import TriggerflowExecutor
+
+
+def after(seconds, value):
+    time.sleep(seconds)
+    return value
+
+
+def test_a_wait_that_is_over_in_time_gives_what_has_ended(run):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        futures = fexec.map(after, [(0, 1), (0.1, 2)])
+        done, pending = lithops.wait(futures, timeout=30)
+        return [future.result() for future in done], len(pending), fexec.call_async(after, (0, 3)).result()
+
+    assert run(main) == ([1, 2], 0, 3)
+
+
+def test_a_wait_whose_time_is_up_is_an_exception_on_every_replay(executor):
+    def main():
+        fexec, said = lithops.FunctionExecutor(), []
+        futures = fexec.map(after, [(0, 'quick'), (6, 'slow')])
+        try:
+            lithops.wait(futures, timeout=1.5)
+        except TimeoutError as error:
+            said.append(str(error))
+        # Replayed twice, when all has ended long ago
+        said += [fexec.call_async(after, (0, step)).result() for step in range(2)]
+        return said, futures[0].success or futures[0].ready, [future.result() for future in futures]
+
+    run = executor.run(main)
+    said, quick_was_seen, values = run.result(timeout=60)
+    assert said == ['Timeout of 1.5 seconds exceeded waiting for function activations to finish', 0, 1]
+    assert quick_was_seen and values == ['quick', 'slow']
+    causes = [activation['cause'] for activation in run.activations()]
+    assert causes.count('its time was up') == 1
+
+
+def test_nothing_is_alive_while_a_timer_runs(executor):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        try:
+            lithops.wait(fexec.call_async(after, (6, 1)), timeout=3)
+        except TimeoutError:
+            return 'late'
+
+    run = executor.run(main)
+    assert run.result(timeout=60) == 'late'
+    first, second = run.activations()
+    assert second['started'] - first['ended'] > 1.5
+
+
+@pytest.mark.parametrize('timeout', [0, -1])
+def test_a_time_that_has_passed_already_lets_look_once(run, timeout):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        with pytest.raises(TimeoutError, match='exceeded'):
+            lithops.wait(fexec.call_async(after, (5, 1)), timeout=timeout)
+        return 'went on'
+
+    assert run(main) == 'went on'
+
+
+def test_get_result_and_executor_wait_take_a_time_out(run):
+    def main():
+        fexec, said = lithops.FunctionExecutor(), 0
+        for waiting in (fexec.wait, fexec.get_result):
+            try:
+                waiting(fexec.call_async(after, (5, 1)), timeout=0.5)
+            except TimeoutError:
+                said += 1
+        return said, fexec.get_result(fexec.call_async(after, (0, 7)), timeout=30)
+
+    assert run(main) == (2, 7)
+
+
+def test_the_timer_of_a_run_that_has_ended_does_not_keep_the_service(config):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.call_async(after, (0.5, 7)), timeout=3600)
+
+    tf = TriggerflowExecutor(config={**config, 'triggerflow': {'idle_seconds': 1}}, log_level=None)
+    tf.config['triggerflow']['service'] += '-timer'
+    run = tf.run(main)
+    assert run.result(timeout=30) == 7
+    deadline = time.monotonic() + 30
+    while os.listdir(Door(tf.config['triggerflow']['service']).queue) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not os.listdir(Door(tf.config['triggerflow']['service']).queue)
