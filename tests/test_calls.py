@@ -427,7 +427,6 @@ def test_what_is_recorded_runs_once(run, tmp_path):
         (lambda fexec: fexec.map_reduce(add3, [1], sum), 'map_reduce'),
         (lambda fexec: fexec.map(add3, fexec.map(add3, [1])), 'over futures'),
         (lambda fexec: fexec.call_async(add3, [[fexec.call_async(add3, 1)]]), 'hand over future.result'),
-        (lambda fexec: fexec.map(lambda obj: 1, ['x']), "takes 'obj'"),
     ],
 )
 def test_what_is_not_durable_yet_is_refused_and_says_what_to_write(run, what, said):

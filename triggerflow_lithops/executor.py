@@ -194,13 +194,14 @@ class Hooks:
         # Lithops merges extra_args into the user's own dicts: into copies of them here,
         # for a replay does not do it again
         items = [dict(item) if type(item) is dict else item for item in calls]
+        # A map over objects has as many calls as they have partitions, which the first activation finds
+        partitioned = lithops.utils.is_object_processing_function(map_function)
         job_id = executor._create_job_id(job_prefix)
         job = _job_name(self.replay.session, executor.executor_id, job_id)
 
         def prepare() -> dict[str, Any]:
-            uploads = _Uploads(self.replay, job)
+            uploads = _Uploads(self.replay, job, executor.internal_storage)
             try:
-                _refuse_objects(map_function)
                 # What Lithops takes for uploaded may have been uploaded in another run
                 job_module.FUNCTION_CACHE = self._uploaded
                 made = create_map_job(
@@ -218,10 +219,17 @@ class Hooks:
                     execution_timeout=timeout,
                     chunksize=chunksize,
                     extra_args=extra_args,
+                    obj_chunk_size=obj_chunk_size,
+                    obj_chunk_number=obj_chunk_number,
+                    obj_newline=obj_newline,
                 )
+                _refuse_too_many(kind, map_function, made.total_calls)
             except StoreUnavailable:
                 raise
             except Exception as error:
+                if partitioned:
+                    # What was found in a bucket may be found otherwise next time
+                    return {'calls': 0, 'exception': _pickled_error(error)}
                 raise _UsersError(error) from error
             memory = made.runtime_memory or runtime_memory
             return _job_document(made, uploads, executor.invoker.runtime_name, memory, innermost(self._run['retry']))
@@ -231,13 +239,15 @@ class Hooks:
             self._start_calls(config, self._run, number, self.replay.position, fact, indices)
 
         def schedule() -> dict[str, Any]:
-            fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest_of([items, extra_args]))
-            return self.replay.job(job, fingerprint, prepare, invoke)
+            digest = digest_of([items, extra_args, *((obj_chunk_size, obj_chunk_number, obj_newline) if partitioned else ())])
+            return self.replay.job(job, Fingerprint(kind, qualified_name(map_function), len(calls), digest), prepare, invoke)
 
         fact = self.guarded(schedule, f'{kind}()')
-        futures = _futures(executor, job_id, fact, len(calls))
+        if 'exception' in fact:
+            raise pickle.loads(base64.b64decode(fact['exception']))
+        futures = _futures(executor, job_id, fact)
         executor.futures.extend(futures)
-        return job_id, SimpleNamespace(job_id=job_id, total_calls=len(calls)), futures
+        return job_id, SimpleNamespace(job_id=job_id, total_calls=len(futures)), futures
 
     # Waits
 
@@ -415,12 +425,18 @@ class _ServiceHandler:
 
 
 class _Uploads:
-    """Takes what Lithops uploads when it makes a job. Its keys are content hashes, or ours."""
+    """
+    Takes what Lithops uploads when it makes a job. Its keys are content hashes, or ours.
 
-    def __init__(self, replay: Replay, job: str):
+    :param internal_storage: of the executor, where objects are looked for
+    """
+
+    def __init__(self, replay: Replay, job: str, internal_storage: Any):
         self._replay = replay
         self._job = job
         self.data_key: str | None = None
+        self.backend = internal_storage.backend
+        self.storage = internal_storage.storage
 
     def put_func(self, key: str, function: bytes) -> None:
         self._replay.facts.write(key, function)
@@ -597,17 +613,13 @@ def _refuse_what_is_not_durable(kind: str, function: Callable[..., Any], items: 
             f'{kind}({qualified_name(function)}) over futures is not durable yet inside an orchestrator. '
             'Get their results, and map over those: fexec.map(f, fexec.get_result(futures)).'
         )
+    _refuse_too_many(kind, function, calls)
+
+
+def _refuse_too_many(kind: str, function: Callable[..., Any], calls: int) -> None:
     if calls > MAX_CALLS:
         raise NotDurableError(
             f'{kind}({qualified_name(function)}) of {calls} calls: a durable map has {MAX_CALLS} calls at the most. Split it.'
-        )
-
-
-def _refuse_objects(function: Callable[..., Any]) -> None:
-    if lithops.utils.is_object_processing_function(function):
-        raise NotDurableError(
-            f"{qualified_name(function)} takes 'obj': maps over objects and their partitions are not durable yet inside "
-            'an orchestrator. List the objects in a call, and map over their keys.'
         )
 
 
@@ -622,6 +634,7 @@ def _job_document(
     in_payload = made.data_key is None
     chunksize = max(1, made.chunksize)
     return {
+        'calls': made.total_calls,
         'func_key': made.func_key,
         'func_name': made.function_name,
         'chunksize': chunksize,
@@ -641,7 +654,7 @@ def _job_document(
     }
 
 
-def _futures(executor: Any, job_id: str, fact: dict[str, Any], calls: int) -> list[ResponseFuture]:
+def _futures(executor: Any, job_id: str, fact: dict[str, Any]) -> list[ResponseFuture]:
     """As Lithops' invoker makes them, already marked as invoked."""
     job = SimpleNamespace(
         job_id=job_id,
@@ -654,7 +667,7 @@ def _futures(executor: Any, job_id: str, fact: dict[str, Any], calls: int) -> li
         backend=executor.backend,
     )
     futures = []
-    for index in range(calls):
+    for index in range(fact['calls']):
         future = ResponseFuture(f'{index:05d}', job, fact['metadata'].copy(), executor.invoker.storage_config)
         future._set_state(ResponseFuture.State.Invoked)
         futures.append(future)

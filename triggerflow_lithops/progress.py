@@ -54,5 +54,5 @@ class Progress:
         for key in keys:
             if key.startswith(facts_prefix(self._session)) and key not in self._calls:
                 fact = self._facts.read(key) or {}
-                self._calls[key] = fact['fingerprint'][2] if 'job' in fact else 0
+                self._calls[key] = fact['calls'] if 'job' in fact else 0
         return sum(self._calls.values()), sum(key.endswith('/status.json') for key in keys)

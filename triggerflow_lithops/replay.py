@@ -179,8 +179,9 @@ class Replay:
         """
         Schedules a job, or takes it as it was scheduled.
 
-        :param prepare: uploads what the job needs, and returns its document: what
-            futures are made from, and as ``invocation`` what only invoking needs
+        :param prepare: uploads what the job needs, and returns its document: 'calls',
+            their number, what futures are made from, and as ``invocation`` what only
+            invoking needs
         :param invoke: given the fact, invokes these calls, for this activation
         :return: the fact of this job
         """
@@ -199,7 +200,8 @@ class Replay:
             )
             self.history.add_fact(position, fact)
             if ours:
-                invoke(fact, range(fingerprint.calls), self.number)
+                if fact['calls']:
+                    invoke(fact, range(fact['calls']), self.number)
                 return fact
             self._compare(position, fact['fingerprint'], fingerprint)
             adopted = True
@@ -331,10 +333,10 @@ class Replay:
     def _finish_invoking(self, fact: dict[str, Any], invoke: Callable[[dict[str, Any], Sequence[int], int], None]) -> None:
         """Invokes what an activation that died while it invoked may have left out."""
         by = fact['activation']
-        if by in self._lives or self.facts.read(trigger_key(self.session, by)) is not None:
+        if not fact['calls'] or by in self._lives or self.facts.read(trigger_key(self.session, by)) is not None:
             return
         whole = self.facts.read(fact_key(self.session, self.position)) or fact
-        job, calls = fact['job'], range(Fingerprint(*fact['fingerprint']).calls)
+        job, calls = fact['job'], range(fact['calls'])
         # Asked for first: what ends meanwhile is listed then
         held = self._held() or set()
         ended = self.engine.ended(self.session, Members({job: [[0, len(calls)]]}))

@@ -89,7 +89,7 @@ class Report:
         data = {'position': position, 'step': str(Fingerprint(*fact['fingerprint'])), 'activation': fact['activation']}
         if 'job' in fact:
             subject = f"{self._document['run_id']}/{fact['job'].replace('-', '/')}"
-            data |= {'function': fact['fingerprint'][1], 'calls': fact['fingerprint'][2], 'chunksize': fact['chunksize']}
+            data |= {'function': fact['fingerprint'][1], 'calls': fact['calls'], 'chunksize': fact.get('chunksize')}
             yield self._event(event.JOB_SCHEDULED, subject, fact['time'], data)
         else:
             yield self._event(event.CHOICE_RECORDED, f"{self._document['run_id']}/{position}", fact['time'], data)

@@ -198,6 +198,17 @@ def times_out() -> Any:
         return str(error)
 
 
+def count_lines(obj: Any) -> int:
+    return len(obj.data_stream.read().splitlines())
+
+
+def partitioned() -> Any:
+    """Parts of a file, as many as the first activation found."""
+    fexec = lithops.FunctionExecutor()
+    counts = fexec.get_result(fexec.map(count_lines, [__file__], obj_chunk_number=3))
+    return len(counts) > 1, fexec.call_async(add3, sum(counts)).result()
+
+
 def waits_in_time() -> Any:
     """Whether it was in time stays what it was, and the orchestrator goes where that leads."""
     fexec, ways = lithops.FunctionExecutor(), []
@@ -283,6 +294,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         loop,
         retried,
         times_out,
+        partitioned,
         waits_in_time,
         waits_too_long,
         by_reference,

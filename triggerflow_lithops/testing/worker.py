@@ -7,7 +7,7 @@ from typing import Any
 
 import greenlet
 from lithops.monitoring.backends.triggerflow.failure import HANDLER, lost
-from lithops.worker.jobrunner import _MAX_INLINE_RESULT_SIZE, _prepare_args, _returns_futures
+from lithops.worker.jobrunner import _MAX_INLINE_RESULT_SIZE, JobRunner, _prepare_args, _returns_futures
 
 from .scheduler import Process, Scheduler
 
@@ -58,6 +58,9 @@ class Worker:
 
     def _call(self, function: bytes, data: bytes, call_id: str) -> dict[str, Any]:
         called, given = pickle.loads(function), pickle.loads(data)
+        if 'obj' in given:
+            # Of files and URLs: there is no bucket but the simulated one
+            JobRunner._load_object(JobRunner.__new__(JobRunner), given)
         if 'id' in inspect.signature(called).parameters:
             given['id'] = int(call_id)
         args, kwargs = _prepare_args(called, given)

@@ -186,7 +186,7 @@ def call_payload(
         field,
         executor_id=f"{run['session']}-{executor}",
         job_id=job_id,
-        total_calls=job['fingerprint'][2],
+        total_calls=job['calls'],
         extra_env=job['invocation']['extra_env'],
         log_level=run['orchestrator']['log_level'],
         **{
