@@ -13,7 +13,7 @@ import lithops
 import pytest
 from lithops.utils import create_handler_zip
 
-from triggerflow_lithops import InstallationError, executor, installation
+from triggerflow_lithops import InstallationError, installation, seams
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,18 +67,18 @@ def test_a_lithops_without_the_patch_is_an_error_that_says_what_to_do(tmp_path):
 
 def test_this_installation_is_in_order():
     installation.require_patch()
-    executor.require_seams()
+    seams.require_seams()
 
 
-@pytest.mark.parametrize('owner, name', executor.SEAMS, ids=[f'{owner}.{name}' for owner, name in executor.SEAMS])
+@pytest.mark.parametrize('owner, name', seams.SEAMS, ids=[f'{owner}.{name}' for owner, name in seams.SEAMS])
 def test_each_seam_is_still_there(owner, name):
     assert hasattr(owner, name)
 
 
 def test_a_lithops_that_lacks_a_seam_is_refused(monkeypatch):
-    monkeypatch.setattr(executor, 'SEAMS', (*executor.SEAMS, (lithops.FunctionExecutor, '_no_such_method')))
+    monkeypatch.setattr(seams, 'SEAMS', (*seams.SEAMS, (lithops.FunctionExecutor, '_no_such_method')))
     with pytest.raises(InstallationError, match='no_such_method'):
-        executor.require_seams()
+        seams.require_seams()
 
 
 def test_lithops_is_not_touched_outside_of_an_activation():

@@ -11,7 +11,8 @@ from . import installation as _installation
 # Before anything is imported that would be missing
 _installation.require_patch()
 
-from . import executor as _executor
+from . import seams as _seams
+from .client import TriggerflowExecutor
 from .errors import (
     ChangedCodeError,
     ConfigurationError,
@@ -27,7 +28,7 @@ from .errors import (
     TriggerflowError,
 )
 from .retry import Retry
-from .run import Run, TriggerflowExecutor
+from .run import Run
 
 __all__ = [
     'ChangedCodeError',
@@ -58,7 +59,7 @@ def now() -> float:
     :return: seconds since the epoch
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    return _executor.hooks('now()').now()
+    return _seams.hooks('now()').now()
 
 
 def uuid4() -> _uuid.UUID:
@@ -67,7 +68,7 @@ def uuid4() -> _uuid.UUID:
 
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    found: _uuid.UUID = _executor.hooks('uuid4()').uuid4()
+    found: _uuid.UUID = _seams.hooks('uuid4()').uuid4()
     return found
 
 
@@ -78,4 +79,4 @@ def record(fn: Callable[..., Any], *args: Any) -> Any:
 
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    return _executor.hooks('record()').record(fn, args)
+    return _seams.hooks('record()').record(fn, args)

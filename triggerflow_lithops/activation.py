@@ -30,10 +30,11 @@ from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, held_by_func
 
 from .config import follow_lithops_logging
 from .errors import OutcomeError
-from .executor import Hooks, hook, use
+from .executor import Hooks
 from .history import History
 from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, World, failure
 from .retry import enter_orchestrator
+from .seams import hook, use
 from .storage import create_store
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key

@@ -9,8 +9,9 @@ import click
 from tabulate import tabulate
 
 from . import doctor as checks
+from .client import TriggerflowExecutor
 from .errors import TriggerflowError
-from .run import Run, TriggerflowExecutor
+from .run import Run
 from .triggers import event
 from .triggers.store import StoreUnavailable
 

@@ -8,9 +8,10 @@ from typing import Any, Callable, Iterator
 
 from lithops.version import __version__ as lithops_version
 
-from . import executor, installation
+from . import installation
 from .config import SECTION
 from .localhost.metadata import runtime_metadata
+from .seams import SEAMS, require_seams
 from .triggers.store import Store, new_nonce
 
 #: Where the probe of create-only writes lies, for a moment
@@ -45,8 +46,8 @@ def patch(lithops_folder: Path = installation.LITHOPS) -> str:
 
 def seams() -> str:
     """This Lithops has what is hooked."""
-    executor.require_seams()
-    return f'{len(executor.SEAMS)} found'
+    require_seams()
+    return f'{len(SEAMS)} found'
 
 
 def reachable(store: Store) -> str:

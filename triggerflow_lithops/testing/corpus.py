@@ -15,8 +15,8 @@ import lithops
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
 from .. import Retry, now, record, uuid4
-from ..executor import hooks
 from ..replay import Crashed
+from ..seams import hooks
 
 #: What the orchestrators and their calls note of themselves
 NOTES: 'Counter[Any]' = Counter()

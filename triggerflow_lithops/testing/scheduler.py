@@ -11,7 +11,8 @@ from typing import Any, Callable, NoReturn
 
 import greenlet
 
-from ..executor import Hooks, use
+from ..executor import Hooks
+from ..seams import use
 
 #: Where virtual time begins, in seconds since the epoch
 EPOCH = 1_800_000_000.0

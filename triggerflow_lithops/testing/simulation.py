@@ -23,10 +23,11 @@ from lithops.monitoring.backends.triggerflow.invoke import run_field
 from lithops.worker.utils import get_runtime_metadata
 
 from ..activation import Orchestrator
-from ..executor import hook, qualified_name
+from ..job import qualified_name
 from ..report import Report
 from ..retry import policy_of
 from ..run import value_of
+from ..seams import hook
 from ..triggers import keys
 from ..triggers.keys import Call
 from ..triggers.store import Facts, StoreUnavailable, decode

@@ -6,8 +6,9 @@ from typing import Any, Callable, NoReturn, Sequence
 import greenlet
 
 from ..activation import Raised, Returned, perform_play
-from ..executor import Hooks, use
+from ..executor import Hooks
 from ..replay import Left
+from ..seams import use
 from .scheduler import Process, Scheduler
 
 

@@ -1,0 +1,242 @@
+"""Where runs are started, and found again."""
+
+import logging
+import pickle
+import re
+import time
+import uuid
+from typing import Any, Callable
+
+import cloudpickle
+from lithops.config import extract_storage_config, get_log_info
+from lithops.constants import LOGGER_LEVEL
+from lithops.job.job import _include_exclude_modules
+from lithops.job.serialize import SerializeIndependent, create_module_data
+from lithops.monitoring.backends.triggerflow.invoke import run_field, start_activation
+from lithops.utils import setup_lithops_logger
+
+from . import errors, installation, seams
+from .activation import NO_ARGUMENTS, Orchestrator
+from .config import RETRY, SECTION, create_config, follow_lithops_logging
+from .job import qualified_name
+from .localhost.metadata import runtime_metadata
+from .retry import policy_of
+from .run import Run
+from .storage import create_store
+from .triggers.attempt import Policy
+from .triggers.keys import RUNS, code_key, is_run_id, run_id_of, run_key, session_of
+from .triggers.store import Facts, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+class TriggerflowExecutor:
+    """
+    Starts orchestrators, and finds their runs again.
+
+    :param mode: Lithops' execution mode
+    :param config: Lithops' configuration, instead of a file
+    :param config_file: path of Lithops' configuration file
+    :param backend: Lithops' compute backend
+    :param storage: Lithops' storage backend
+    :param log_level: as in ``lithops.FunctionExecutor``
+    :param retry: when calls of its runs that failed run again: a ``Retry``, its fields as
+        a mapping, or a number of retries; as the configuration says, unless given
+    :param deploy: reserved
+    :param backend_options: anything that the compute backend's section may have
+    :raises ConfigurationError: the configuration cannot be used
+    :raises InstallationError: workers would lack what they need
+    """
+
+    def __init__(
+        self,
+        mode: str | None = None,
+        config: dict[str, Any] | None = None,
+        config_file: str | None = None,
+        backend: str | None = None,
+        storage: str | None = None,
+        log_level: str | bool | None = False,
+        *,
+        retry: Any = None,
+        deploy: bool = False,
+        **backend_options: Any,
+    ):
+        _refuse_reserved(deploy=deploy)
+        if seams.in_force is not None:
+            raise errors.NotDurableError(
+                'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
+                'Call the function, or make it a call.'
+            )
+        _set_up_logging(log_level, config, config_file)
+        installation.require_patch()
+        seams.require_seams()
+        self.config = create_config(mode, config, config_file, backend, storage, backend_options)
+        storage_config = extract_storage_config(self.config)
+        self.bucket = f"{storage_config['backend']}://{storage_config[storage_config['backend']]['storage_bucket']}"
+        self.store = create_store(storage_config)
+        self._facts = Facts(self.store)
+        self._retry = policy_of(retry) if retry is not None else self.config[SECTION][RETRY]
+
+    def __repr__(self) -> str:
+        return f'TriggerflowExecutor({self.bucket})'
+
+    def run(
+        self,
+        orchestrator: Callable[..., Any],
+        args: Any = NO_ARGUMENTS,
+        *,
+        run_id: str | None = None,
+        name: str | None = None,
+        retry: Any = None,
+    ) -> Run:
+        """
+        Starts an orchestrator, and returns at once.
+
+        :param orchestrator: any callable: an ordinary Lithops script as a function
+        :param args: what it is called with, exactly, ``None`` included. When none are
+            given, one that requires exactly one argument gets ``{}``
+        :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``; the same one twice is the same run
+        :param name: for people to read; the function's own unless given
+        :param retry: when calls of this run that failed run again, as the executor takes it
+        :raises InvalidRunError: not callable, not picklable, or no run id
+        :raises RunExistsError: the run id is taken by another orchestrator
+        """
+        policy = self._retry if retry is None else policy_of(retry)
+        if not callable(orchestrator):
+            raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
+        function_name = qualified_name(orchestrator)
+        run_id = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
+        existing = self._find(run_id)
+        if existing is None:
+            existing = self._start(orchestrator, args, run_id, name, function_name, policy)
+        elif existing.document['orchestrator']['function'] != function_name:
+            raise errors.RunExistsError(
+                f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
+                f'{function_name}. Choose another run id, or purge that run.'
+            )
+        else:
+            existing.sweep()
+        return existing
+
+    def get_run(self, run_id: str) -> Run:
+        """
+        A run that anyone started.
+
+        :raises RunNotFoundError: none of this id is in the bucket
+        """
+        run = self._find(_checked_run_id(run_id))
+        if run is None:
+            raise errors.RunNotFoundError(run_id, self.bucket)
+        return run
+
+    def list_runs(self) -> list[Run]:
+        """All runs in the bucket, the oldest first."""
+        keys = self._facts.list(f'{RUNS}/')
+        runs = [self._find(run_id_of(key)) for key in keys]
+        return sorted((run for run in runs if run), key=lambda run: run.document['time'])
+
+    def _find(self, run_id: str) -> Run | None:
+        document = self._facts.read(run_key(run_id))
+        return None if document is None else Run(self.config, self._facts, document)
+
+    def _start(
+        self,
+        orchestrator: Callable[..., Any],
+        args: Any,
+        run_id: str,
+        name: str | None,
+        function_name: str,
+        retry: Policy,
+    ) -> Run:
+        incarnation = uuid.uuid4().hex[:8]
+        session = session_of(run_id, incarnation)
+        document: dict[str, Any] = {
+            'version': 1,
+            'run_id': run_id,
+            'incarnation': incarnation,
+            'name': name or function_name.rpartition('.')[2],
+            'orchestrator': {
+                'function': function_name,
+                'function_name': function_name.rpartition('.')[2],
+                'execution_timeout': self.config['lithops']['execution_timeout'],
+                'log_level': _lithops_log_level(),
+                'runtime_name': self.config['localhost']['runtime'],
+                'runtime_memory': None,
+                'max_deaths': self.config[SECTION]['max_deaths'],
+            },
+            'retry': retry,
+            'time': time.time(),
+        }
+        field = run_field(run_id, session, document['orchestrator'], retry)
+        code = self._code(orchestrator, args, field)
+        try:
+            self._facts.write(code_key(session), code)
+            ours, document = self._facts.create(run_key(run_id), document)
+        except StoreUnavailable as error:
+            raise errors.ConfigurationError(
+                f'The bucket {self.bucket} cannot be written, so the run was not started: {error}. '
+                "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
+            ) from error
+        run = Run(self.config, self._facts, document)
+        if ours:
+            start_activation(self.config, field, 0, 'the run was started')
+            logger.info('Run %s - started: %s', run_id, function_name)
+        else:
+            self._facts.store.delete([code_key(session)])
+        return run
+
+    def _code(self, orchestrator: Callable[..., Any], args: Any, field: dict[str, Any]) -> bytes:
+        """The orchestrator and all that it needs, in the form of a Lithops function."""
+        _require_picklable(orchestrator, 'The orchestrator')
+        _require_picklable(args, 'The arguments')
+        code = cloudpickle.dumps((orchestrator, args))
+        metadata = runtime_metadata(self.config[SECTION]['service'])
+        serializer = SerializeIndependent(metadata['preinstalls'])
+        include, exclude = _include_exclude_modules(self.config, [], [])
+        paths = serializer.module_paths([orchestrator], include, exclude)
+        if include is not None and not include:
+            paths |= serializer.module_paths([{'args': args}], include, exclude)
+        function = cloudpickle.dumps(Orchestrator(code, field, metadata))
+        return pickle.dumps({'func': function, 'module_data': create_module_data(paths)}, -1)
+
+
+def _refuse_reserved(**options: Any) -> None:
+    for name, value in options.items():
+        if value:
+            raise errors.NotDurableError(f'{name}= is reserved, and does nothing yet: leave it out.')
+
+
+def _checked_run_id(run_id: object) -> str:
+    if not is_run_id(run_id):
+        raise errors.InvalidRunError(f'Found run id {run_id!r}; a run id is 1 to 64 of A-Z a-z 0-9 . _ -')
+    return str(run_id)
+
+
+def _new_run_id(function_name: str) -> str:
+    readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2])[:40]
+    return f'{readable}-{uuid.uuid4().hex[:8]}'
+
+
+def _require_picklable(value: Any, what: str) -> None:
+    try:
+        cloudpickle.dumps(value)
+    except Exception as error:
+        raise errors.InvalidRunError(
+            f'{what} cannot be pickled, and has to travel: {error}. '
+            'Leave out what belongs to this process (open files, locks, clients), and create it inside.'
+        ) from error
+
+
+def _set_up_logging(log_level: str | bool | None, config: dict[str, Any] | None, config_file: str | None) -> None:
+    """As ``lithops.FunctionExecutor`` does, and for our own lines, too."""
+    lithops_logger = logging.getLogger('lithops')
+    if log_level:
+        setup_lithops_logger(log_level)
+    elif log_level is False and lithops_logger.getEffectiveLevel() == logging.WARNING:
+        setup_lithops_logger(*get_log_info(config_file=config_file, config_data=config))
+    follow_lithops_logging()
+
+
+def _lithops_log_level() -> int | str:
+    level = logging.getLogger('lithops').getEffectiveLevel()
+    return LOGGER_LEVEL if level == logging.WARNING else level

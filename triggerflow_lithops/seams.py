@@ -1,0 +1,290 @@
+"""
+The seams into Lithops, on the orchestrator's side: all of them, and only here.
+
+Inside an activation, and in no other process, ``FunctionExecutor``,
+``ResponseFuture`` and ``lithops.wait`` are given the behaviour of a replay. They
+keep Lithops' signatures, values, exceptions and order; what they do for us goes
+through :class:`~.executor.Hooks`.
+"""
+
+import contextlib
+import functools
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Callable
+
+import lithops
+import lithops.executors
+import lithops.utils
+from lithops.constants import LOCALHOST
+from lithops.future import ResponseFuture
+from lithops.utils import BackendType, FuturesList
+
+from .config import SECTION
+from .errors import InstallationError, NotDurableError, OutsideOrchestratorError
+
+if TYPE_CHECKING:
+    from .executor import Hooks
+
+# The function ``lithops.wait`` hides the module of that name
+wait_module = importlib.import_module('lithops.wait')
+job_module: Any = importlib.import_module('lithops.job.job')
+
+Executor = lithops.FunctionExecutor
+
+#: Everything of Lithops that is replaced inside an activation, or relied upon
+SEAMS: tuple[tuple[Any, str], ...] = (
+    (Executor, '__init__'),
+    (Executor, '__exit__'),
+    (Executor, '_create_compute_handler'),
+    (Executor, '_create_job_id'),
+    (Executor, '_submit_map'),
+    (Executor, 'clean'),
+    (Executor, 'get_result'),
+    (Executor, 'map_reduce'),
+    (FuturesList, '__reduce__'),
+    (ResponseFuture, '_query_call_output'),
+    (ResponseFuture, '_set_ready'),
+    (ResponseFuture, '_set_state'),
+    (ResponseFuture, 'result'),
+    (ResponseFuture, 'status'),
+    (lithops, 'wait'),
+    (lithops.executors, 'wait'),
+    (lithops.utils, '_EXECUTOR_COUNT'),
+    (lithops.utils, '_SESSION_ID'),
+    (lithops.utils, '_as_future_list'),
+    (lithops.utils, '_as_iterdata_list'),
+    (lithops.utils, '_chained_futures'),
+    (lithops.utils, 'is_object_processing_function'),
+    (job_module, 'FUNCTION_CACHE'),
+    (wait_module, '_partition_futures'),
+    (wait_module, '_ready_futures'),
+    (wait_module, 'wait'),
+)
+
+
+def require_seams() -> None:
+    """
+    Checks that this Lithops has what is hooked.
+
+    :raises InstallationError: it has not
+    """
+    missing = [f"{getattr(owner, '__name__', owner)}.{name}" for owner, name in SEAMS if not hasattr(owner, name)]
+    if missing:
+        raise InstallationError(
+            f"This Lithops ({lithops.__version__}) has no {', '.join(missing)}, which orchestrators rely on. "
+            "Install a release that this plugin was made for: pip install 'lithops>=3.8,<4'."
+        )
+
+
+#: The hooks in force; None where no orchestrator runs
+in_force: 'Hooks | None' = None
+
+
+def hooks(name: str) -> 'Hooks':
+    """
+    Those of this activation.
+
+    :raises OutsideOrchestratorError: no orchestrator runs in this process
+    """
+    if in_force is None:
+        raise OutsideOrchestratorError(
+            f'{name} was called where no orchestrator runs. It is for a function that was given to TriggerflowExecutor.run().'
+        )
+    return in_force
+
+
+def use(active: 'Hooks | None') -> None:
+    """These hooks are in force from now on, in this process."""
+    global in_force
+    in_force = active
+
+
+def hook() -> Callable[[], None]:
+    """
+    Hooks Lithops, in this process. A hooked method behaves as Lithops made it as long
+    as no hooks are in force.
+
+    :return: what undoes it
+    """
+    undo = []
+    for owner, name, durable in _REPLACED:
+        undo.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, _in_orchestrators(getattr(owner, name), durable))
+
+    def unhook() -> None:
+        for owner, name, own in undo:
+            if own is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)
+
+    return unhook
+
+
+def _in_orchestrators(original: Callable[..., Any], durable: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        if in_force is None:
+            return original(*args, **kwargs)
+        return durable(in_force, original, *args, **kwargs)
+
+    return hooked
+
+
+# Each gets the hooks in force, what Lithops made, and the arguments of the call
+
+
+def _init(active: 'Hooks', original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> None:
+    given = inspect.signature(original).bind(executor, *args, **kwargs)
+    given.arguments['monitoring'] = SECTION
+    active.check_named(given.arguments)
+    active.pin_session()
+    original(*given.args, **given.kwargs)
+    active.check_executor(executor)
+
+
+def _create_compute_handler(active: 'Hooks', original: Callable[..., Any], executor: Any) -> Any:
+    if executor.mode == LOCALHOST:
+        return _ServiceHandler(executor.config[LOCALHOST])
+    return original(executor)
+
+
+def _submit_map(active: 'Hooks', original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> Any:
+    return active.submit_map(executor, *args, **kwargs)
+
+
+def _get_result(active: 'Hooks', original: Callable[..., Any], executor: Any, fs: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if fs:
+        return original(executor, fs, *args, **kwargs)
+    with _unread_only(executor):
+        return original(executor, fs, *args, **kwargs)
+
+
+def _status(
+    active: 'Hooks',
+    original: Callable[..., Any],
+    future: Any,
+    throw_except: bool = True,
+    internal_storage: Any = None,
+    check_only: bool = False,
+    wait_dur_sec: float = 1,
+) -> Any:
+    active.settle(future, check_only)
+    if check_only and is_pending(future):
+        return None
+    return original(future, throw_except, internal_storage)
+
+
+def _result(
+    active: 'Hooks',
+    original: Callable[..., Any],
+    future: Any,
+    throw_except: bool = True,
+    internal_storage: Any = None,
+    retries: int = 10,
+    wait_dur_sec: float = 1,
+) -> Any:
+    active.settle(future)
+    # Any object will do as the storage: the output is read by a hook, below
+    return original(future, throw_except, internal_storage or active, 1)
+
+
+def _query_call_output(active: 'Hooks', original: Callable[..., Any], future: Any, internal_storage: Any) -> bytes:
+    future._output_query_count += 1
+    return active.output(future)
+
+
+def _wait(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return active.wait(*args, **kwargs)
+
+
+def _do_nothing(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Nothing of a run is killed, or cleaned away, because an executor goes away."""
+
+
+def _refuse_map_reduce(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    raise NotDurableError(
+        'map_reduce() inside an orchestrator is not durable yet. '
+        'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, (results,)).'
+    )
+
+
+def _refuse_pickling(active: 'Hooks', original: Callable[..., Any], future: Any, protocol: Any = None) -> Any:
+    raise NotDurableError(
+        f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '
+        'orchestrator yet, neither as an argument nor as a result: hand over future.result().'
+    )
+
+
+def _reduce_list(active: 'Hooks', original: Callable[..., Any], futures: Any) -> Any:
+    return list, (list(futures),)
+
+
+_REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (Executor, '__init__', _init),
+    (Executor, '__exit__', _do_nothing),
+    (Executor, '_create_compute_handler', _create_compute_handler),
+    (Executor, '_submit_map', _submit_map),
+    (Executor, 'get_result', _get_result),
+    (Executor, 'clean', _do_nothing),
+    (Executor, 'map_reduce', _refuse_map_reduce),
+    (FuturesList, '__reduce__', _reduce_list),
+    (ResponseFuture, '__reduce_ex__', _refuse_pickling),
+    (ResponseFuture, '_query_call_output', _query_call_output),
+    (ResponseFuture, 'result', _result),
+    (ResponseFuture, 'status', _status),
+    (lithops, 'wait', _wait),
+    (lithops.executors, 'wait', _wait),
+    (wait_module, 'wait', _wait),
+)
+
+
+class _ServiceHandler:
+    """
+    Stands for Lithops' localhost compute handler inside an orchestrator: what that
+    one starts dies with the process that started it.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        # What a payload carries needs no upload: so it is with functions as a service
+        config.setdefault('invoke_pool_threads', 1)
+        self._config = config
+
+    def get_backend_type(self) -> str:
+        return str(BackendType.FAAS.value)
+
+    def get_runtime_info(self) -> dict[str, Any]:
+        return {
+            'runtime_name': self._config['runtime'],
+            'runtime_memory': None,
+            'runtime_timeout': None,
+            'max_workers': self._config['max_workers'],
+        }
+
+    def clear(self, job_keys: Any = None, exception: Any = None) -> None:
+        """Nothing of a run is killed because an executor goes away."""
+
+
+@contextlib.contextmanager
+def _unread_only(executor: Any) -> Iterator[None]:
+    """
+    Lets ``get_result()`` of all futures see those only that it has to look at. It
+    goes through them several times, each time from the first: a loop of 10,000 calls
+    would spend minutes of every replay on results that it has read.
+    """
+    futures, read = executor.futures, getattr(executor, 'triggerflow_read', 0)
+    while read < len(futures) and futures[read]._read and futures[read].done:
+        read += 1
+    executor.triggerflow_read = read
+    executor.futures = futures[read:]
+    try:
+        yield
+    finally:
+        executor.futures = futures
+
+
+def is_pending(future: ResponseFuture) -> bool:
+    """Whether nothing of a call is known yet but that it was invoked."""
+    return not (future.ready or future.success or future.done)
