@@ -137,6 +137,15 @@ def test_an_orchestrator_that_survives_is_told_nothing():
     assert survive(main, seeds=40).result() == [4, 5]
 
 
+def test_a_call_that_may_not_run_again_may_be_lost():
+    def main():
+        fexec = lithops.FunctionExecutor()
+        with Retry(retries=0):
+            return fexec.get_result(fexec.map(add3, [1, 2]))
+
+    assert survive(main, seeds=100, first_seed=0).result() == [4, 5]
+
+
 def test_an_orchestrator_that_does_not_survive_is_told_the_seed():
     def main():
         fexec = lithops.FunctionExecutor()

@@ -116,6 +116,10 @@ def _is_justified(run: Simulated) -> bool:
     assert run.outcome
     if run.outcome['status'] == 'failed' and run.outcome['error'][0] == RunDied.__name__:
         return run.faults['killed'] + run.faults['vanished'] + run.faults['outage'] >= LIMITS.max_deaths
-    last = run.document['retry']['retries']
-    failures = [failure_of(status) for status in run.events() if status.get(ATTEMPT_FIELD, 0) >= last]
-    return any(failure and failure.lost for failure in failures)
+    retries = {job['job']: job['retry']['retries'] for job in run.jobs()}
+    for status in run.events():
+        failure = failure_of(status)
+        job = f"{status['executor_id'].rpartition('-')[2]}-{status['job_id']}"
+        if failure and failure.lost and status.get(ATTEMPT_FIELD, 0) >= retries[job]:
+            return True
+    return False

@@ -48,8 +48,8 @@ class World(Protocol):
     def reach(self, process: Process) -> SimulatedStore:
         """The store, as this process reaches it."""
 
-    def invoked(self, by: Process, subject: Call | int, attempt: int) -> None:
-        """Somebody invoked something."""
+    def invoked(self, by: Process, subject: Call | int, due: float) -> None:
+        """Somebody invoked something, to start when it is due."""
 
     def began(self, turn: int, live_activations: int) -> None:
         """
@@ -127,7 +127,7 @@ class SimulatedService:
 
     def start_activation(self, by: Process, number: int, cause: str, due: float = 0.0) -> None:
         """Accepts an activation."""
-        self._world.invoked(by, number, 0)
+        self._world.invoked(by, number, due)
 
         def bury(process: Process) -> None:
             self._bury(process, number, 'its process was killed')
@@ -164,7 +164,7 @@ class SimulatedService:
             calls = [Call(job['job'], int(call_id)) for call_id in chunk['call_ids']]
             executions = [self._execution(call, number, position, job, attempt) for call in calls]
             for execution in executions:
-                self._world.invoked(by, execution.call, execution.attempt)
+                self._world.invoked(by, execution.call, attempt['due'] if attempt else 0.0)
 
             def run(process: Process, chunk: Any = chunk, executions: Any = executions) -> None:
                 self._run_chunk(process, job, chunk, executions)

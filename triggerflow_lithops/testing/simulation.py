@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import cloudpickle
 from lithops.monitoring.backends.triggerflow.invoke import run_field
@@ -106,8 +106,15 @@ class Simulated:
 
     def events(self) -> list[dict[str, Any]]:
         """Lithops' status of each call that has ended."""
-        found = [self.memory.get(key) for key in self.memory.list(keys.JOBS) if key.endswith('/status.json')]
-        return [decode(status) for status in found if status is not None]
+        return self._documents(key for key in self.memory.list(keys.JOBS) if key.endswith('/status.json'))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The facts that scheduled its jobs."""
+        facts = self._documents(self.memory.list(keys.facts_prefix(keys.session_of(RUN_ID, INCARNATION))))
+        return [fact for fact in facts if 'retry' in fact]
+
+    def _documents(self, found: Iterable[str]) -> list[dict[str, Any]]:
+        return [decode(value) for value in map(self.memory.get, found) if value is not None]
 
     def history(self) -> list[dict[str, Any]]:
         """All that happened, as ``Run.history()`` tells it. Times are virtual."""
@@ -150,6 +157,7 @@ class Simulation:
         self.requests: Counter[str] = Counter()
         self.invocations: Counter[Call | int] = Counter()
         self.repaired: list[str] = []
+        self.timers = 0
         self.outage_until = 0.0
         self._requests = 0
         self._most_requests = most_requests
@@ -243,9 +251,10 @@ class Simulation:
         """A law was broken."""
         self.laws.broken.append(law)
 
-    def invoked(self, by: Process, subject: Call | int, attempt: int) -> None:
-        """Somebody invoked something."""
+    def invoked(self, by: Process, subject: Call | int, due: float) -> None:
+        """Somebody invoked something, to start when it is due."""
         self.invocations[subject] += 1
+        self.timers += isinstance(subject, int) and due > self.scheduler.now
         self.laws.invoked(by, subject)
 
     def began(self, turn: int, live_activations: int) -> None:
