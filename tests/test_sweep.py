@@ -128,7 +128,24 @@ def test_a_further_attempt_has_a_deadline_of_its_own(engine, actions):
     assert 'call 0-M000/00000 was lost (attempt 1)' in sweep(engine, now=due + 51)
 
 
+def schedule(engine):
+    engine.facts.write(keys.fact_key('s', 0), encode({'activation': 0, 'lifetime': 50, 'retry': DEFAULT}))
+
+
+def test_nothing_runs_again_in_a_run_that_has_ended(engine, actions):
+    schedule(engine)
+    engine.facts.create(keys.outcome_key('s'), {'status': 'cancelled'})
+    engine.report(execution(), b'{}', LOST, now=5)
+    assert not actions
+
+
+def test_nothing_runs_again_in_a_run_that_was_purged(engine, actions):
+    engine.report(execution(), b'{}', LOST, now=5)
+    assert not actions
+
+
 def test_a_call_that_was_lost_runs_again(engine, actions):
+    schedule(engine)
     engine.report(execution(), b'{}', LOST, now=5)
     assert [(action['name'], action['attempt']['attempt']) for action in actions] == [('START_CALL', 1)]
     assert engine.facts.read(keys.event_key('s', CALLS[0])) is None
@@ -141,6 +158,7 @@ def test_a_call_that_raised_does_not_run_again_unless_it_is_said(engine, actions
 
 @pytest.mark.parametrize('on', ['ValueError', 'builtins.ValueError', 'builtins.Exception'])
 def test_an_exception_is_retried_by_its_name_or_that_of_a_base(engine, actions, on):
+    schedule(engine)
     engine.report(execution(policy={**DEFAULT, 'on': [on]}), b'{}', RAISED, now=5)
     assert [action['name'] for action in actions] == ['START_CALL']
 
@@ -156,6 +174,7 @@ def test_retries_are_used_up(engine, actions):
 
 
 def test_two_executions_of_one_attempt_that_fail_start_the_next_one_once(engine, actions):
+    schedule(engine)
     for _ in range(2):
         engine.report(execution(), b'{}', LOST, now=5)
     assert len(actions) == 1
@@ -163,6 +182,7 @@ def test_two_executions_of_one_attempt_that_fail_start_the_next_one_once(engine,
 
 def test_what_is_delivered_again_starts_the_next_attempt_again(engine, actions):
     """Whoever wrote that attempt may have died before it invoked it."""
+    schedule(engine)
     engine.report(execution(), b'{}', LOST, now=5)
     engine.report(execution(redelivered=True), b'{}', LOST, now=6)
     assert [action['attempt']['attempt'] for action in actions] == [1, 1]

@@ -15,14 +15,18 @@ def after(seconds, value):
     return value
 
 
-def test_a_wait_that_is_over_in_time_gives_what_has_ended(run):
+def test_a_wait_that_is_over_in_time_gives_what_has_ended(executor):
     def main():
         fexec = lithops.FunctionExecutor()
         futures = fexec.map(after, [(0, 1), (0.1, 2)])
         done, pending = lithops.wait(futures, timeout=30)
         return [future.result() for future in done], len(pending), fexec.call_async(after, (0, 3)).result()
 
-    assert run(main) == ([1, 2], 0, 3)
+    run = executor.run(main)
+    assert run.result(timeout=60) == ([1, 2], 0, 3)
+    # For another activation may find its time to be up
+    recorded = [event['data']['step'] for event in run.history() if event['type'].endswith('choice.recorded')]
+    assert recorded == ['wait(2 calls)']
 
 
 def test_a_wait_whose_time_is_up_is_an_exception_on_every_replay(executor):

@@ -170,6 +170,15 @@ def test_a_number_that_is_claimed_is_not_started_again(engine, actions):
     assert not actions
 
 
+def test_only_those_who_are_waited_for_wake_anybody(engine, actions):
+    """Calls are listed by tens, so a call sees the watch upon its neighbours."""
+    calls = calls_of('0-M000', 3)
+    assert not wait_for(engine, calls[:1])
+    for call in calls:
+        end(engine, call)
+    assert len(actions) == 1
+
+
 def test_the_first_failure_fires_where_it_is_waited_for(engine, actions):
     calls = calls_of('0-M000', 40)
     wait_for(engine, calls, until_failure=True)

@@ -229,8 +229,8 @@ class Replay:
         while fact is None:
             ended = self._look(position, calls, needed)
             failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
-            if len(ended) == len(calls) and needed and not failed:
-                # All of them, none failed: whoever asks sees the same
+            if len(ended) == len(calls) and needed and not failed and due is None:
+                # All of them, none failed, however late: whoever asks sees the same
                 fact = self._derive(position, fingerprint)
             elif failed or len(ended) >= needed:
                 fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': True})

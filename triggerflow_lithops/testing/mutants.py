@@ -13,7 +13,7 @@ from ..replay import Replay
 from ..triggers import attempt, engine, keys
 from ..triggers.attempt import Execution, Failure
 from ..triggers.engine import Engine
-from ..triggers.keys import Call, Group
+from ..triggers.keys import Call
 from ..triggers.memory import MemoryStore
 from ..triggers.store import Facts, StoreUnavailable, encode
 from ..triggers.sweep import Sweeper
@@ -57,7 +57,7 @@ def trigger_read_before_event(
     self.facts.write(keys.event_key(session, call), status)
     for number in keys.watchers(listed)[-1:]:
         ended = keys.ended_calls(call.job, listed) | {call}
-        self._evaluate(session, number, keys.group_of(call), ended)
+        self._evaluate(session, number, call, ended)
     if failed:
         self._report_failure(session, call, scheduled_by, fired=False)
 
@@ -131,24 +131,26 @@ def faults_shown_to_the_orchestrator(original: Any, self: Hooks, function: Any, 
 
 
 @_mutant(Engine, '_evaluate')
-def hop_fires_early(original: Any, self: Engine, session: str, number: int, group: Group, ended: set[Call]) -> bool:
+def hop_fires_early(original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call]) -> bool:
     """Whoever completes a watched group fires, though other groups are not complete."""
+    group = keys.group_of(call)
     document = self.facts.read(keys.watch_key(session, group, number))
     trigger = document and Trigger.from_document(session, document)
     if trigger and trigger.needs_all and trigger.members.in_group(group) <= ended:
         self.fire(trigger)
         return True
-    return bool(original(self, session, number, group, ended))
+    return bool(original(self, session, number, call, ended))
 
 
 @_mutant(Engine, '_evaluate')
-def watch_does_not_hop(original: Any, self: Engine, session: str, number: int, group: Group, ended: set[Call]) -> bool:
+def watch_does_not_hop(original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call]) -> bool:
     """Whoever completes a watched group does not move the watch on."""
+    group = keys.group_of(call)
     document = self.facts.read(keys.watch_key(session, group, number))
     trigger = document and Trigger.from_document(session, document)
     if trigger and trigger.needs_all and trigger.members.groups() != [group]:
         return False
-    return bool(original(self, session, number, group, ended))
+    return bool(original(self, session, number, call, ended))
 
 
 @_mutant(engine, 'holds')

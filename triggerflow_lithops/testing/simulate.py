@@ -9,6 +9,7 @@ It prints one JSON object, and exits with 1 if a law was broken.
 import argparse
 import contextlib
 import functools
+import gc
 import json
 import multiprocessing
 import os
@@ -111,8 +112,15 @@ def _parts(first: int, asked: Any, names: list[str]) -> Any:
     if asked.processes == 1:
         yield from (simulate_seeds(*chunk) for chunk in chunks)
         return
-    with multiprocessing.get_context('spawn').Pool(asked.processes) as pool:
+    with multiprocessing.get_context('spawn').Pool(asked.processes, _collect_seldom) as pool:
         yield from pool.imap_unordered(_simulate_chunk, chunks)
+
+
+def _collect_seldom() -> None:
+    # What was imported is not garbage, and a run leaves much at once
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def _simulate_chunk(chunk: Any) -> Tally:

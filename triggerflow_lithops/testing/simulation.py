@@ -254,7 +254,7 @@ class Simulation:
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
         self.invocations[subject] += 1
-        self.timers += isinstance(subject, int) and due > self.scheduler.now
+        self.timers += by.kind == 'activation' and isinstance(subject, int) and due > 0
         self.laws.invoked(by, subject)
 
     def began(self, turn: int, live_activations: int) -> None:

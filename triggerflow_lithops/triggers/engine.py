@@ -25,6 +25,7 @@ from .keys import (
     claim_key,
     ended_calls,
     event_key,
+    fact_key,
     failed_call,
     failure_key,
     failure_prefix,
@@ -32,6 +33,7 @@ from .keys import (
     group_of,
     group_prefix,
     job_prefix,
+    outcome_key,
     trigger_key,
     watch_key,
     watchers,
@@ -63,10 +65,15 @@ class Engine:
             self.publish(execution.session, execution.call, status, failed=failure is not None, scheduled_by=execution.number)
 
     def _try_again(self, execution: Execution, failure: Failure, now: float) -> bool:
+        """Starts another attempt, if there is to be one. Whether there is, or nobody waits for it any more."""
         planned = next_attempt(execution, failure, now)
         session, call = execution.session, execution.call
         if planned is None or self.facts.read(event_key(session, call)) is not None:
             return False
+        scheduled = self.facts.read(fact_key(session, execution.position))
+        if scheduled is None or self.facts.read(outcome_key(session)) is not None:
+            # The run was purged meanwhile, or it has ended
+            return True
         ours, attempt = self.facts.create(attempt_key(session, call, planned['attempt']), planned)
         # Whoever was there first invokes it; but if this was delivered again, that one may have died before it did
         if ours or execution.redelivered:
@@ -87,7 +94,7 @@ class Engine:
         watching, fired = watchers(listed), False
         if watching:
             # An activation watches only when all before it are succeeded: the last one counts
-            fired = self._evaluate(session, watching[-1], group_of(call), ended_calls(call.job, listed))
+            fired = self._evaluate(session, watching[-1], call, ended_calls(call.job, listed))
         if not first:
             failed = self._failed_before(session, call)
         if failed:
@@ -151,12 +158,14 @@ class Engine:
 
     # How a trigger is evaluated
 
-    def _evaluate(self, session: str, number: int, group: Group, ended: set[Call]) -> bool:
-        """Fires the trigger that watches a group, if it holds. Whether it does."""
+    def _evaluate(self, session: str, number: int, call: Call, ended: set[Call]) -> bool:
+        """Fires the trigger that watches the group of ``call``, if it holds. Whether it does."""
+        group = group_of(call)
         document = self.facts.read(watch_key(session, group, number))
-        if document is None:
+        trigger = document and Trigger.from_document(session, document)
+        if not trigger or call not in trigger.members:
+            # Those who are waited for see to it
             return False
-        trigger = Trigger.from_document(session, document)
         if not trigger.needs_all:
             if not self._holds(trigger):
                 return False
