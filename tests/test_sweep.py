@@ -266,6 +266,16 @@ def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(
     assert not actions and engine.facts.read(keys.death_key('s', 0)) is None
 
 
+def test_a_sweep_stops_when_the_run_ends(actions):
+    def perform(action):
+        actions.append(action)
+        engine.facts.create(keys.outcome_key('s'), {'status': 'completed'})
+
+    engine = Engine(Facts(MemoryStore()), perform)
+    suspend(engine)
+    assert len(sweep(engine, now=51)) == 1 and len(actions) == 1
+
+
 def test_nothing_is_repaired_in_a_run_that_has_ended(engine, actions):
     suspend(engine)
     engine.facts.create(keys.outcome_key('s'), {'status': 'completed'})

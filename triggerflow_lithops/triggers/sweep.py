@@ -85,10 +85,13 @@ class Sweeper:
         if not overdue:
             return []
         pause()
-        repairs = [repair for repair in self._overdue(now, started) if repair.said in overdue]
-        for repair in repairs:
+        repaired = []
+        for repair in [repair for repair in self._overdue(now, started) if repair.said in overdue]:
+            if self._facts.read(outcome_key(self._session)) is not None:
+                break
             repair.do()
-        return [repair.said for repair in repairs]
+            repaired.append(repair.said)
+        return repaired
 
     def bury(self, number: int, reason: str, now: float) -> None:
         """
