@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import lithops
 import pytest
 from lithops.monitoring.backends.triggerflow.localhost import Door
 
-from triggerflow_lithops import Retry, TriggerflowExecutor
+from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
 from triggerflow_lithops.localhost.service import processes_log
 
 
@@ -249,3 +251,25 @@ def test_what_vanished_is_found_by_the_service_and_runs_again(apart):
     assert run.result() == 3
     reasons = [event['data']['reason'] for event in run.history() if event['type'].endswith('attempt.failed')]
     assert len(reasons) == 1 and 'vanished' in reasons[0]
+
+
+def test_a_service_whose_temporary_folder_python_did_not_take_finds_the_bucket_all_the_same(apart, tmp_path):
+    folder = apart.config['triggerflow']['service']
+    command = [sys.executable, '-m', 'triggerflow_lithops.localhost', folder]
+    os.makedirs(folder, exist_ok=True)
+    service = subprocess.Popen(command, env={**os.environ, 'TMPDIR': str(tmp_path)})
+    run = apart.run(main)
+    assert run.result(timeout=60) == 3
+    assert service.wait(timeout=60) == 0
+
+
+def test_a_service_of_another_user_ends(tmp_path):
+    command = [sys.executable, '-m', 'triggerflow_lithops.localhost', str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert 'would look for buckets in' in ended.stderr and not os.listdir(tmp_path)
+
+
+def test_a_client_whose_temporary_folder_python_did_not_take_is_told_so(monkeypatch, tmp_path, config):
+    monkeypatch.setenv('TMPDIR', str(tmp_path))
+    with pytest.raises(ConfigurationError, match='make room, or set another TMPDIR'):
+        TriggerflowExecutor(config=config, log_level=None)

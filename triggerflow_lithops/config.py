@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from lithops.config import default_config, load_config
-from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST
+from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
 from lithops.localhost.config import LocalhostEnvironment, get_environment
 
 from . import installation
@@ -46,6 +46,7 @@ def create_config(
 
     :raises ConfigurationError: a key, a value or a backend that cannot be used
     """
+    _require_temporary_folder()
     given = copy.deepcopy(config) if config else load_config(config_file)
     section = _checked_section(given.get(SECTION))
     named = {'mode': mode, 'backend': backend, 'storage': storage}
@@ -116,6 +117,16 @@ def _require_localhost(backend: str | None, storage: str | None) -> None:
                 f"Found {what} backend '{name}'. Orchestrators run on '{LOCALHOST}' so far: "
                 f"pass backend='{LOCALHOST}', storage='{LOCALHOST}', or say so in the configuration."
             )
+
+
+def _require_temporary_folder() -> None:
+    """Lithops' localhost storage lies in it. Python takes another one while nothing can be written there."""
+    told = os.environ.get('TMPDIR')
+    if told and os.path.isdir(told) and not os.path.samefile(told, TEMP_DIR):
+        raise ConfigurationError(
+            f"TMPDIR is '{told}', and Python took '{TEMP_DIR}' instead, for nothing could be written there. A run would be "
+            'stored where nobody looks for it: make room, or set another TMPDIR, and start this process again.'
+        )
 
 
 def _interpreter(runtime: str) -> str:

@@ -79,16 +79,16 @@ EXPECTED = {
 
 def main(run_id, name):
     orchestrator, expected = EXPECTED[name]
-    while True:
-        try:
-            tf = TriggerflowExecutor(config=CONFIG, log_level=None)
-            found = tf.run(orchestrator, run_id=run_id).result(timeout=200)
-            break
-        except TimeoutError:
-            raise
-        except (ConfigurationError, OSError):
-            # It cannot be started while the disk is full, and the client is told so: it tries again
-            time.sleep(0.5)
+    try:
+        tf = TriggerflowExecutor(config=CONFIG, log_level=None)
+        found = tf.run(orchestrator, run_id=run_id).result(timeout=200)
+    except TimeoutError:
+        raise
+    except (ConfigurationError, OSError):
+        # It cannot be started while the disk is full, and is told so: it tries again, in a
+        # new process, for Python chooses its temporary folder once
+        time.sleep(0.5)
+        os.execv(sys.executable, [sys.executable, __file__, run_id, name])
     if found != expected:
         raise AssertionError(f'{name} came to {found!r} and not to {expected!r}')
 

@@ -65,7 +65,7 @@ def main():
         only = ['--only', asked.only] if asked.only else []
         return _in_a_namespace_of_its_own(['--kills', str(asked.kills), '--seed', str(seed), *only])
     told = Soak(Path(os.environ[APART]), seed, asked.only).until(asked.kills)
-    print(json.dumps(told, indent=2))
+    print(json.dumps(told, indent=2).replace('\\n', '\n'))
     return 1 if told['wrong'] else 0
 
 
@@ -129,8 +129,9 @@ class Soak:
             if code is None and time.monotonic() - began < PATIENCE:
                 continue
             if code is None:
+                wrong = f'it has not ended after {PATIENCE} s\n{self._what_there_is(run_id, client)}'
                 client.kill()
-                self._over(run_id, name, f'it has not ended after {PATIENCE} s')
+                self._over(run_id, name, wrong)
             elif code == 0:
                 self._over(run_id, name, None)
             elif code == -signal.SIGKILL:
@@ -152,6 +153,17 @@ class Soak:
         self.finished[name] += 1
         if wrong:
             self.wrong.append({'run': run_id, 'orchestrator': name, 'wrong': wrong})
+
+    def _what_there_is(self, run_id, client):
+        """All that helps to find out why a run does not end."""
+        facts = sorted(path for path in self.storage.rglob('*') if path.is_file() and f'/{run_id}/' in str(path))
+        lines = [f'client {client.pid} waits in {_waits_in(client.pid)}', 'processes:']
+        lines += [f'  {pid} {kind} {_job(pid)} waits in {_waits_in(pid)}' for pid, kind in _processes(self.disk)]
+        lines.append('facts:')
+        lines += [f'  {path.stat().st_mtime:.3f} {path.stat().st_size:6} {path.relative_to(self.storage)}' for path in facts]
+        for log in sorted(self.disk.rglob('*.log'), key=lambda log: log.stat().st_mtime)[-3:]:
+            lines += [f'end of {log.name}:', *(f'  {line}' for line in log.read_text(errors='replace').splitlines()[-30:])]
+        return '\n'.join(lines)
 
     # Faults
 
@@ -247,6 +259,12 @@ def _job(pid):
         if '/logs/' in log:
             return Path(log).stem
     return None
+
+
+def _waits_in(pid):
+    with contextlib.suppress(OSError):
+        return Path(f'/proc/{pid}/wchan').read_text()
+    return 'nothing: it has ended'
 
 
 def _mount(*arguments):

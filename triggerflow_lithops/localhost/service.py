@@ -21,10 +21,13 @@ import os
 import select
 import shutil
 import signal
+import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import IO, Callable
 
+from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.localhost import Door
@@ -252,6 +255,9 @@ def processes_log(folder: str) -> str:
 def serve(folder: str) -> None:
     """Runs the service of ``folder``, unless another process does."""
     logging.basicConfig(level=logging.INFO, format='%(asctime)s [%(levelname)s] %(message)s')
+    if not os.path.abspath(folder).startswith(os.path.join(LITHOPS_TEMP_DIR, '')):
+        _start_again_at_home(folder)
+        return
     os.makedirs(os.path.join(folder, 'queue'), mode=0o700, exist_ok=True)
     with open(os.path.join(folder, 'lock'), 'w') as lock:
         if not _locked(lock, folder):
@@ -262,6 +268,19 @@ def serve(folder: str) -> None:
         logger.info('The local function service starts: pid %d', os.getpid())
         Service(folder, lock).run()
         logger.info('The local function service ends: idle')
+
+
+def _start_again_at_home(folder: str) -> None:
+    """While a disk is full Python takes another temporary folder, and Lithops' buckets lie in the one that it took."""
+    home, found, _ = os.path.abspath(folder).partition(os.path.join(os.sep, USER_TEMP_DIR, ''))
+    while found and os.path.isdir(folder):
+        with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=home) as file:
+            file.write(bytes(4096))
+            file.flush()
+            command = [sys.executable, '-m', 'triggerflow_lithops.localhost', folder]
+            os.execve(sys.executable, command, {**os.environ, 'TMPDIR': home})
+        time.sleep(LOOK)
+    logger.error('The local function service of %s would look for buckets in %s: it ends', folder, LITHOPS_TEMP_DIR)
 
 
 def _locked(lock: IO[str], folder: str) -> bool:
