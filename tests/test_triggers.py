@@ -3,6 +3,7 @@
 import pytest
 
 from triggerflow_lithops.triggers import condition, event, keys
+from triggerflow_lithops.triggers.attempt import Execution
 from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.keys import Call, claim_key
 from triggerflow_lithops.triggers.memory import MemoryStore
@@ -65,7 +66,7 @@ def wait_for(engine, calls, when=None, until_failure=False, number=0):
 
 
 def end(engine, call, failed=False):
-    engine.publish('s', call, encode({'exception': failed}), failed=failed, scheduled_by=0)
+    engine.publish(Execution('s', call, 0, 0), encode({'exception': failed}), failed=failed, now=0.0)
 
 
 def calls_of(job, count):

@@ -4,12 +4,15 @@ by way of its replay.
 """
 
 import base64
+import contextlib
 import functools
 import math
 import os
 import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any, Callable, Sequence
 
@@ -17,17 +20,20 @@ import cloudpickle
 import lithops.utils
 from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
-from lithops.job import create_map_job
+from lithops.job import create_map_job, create_reduce_job
+from lithops.monitoring.backends.triggerflow.future import reduced
 from lithops.monitoring.backends.triggerflow.status import OUTPUT_FIELD
 
 from .config import SECTION
 from .errors import ConfigurationError, NotDurableError, OutsideOrchestratorError
-from .job import KINDS, Uploads, futures_of, job_document, job_name, qualified_name, refuse_too_many, refuse_what_is_not_durable
+from .job import KINDS, Uploads, futures_of, job_document, job_name, name_of, qualified_name, refuse_too_many
 from .replay import Crashed, Fingerprint, Replay, World, digest_of
 from .retry import innermost
 from .seams import is_pending, job_module, wait_module
+from .triggers.inputs import Inputs
 from .triggers.keys import Call
 from .triggers.store import StoreUnavailable
+from .triggers.trigger import Members
 
 
 class _UsersError(Exception):
@@ -69,6 +75,7 @@ class Hooks:
         self._executors = 0
         self._uploaded = {fact['func_key'] for fact in replay.history.facts.values() if 'func_key' in fact}
         self._recording: str | None = None
+        self._carried: list[ResponseFuture] | None = None
 
     def pin_session(self) -> None:
         """Executors are numbered from 0 in every activation, whatever the process did before."""
@@ -126,67 +133,182 @@ class Hooks:
         job_prefix: str = 'M',
     ) -> tuple[str, Any, list[ResponseFuture]]:
         """``FunctionExecutor._submit_map``: the common path of ``call_async`` and ``map``."""
-        kind = KINDS[job_prefix]
+        kind = _kind(job_prefix, map_function)
         items = list(iterdata) if isinstance(iterdata, Iterator) else iterdata
-        calls = lithops.utils._as_iterdata_list(items)
-        refuse_what_is_not_durable(kind, map_function, items, len(calls))
+        chained = lithops.utils._chained_futures(items)
+        calls = chained or lithops.utils._as_iterdata_list(items)
         # Lithops merges extra_args into the user's own dicts: into copies of them here,
         # for a replay does not do it again
         items = [dict(item) if type(item) is dict else item for item in calls]
         # A map over objects has as many calls as they have partitions, which the first activation finds
         partitioned = lithops.utils.is_object_processing_function(map_function)
+        parts = (obj_chunk_size, obj_chunk_number, obj_newline) if partitioned else ()
+
+        def inputs() -> list[list[ResponseFuture]]:
+            if chained:
+                return [[future] for future in chained]
+            of_all = self._carried_by((map_function, extra_args))
+            return [of_all + self._carried_by(item) for item in items]
+
         job_id = executor._create_job_id(job_prefix)
+        create = functools.partial(
+            create_map_job,
+            job_id=job_id,
+            map_function=map_function,
+            iterdata=items,
+            runtime_memory=runtime_memory,
+            extra_env=extra_env,
+            include_modules=include_modules,
+            exclude_modules=exclude_modules,
+            execution_timeout=timeout,
+            chunksize=chunksize,
+            extra_args=extra_args,
+            obj_chunk_size=obj_chunk_size,
+            obj_chunk_number=obj_chunk_number,
+            obj_newline=obj_newline,
+        )
+        fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest_of([items, extra_args, *parts], name_of))
+        fact = self._schedule(executor, job_id, fingerprint, create, inputs, is_choice=partitioned)
+        executor._disable_iterdata_output(chained)
+        futures = futures_of(executor, job_id, fact)
+        executor.futures.extend(futures)
+        job = SimpleNamespace(job_id=job_id, total_calls=len(futures))
+        if fact['parts_per_object']:
+            job.parts_per_object = fact['parts_per_object']
+        return job_id, job, futures
+
+    def run_reduce_job(
+        self,
+        executor: Any,
+        reduce_job_id: str,
+        reduce_function: Callable[..., Any],
+        map_job: Any,
+        map_futures: list[ResponseFuture],
+        runtime_memory: int | None = None,
+        extra_args: Any = None,
+        obj_reduce_by_key: bool = False,
+        extra_env: dict[str, Any] | None = None,
+        include_modules: list[str] | None = None,
+        exclude_modules: list[str] | None = None,
+    ) -> list[ResponseFuture]:
+        """``FunctionExecutor._run_reduce_job``: each reducer starts when the calls that it reduces have ended."""
+        parts = getattr(map_job, 'parts_per_object', None) if obj_reduce_by_key else None
+        ends = [*accumulate(parts or [len(map_futures)])]
+        inputs = [map_futures[first:end] for first, end in zip([0, *ends], ends, strict=False)]
+        create = functools.partial(
+            create_reduce_job,
+            reduce_job_id=reduce_job_id,
+            reduce_function=reduce_function,
+            map_job=map_job,
+            map_futures=list(map_futures),
+            runtime_memory=runtime_memory,
+            obj_reduce_by_key=obj_reduce_by_key,
+            extra_env=extra_env,
+            include_modules=include_modules,
+            exclude_modules=exclude_modules,
+            extra_args=extra_args,
+        )
+        kind, function = _kind('R', reduce_function), qualified_name(reduce_function)
+        fingerprint = Fingerprint(kind, function, len(inputs), digest_of([inputs, extra_args], name_of))
+        fact = self._schedule(executor, reduce_job_id, fingerprint, create, lambda: inputs)
+        futures = futures_of(executor, reduce_job_id, fact)
+        executor.futures.extend(futures)
+        return futures
+
+    def _schedule(
+        self,
+        executor: Any,
+        job_id: str,
+        fingerprint: Fingerprint,
+        create: 'functools.partial[Any]',
+        inputs: Callable[[], list[list[ResponseFuture]]],
+        is_choice: bool = False,
+    ) -> dict[str, Any]:
+        """
+        Schedules a job, or takes it as it was scheduled.
+
+        :param create: Lithops' own function that makes the job, with what the user gave
+        :param inputs: tells, when it was made, which futures each of its calls is given
+        :param is_choice: whether creating it could come out otherwise next time
+        :return: its fact
+        """
         job = job_name(self.replay.session, executor.executor_id, job_id)
+        refuse_too_many(fingerprint)
 
         def prepare() -> dict[str, Any]:
             uploads = Uploads(self.replay, job, executor.internal_storage)
             try:
                 # What Lithops takes for uploaded may have been uploaded in another run
                 job_module.FUNCTION_CACHE = self._uploaded
-                made = create_map_job(
-                    config=executor.config,
-                    internal_storage=uploads,
-                    executor_id=executor.executor_id,
-                    job_id=job_id,
-                    map_function=map_function,
-                    iterdata=items,
-                    runtime_meta=self._runtime_meta,
-                    runtime_memory=runtime_memory,
-                    extra_env=extra_env,
-                    include_modules=include_modules,
-                    exclude_modules=exclude_modules,
-                    execution_timeout=timeout,
-                    chunksize=chunksize,
-                    extra_args=extra_args,
-                    obj_chunk_size=obj_chunk_size,
-                    obj_chunk_number=obj_chunk_number,
-                    obj_newline=obj_newline,
-                )
-                refuse_too_many(kind, map_function, made.total_calls)
+                with self._carrying() as carried:
+                    made = create(
+                        config=executor.config,
+                        internal_storage=uploads,
+                        executor_id=executor.executor_id,
+                        runtime_meta=self._runtime_meta,
+                    )
+                refuse_too_many(replace(fingerprint, calls=made.total_calls))
+                found = self._inputs(inputs() if carried else [])
             except StoreUnavailable:
                 raise
             except Exception as error:
-                if partitioned:
+                if is_choice:
                     # What was found in a bucket may be found otherwise next time
                     return {'calls': 0, 'exception': _pickled_error(error)}
                 raise _UsersError(error) from error
-            memory = made.runtime_memory or runtime_memory
-            return job_document(made, uploads, executor.invoker.runtime_name, memory, innermost(self._run['retry']))
+            memory = made.runtime_memory or create.keywords['runtime_memory']
+            return job_document(made, uploads, executor.invoker.runtime_name, memory, innermost(self._run['retry']), found)
 
         def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
             config = {**executor.config, SECTION: self._config[SECTION]}
             self._start_calls(config, self._run, number, self.replay.position, fact, indices)
 
-        def schedule() -> dict[str, Any]:
-            digest = digest_of([items, extra_args, *((obj_chunk_size, obj_chunk_number, obj_newline) if partitioned else ())])
-            return self.replay.job(job, Fingerprint(kind, qualified_name(map_function), len(calls), digest), prepare, invoke)
-
-        fact = self.guarded(schedule, f'{kind}()')
+        fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke), f'{fingerprint.kind}()')
         if 'exception' in fact:
             raise pickle.loads(base64.b64decode(fact['exception']))
-        futures = futures_of(executor, job_id, fact)
-        executor.futures.extend(futures)
-        return job_id, SimpleNamespace(job_id=job_id, total_calls=len(futures)), futures
+        return fact  # type: ignore[no-any-return]
+
+    # Futures as inputs
+
+    def carry(self, future: ResponseFuture) -> Any:
+        """
+        What pickle makes of a future.
+
+        :raises NotDurableError: it is not on its way to a call of this orchestrator
+        """
+        if self._carried is None:
+            raise NotDurableError(
+                f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '
+                'orchestrator, but as an argument of a call: hand over future.result().'
+            )
+        self._call(future)
+        self._carried.append(future)
+        return reduced(future)
+
+    @contextlib.contextmanager
+    def _carrying(self) -> Iterator[list[ResponseFuture]]:
+        """Futures may be pickled meanwhile. They are noted."""
+        carried: list[ResponseFuture] = []
+        self._carried = carried
+        try:
+            yield carried
+        finally:
+            self._carried = None
+
+    def _carried_by(self, value: Any) -> list[ResponseFuture]:
+        with self._carrying() as carried:
+            cloudpickle.dumps(value)
+        return carried
+
+    def _inputs(self, futures: list[list[ResponseFuture]]) -> Inputs:
+        """What the calls of a job wait for, each of which is given some ``futures``."""
+        known = self.replay.history.events
+        of_call = {
+            number: Members.of(call for call in map(self._call, given) if call not in known)
+            for number, given in enumerate(futures)
+        }
+        jobs = {job for members in of_call.values() for job in members.ranges}
+        return Inputs(of_call, {job: self.replay.position_of(job) for job in sorted(jobs)})
 
     # Waits
 
@@ -304,6 +426,13 @@ class Hooks:
                     f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
                     f'What is called must report where the run looks: leave {what}= out.'
                 )
+
+
+def _kind(job_prefix: str, function: Any) -> str:
+    kind = KINDS[job_prefix]
+    if not callable(function):
+        raise TypeError(f'{kind}() calls a function; found {function!r}.')
+    return kind
 
 
 def _needed(return_when: Any, calls: int) -> int:

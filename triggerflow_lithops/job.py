@@ -3,21 +3,21 @@
 import base64
 import functools
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import Any
 
-import lithops.utils
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.status import GRACE
 from lithops.storage.utils import create_job_key
 
 from .errors import NotDurableError
-from .replay import Replay
+from .replay import Fingerprint, Replay
 from .triggers.attempt import Policy
+from .triggers.inputs import Inputs
 from .triggers.keys import MAX_CALLS, data_key
 from .triggers.store import new_nonce
 
 #: How Lithops' prefix of a job's id is called in a fingerprint
-KINDS = {'A': 'call_async', 'M': 'map'}
+KINDS = {'A': 'call_async', 'M': 'map', 'R': 'reduce'}
 
 
 def qualified_name(function: Any) -> str:
@@ -51,23 +51,11 @@ class Uploads:
         self._replay.facts.write(self.data_key, data)
 
 
-def refuse_what_is_not_durable(kind: str, function: Callable[..., Any], items: Any, calls: int) -> None:
-    """:raises NotDurableError: it cannot be scheduled durably, or not yet"""
-    if not callable(function):
-        raise TypeError(f'{kind}() calls a function; found {function!r}.')
-    if lithops.utils._chained_futures(items):
-        raise NotDurableError(
-            f'{kind}({qualified_name(function)}) over futures is not durable yet inside an orchestrator. '
-            'Get their results, and map over those: fexec.map(f, fexec.get_result(futures)).'
-        )
-    refuse_too_many(kind, function, calls)
-
-
-def refuse_too_many(kind: str, function: Callable[..., Any], calls: int) -> None:
+def refuse_too_many(found: Fingerprint) -> None:
     """:raises NotDurableError: the ids of calls have five digits"""
-    if calls > MAX_CALLS:
+    if found.calls > MAX_CALLS:
         raise NotDurableError(
-            f'{kind}({qualified_name(function)}) of {calls} calls: a durable map has {MAX_CALLS} calls at the most. Split it.'
+            f'{found.kind}({found.function}) of {found.calls} calls: a durable map has {MAX_CALLS} calls at the most. Split it.'
         )
 
 
@@ -76,8 +64,13 @@ def job_name(session: str, executor_id: str, job_id: str) -> str:
     return f"{executor_id.removeprefix(f'{session}-')}-{job_id}"
 
 
+def name_of(value: Any) -> str:
+    """What a future is called in a fingerprint; empty for anything else."""
+    return f'{value.job_key}/{value.call_id}' if isinstance(value, ResponseFuture) else ''
+
+
 def job_document(
-    made: Any, uploads: Uploads, runtime_name: str, runtime_memory: int | None, retry: Policy
+    made: Any, uploads: Uploads, runtime_name: str, runtime_memory: int | None, retry: Policy, inputs: Inputs
 ) -> dict[str, Any]:
     """What futures are made from, and as ``invocation`` what only invoking needs."""
     in_payload = made.data_key is None
@@ -94,7 +87,9 @@ def job_document(
         'runtime_name': runtime_name,
         'runtime_memory': runtime_memory,
         'metadata': made.metadata,
+        'parts_per_object': getattr(made, 'parts_per_object', None),
         'invocation': {
+            'inputs': inputs.document(),
             'extra_env': made.extra_env,
             'data_key': uploads.data_key,
             'data_byte_ranges': made.data_byte_ranges,

@@ -18,6 +18,7 @@ from .history import History
 from .triggers import condition as conditions
 from .triggers.action import start_activation
 from .triggers.engine import Engine
+from .triggers.inputs import Inputs
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
 from .triggers.store import encode, new_nonce
 from .triggers.sweep import Held, unknown
@@ -108,30 +109,34 @@ class Fingerprint:
         return [self.kind, self.function, self.calls, self.digest]
 
 
-def digest_of(values: Any) -> str:
+def digest_of(values: Any, name_of: Callable[[Any], str] = lambda value: '') -> str:
     """
     Eight hexadecimal digits that differ when plain arguments differ.
 
     Containers count in their own order, a set's included: what depends on it
     differs from process to process. What is not plain counts by its type only.
+
+    :param name_of: what is not plain counts by this, too
     """
     digest = hashlib.blake2b(digest_size=4)
-    _feed(digest, values)
+    _feed(digest, values, name_of)
     return digest.hexdigest()
 
 
-def _feed(digest: Any, value: Any) -> None:
+def _feed(digest: Any, value: Any, name_of: Callable[[Any], str]) -> None:
     digest.update(type(value).__name__.encode())
     if isinstance(value, (str, int, float, bool, bytes)) or value is None:
         digest.update(value if isinstance(value, bytes) else repr(value).encode())
     elif isinstance(value, dict):
         for key, item in value.items():
-            _feed(digest, key)
-            _feed(digest, item)
+            _feed(digest, key, name_of)
+            _feed(digest, item, name_of)
     elif isinstance(value, (list, tuple, set, frozenset, range)):
         digest.update(str(len(value)).encode())
         for item in value:
-            _feed(digest, item)
+            _feed(digest, item, name_of)
+    else:
+        digest.update(name_of(value).encode())
 
 
 class Replay:
@@ -200,14 +205,17 @@ class Replay:
             )
             self.history.add_fact(position, fact)
             if ours:
-                if fact['calls']:
-                    invoke(fact, range(fact['calls']), self.number)
+                self._begin(fact, range(fact['calls']), invoke)
                 return fact
             self._compare(position, fact['fingerprint'], fingerprint)
             adopted = True
         if adopted:
             self._finish_invoking(fact, invoke)
         return fact
+
+    def position_of(self, job: str) -> int:
+        """Where a job of this activation was scheduled."""
+        return self._jobs[job]
 
     def wait(
         self, calls: Sequence[Call], needed: int, until_failure: bool, timeout: float | None = None
@@ -338,9 +346,26 @@ class Replay:
         whole = self.facts.read(fact_key(self.session, self.position)) or fact
         job, calls = fact['job'], range(fact['calls'])
         # Asked for first: what ends meanwhile is listed then
-        held = self._held() or set()
-        ended = self.engine.ended(self.session, Members({job: [[0, len(calls)]]}))
-        invoke(whole, [index for index in calls if Call(job, index) not in ended | held], self.number)
+        there = self._held() or set()
+        there |= self.engine.ended(self.session, Members({job: [[0, len(calls)]]}))
+        self._begin(whole, [index for index in calls if Call(job, index) not in there], invoke, again=True)
+
+    def _begin(
+        self,
+        job: dict[str, Any],
+        indices: Sequence[int],
+        invoke: Callable[[dict[str, Any], Sequence[int], int], None],
+        again: bool = False,
+    ) -> None:
+        """Invokes calls of a job at its position, but for those that wait for others."""
+        if not job['calls']:
+            return
+        deferred = Inputs.from_document(job['invocation']['inputs']).of_call
+        invoke(job, [index for index in indices if index not in deferred], self.number)
+        waiting = [index for index in indices if index in deferred]
+        if waiting:
+            now = self.world.time()
+            self.engine.defer(self.session, self.position, job, waiting, now, again, self.world.each)
 
     # Waiting
 

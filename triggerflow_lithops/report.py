@@ -4,7 +4,7 @@ from typing import Any, Iterator
 
 from .replay import Fingerprint
 from .triggers import event
-from .triggers.keys import JOBS, activation_prefix, attempted_call, facts_prefix, is_key_of, outcome_key
+from .triggers.keys import JOBS, activation_prefix, facts_prefix, is_key_of, outcome_key, retried_call
 from .triggers.store import Facts
 
 
@@ -73,7 +73,7 @@ class Report:
         for key in keys:
             if key.startswith(facts_prefix(self._session)):
                 yield from self._fact_event(key)
-            elif attempted_call(key):
+            elif retried_call(key):
                 yield from self._attempt_event(key)
             elif key.endswith('/status.json'):
                 status = self._facts.read(key)
@@ -96,7 +96,7 @@ class Report:
 
     def _attempt_event(self, key: str) -> Iterator[dict[str, Any]]:
         """That an attempt failed, told from the fact of the one that follows upon it."""
-        fact, found = self._facts.read(key), attempted_call(key)
+        fact, found = self._facts.read(key), retried_call(key)
         if fact is None or found is None:
             return
         call_id, following = found

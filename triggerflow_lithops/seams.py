@@ -22,7 +22,7 @@ from lithops.future import ResponseFuture
 from lithops.utils import BackendType, FuturesList
 
 from .config import SECTION
-from .errors import InstallationError, NotDurableError, OutsideOrchestratorError
+from .errors import InstallationError, OutsideOrchestratorError
 
 if TYPE_CHECKING:
     from .executor import Hooks
@@ -39,6 +39,8 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (Executor, '__exit__'),
     (Executor, '_create_compute_handler'),
     (Executor, '_create_job_id'),
+    (Executor, '_disable_iterdata_output'),
+    (Executor, '_run_reduce_job'),
     (Executor, '_submit_map'),
     (Executor, 'clean'),
     (Executor, 'get_result'),
@@ -204,18 +206,19 @@ def _do_nothing(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwa
     """Nothing of a run is killed, or cleaned away, because an executor goes away."""
 
 
-def _refuse_map_reduce(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    raise NotDurableError(
-        'map_reduce() inside an orchestrator is not durable yet. '
-        'Write: results = fexec.get_result(fexec.map(…)), then fexec.call_async(reduce_function, (results,)).'
-    )
+def _map_reduce(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # A reducer starts when there is all that it needs. Nobody waits before it is spawned
+    given = inspect.signature(original).bind(*args, **kwargs)
+    given.arguments['spawn_reducer'] = wait_module.ALWAYS
+    return original(*given.args, **given.kwargs)
 
 
-def _refuse_pickling(active: 'Hooks', original: Callable[..., Any], future: Any, protocol: Any = None) -> Any:
-    raise NotDurableError(
-        f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '
-        'orchestrator yet, neither as an argument nor as a result: hand over future.result().'
-    )
+def _run_reduce_job(active: 'Hooks', original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> Any:
+    return active.run_reduce_job(executor, *args, **kwargs)
+
+
+def _reduce_future(active: 'Hooks', original: Callable[..., Any], future: Any, protocol: Any = None) -> Any:
+    return active.carry(future)
 
 
 def _reduce_list(active: 'Hooks', original: Callable[..., Any], futures: Any) -> Any:
@@ -229,9 +232,10 @@ _REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Executor, '_submit_map', _submit_map),
     (Executor, 'get_result', _get_result),
     (Executor, 'clean', _do_nothing),
-    (Executor, 'map_reduce', _refuse_map_reduce),
+    (Executor, 'map_reduce', _map_reduce),
+    (Executor, '_run_reduce_job', _run_reduce_job),
     (FuturesList, '__reduce__', _reduce_list),
-    (ResponseFuture, '__reduce_ex__', _refuse_pickling),
+    (ResponseFuture, '__reduce_ex__', _reduce_future),
     (ResponseFuture, '_query_call_output', _query_call_output),
     (ResponseFuture, 'result', _result),
     (ResponseFuture, 'status', _status),

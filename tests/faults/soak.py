@@ -200,7 +200,8 @@ class Soak:
         if not self.storage.is_dir():
             return
         _mount('--bind', self.storage, self.storage)
-        _mount('-o', 'remount,bind,ro', self.storage)
+        while subprocess.run(['mount', '-o', 'remount,bind,ro', self.storage], stderr=subprocess.DEVNULL).returncode:
+            time.sleep(0.02)  # somebody writes to it just now
         time.sleep(1)
         while subprocess.run(['umount', self.storage], stderr=subprocess.DEVNULL).returncode:
             time.sleep(0.02)  # somebody reads in it just now

@@ -17,6 +17,7 @@ from lithops.wait import ALWAYS, ANY_COMPLETED
 from .. import Retry, now, record, uuid4
 from ..replay import Crashed
 from ..seams import hooks
+from . import faults
 
 #: What the orchestrators and their calls note of themselves
 NOTES: 'Counter[Any]' = Counter()
@@ -24,6 +25,14 @@ NOTES: 'Counter[Any]' = Counter()
 
 def add3(x: int) -> int:
     return x + 3
+
+
+def double(x: float) -> float:
+    return 2 * x
+
+
+def total(results: list[int]) -> int:
+    return sum(results)
 
 
 def draw(x: Any) -> float:
@@ -250,6 +259,68 @@ def chunked() -> Any:
     return fexec.get_result(fexec.map(add3, list(range(11)), chunksize=4))
 
 
+def chained() -> Any:
+    """Calls that are given what others returned start when that is there."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(add3, fexec.map(add3, list(range(8, 12))))
+    last = fexec.call_async(add3, fexec.call_async(add3, futures[2]))
+    return last.result(), fexec.get_result(futures)
+
+
+def chained_to_the_known() -> Any:
+    """Inputs of which some have ended, and are known to have, when they are handed over."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(draw, list(range(4)))
+    done, pending = fexec.wait(futures, return_when=50)
+    doubled = fexec.get_result(fexec.map(double, [*pending, *done]))
+    return [2 * future.result() for future in [*pending, *done]] == doubled
+
+
+def chained_to_failures() -> Any:
+    """What waits for a call that failed fails as that one did, and does not run."""
+    fexec, caught = lithops.FunctionExecutor(), []
+    futures = fexec.map(add3, fexec.map(even_only, [0, 1, 2]))
+    for future in futures:
+        try:
+            caught.append(future.result())
+        except ValueError as error:
+            caught.append(str(error))
+    return caught
+
+
+def handed_over() -> Any:
+    """Futures among the arguments of a call, and held by its function."""
+    fexec = lithops.FunctionExecutor()
+    numbers, output = fexec.map(add3, list(range(3))), fexec.call_async(large, 7)
+    last = numbers[2]
+    futures = fexec.map(lambda one, other: one.result() + last.result() + other, [(numbers[0], 10), (numbers[1], 20)])
+    return fexec.get_result(futures), fexec.call_async(lambda given: len(given['of'].result()[1]), ({'of': output},)).result()
+
+
+def map_reduces() -> Any:
+    """A reducer starts when all that it reduces is there; so does what is given its result."""
+    fexec = lithops.FunctionExecutor()
+    reduced = fexec.map_reduce(add3, list(range(12)), total)
+    return fexec.call_async(add3, reduced[-1]).result(), fexec.get_result()
+
+
+def map_reduces_objects() -> Any:
+    """One reducer for each object."""
+    fexec = lithops.FunctionExecutor()
+    fexec.map_reduce(count_lines, [__file__, faults.__file__], total, obj_chunk_number=2, obj_reduce_by_key=True)
+    return fexec.get_result()
+
+
+def map_reduce_fails() -> Any:
+    """A map that fails is seen where its reducer is waited for."""
+    fexec = lithops.FunctionExecutor()
+    reduced = fexec.map_reduce(even_only, [0, 2, 3], total)[-1]
+    try:
+        reduced.result()
+    except ValueError as error:
+        return str(error)
+
+
 def cleans_up() -> Any:
     """``finally``, ``with`` and ``except`` around a wait run once."""
     fexec = lithops.FunctionExecutor()
@@ -298,6 +369,13 @@ CORPUS: dict[str, Callable[[], Any]] = {
         waits_too_long,
         by_reference,
         chunked,
+        chained,
+        chained_to_the_known,
+        chained_to_failures,
+        handed_over,
+        map_reduces,
+        map_reduces_objects,
+        map_reduce_fails,
         cleans_up,
         poisoned,
     )

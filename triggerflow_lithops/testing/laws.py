@@ -62,7 +62,7 @@ class Laws:
             self._cost(run)
 
     def _cost(self, run: Ended) -> None:
-        attempts = sum(bool(keys.attempted_call(key)) for key in self._memory.list(keys.JOBS))
+        attempts = sum(bool(keys.retried_call(key)) for key in self._memory.list(keys.JOBS))
         activations = [number for number in run.invocations if isinstance(number, int)]
         calls = len(run.invocations) - len(activations)
         twice = [subject for subject, count in run.invocations.items() if isinstance(subject, Call) and count > 1]

@@ -6,6 +6,7 @@ might break who improves that function.
 """
 
 import contextlib
+from dataclasses import replace
 from typing import Any, Callable, ContextManager, Iterator
 
 from ..executor import Hooks
@@ -13,6 +14,7 @@ from ..replay import Replay
 from ..triggers import attempt, engine, keys
 from ..triggers.attempt import Execution, Failure
 from ..triggers.engine import Engine
+from ..triggers.inputs import Dependent
 from ..triggers.keys import Call
 from ..triggers.memory import MemoryStore
 from ..triggers.store import Facts, StoreUnavailable, encode
@@ -50,16 +52,17 @@ def _mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..
 
 @_mutant(Engine, 'publish')
 def trigger_read_before_event(
-    original: Any, self: Engine, session: str, call: Call, status: bytes, *, failed: bool, scheduled_by: int
+    original: Any, self: Engine, execution: Execution, status: bytes, *, failed: bool, now: float
 ) -> None:
     """Who watches is looked up before the event is written."""
+    session, call = execution.session, execution.call
     listed = self.facts.list(keys.group_prefix(session, keys.group_of(call)))
     self.facts.write(keys.event_key(session, call), status)
     for number in keys.watchers(listed)[-1:]:
         ended = keys.ended_calls(call.job, listed) | {call}
         self._evaluate(session, number, call, ended)
     if failed:
-        self._report_failure(session, call, scheduled_by, fired=False)
+        self._report_failure(session, call, execution.number, fired=False)
 
 
 @_mutant(Engine, 'plant')
@@ -151,6 +154,41 @@ def watch_does_not_hop(original: Any, self: Engine, session: str, number: int, c
     if trigger and trigger.needs_all and trigger.members.groups() != [group]:
         return False
     return bool(original(self, session, number, call, ended))
+
+
+@_mutant(Engine, '_start_dependent')
+def dependents_not_started(original: Any, self: Engine, *args: Any, **kwargs: Any) -> None:
+    """Whoever completes what other calls wait for does not start them."""
+
+
+@_mutant(Engine, 'defer')
+def no_second_look_for_inputs(original: Any, self: Engine, *args: Any, **kwargs: Any) -> None:
+    """Who defers calls does not look whether what they wait for has ended meanwhile."""
+    ended, self.ended = self.ended, lambda *_: set()  # type: ignore[method-assign]
+    try:
+        original(self, *args, **kwargs)
+    finally:
+        self.ended = ended  # type: ignore[method-assign]
+
+
+@_mutant(Engine, '_plant_dependent')
+def reducer_does_not_wait(original: Any, self: Engine, dependent: Dependent) -> list[int]:
+    """A call that waits for more than one group starts as soon as one of them is complete."""
+    found = original(self, dependent)
+    return found or ([] if dependent.group else [*dependent.of_call])
+
+
+@_mutant(Engine, '_is_ours')
+def deferred_started_by_all(original: Any, self: Engine, session: str, call: Call, first: Any, again: bool) -> bool:
+    """Whoever sees that a deferred call need not wait starts it."""
+    original(self, session, call, first, again)
+    return True
+
+
+@_mutant(Sweeper, '_not_started')
+def deferred_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
+    """A sweep sees that a deferred call should have started, and does nothing."""
+    return replace(original(self, *args), do=lambda: None)
 
 
 @_mutant(engine, 'holds')

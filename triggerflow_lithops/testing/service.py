@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Protocol, Sequence
 
+from lithops.constants import REDUCE_JOB_ENV
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.invoke import chunks_of, scheduled_job
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD, OUTPUT_FIELD
@@ -141,6 +142,10 @@ class SimulatedService:
         if action['name'] == actions.START_ACTIVATION:
             self.start_activation(by, action['number'], action['cause'], action['due'])
             return
+        if action['name'] == actions.START_DEFERRED:
+            job = action['job']
+            self._start_calls(by, job['activation'], action['position'], job, action['numbers'])
+            return
         call, position = Call(*action['call']), action['position']
         job = scheduled_job(facts, self._world.session, position)
         if action['name'] == actions.START_CALL:
@@ -240,8 +245,9 @@ class SimulatedService:
             raise StoreUnavailable(f"{job['func_key']}, the function of a call, is not there")
         function = pickle.loads(uploaded)['func']
         data = self._data(facts, chunk)
+        reduces = REDUCE_JOB_ENV in job['invocation']['extra_env']
         for execution, arguments in zip(executions, data, strict=True):
-            worker = Worker(self._scheduler, process, job['execution_timeout'])
+            worker = Worker(self._scheduler, process, facts, job['execution_timeout'], reduces)
             ended = worker.run(function, arguments, execution.call.call_id, self._world.happens('out_of_memory'))
             if worker.output is not None:
                 job_key = create_job_key(*self._of_job(job['job']))

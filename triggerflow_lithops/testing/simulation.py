@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Iterator
 
 import cloudpickle
+import lithops.future
 from lithops.monitoring.backends.triggerflow.invoke import run_field
 from lithops.worker.utils import get_runtime_metadata
 
@@ -37,6 +38,7 @@ from .laws import Laws
 from .scheduler import EPOCH, Process, Scheduler
 from .service import LIMITS, SimulatedService
 from .store import Memory, SimulatedStore
+from .worker import InputStorage
 
 RUN_ID = 'simulated'
 INCARNATION = '0'
@@ -48,6 +50,8 @@ CONFIG = {
         'execution_timeout': 600,
         'data_cleaner': False,
         'chunksize': 1,
+        # All run in this process: Lithops need not look for modules to take along
+        'include_modules': 'none',
     },
     'localhost': {'storage_bucket': 'storage', 'runtime': sys.executable, 'worker_processes': 1},
     'triggerflow': {},
@@ -180,7 +184,7 @@ class Simulation:
     def run(self) -> Simulated:
         """Until there is an outcome and everything has come to rest, zombies included."""
         random.seed(self.seed)
-        with _at_virtual_time(self.scheduler):
+        with _in_this_world(self.scheduler, self._open_storage):
             client = Process('client', RUN_ID, 0.0)
             self.scheduler.spawn(client, lambda: self._service.start_activation(client, 0, 'the run was started'))
             if self._sweeps:
@@ -209,6 +213,12 @@ class Simulation:
             memory=self.memory,
             document=self._document,
         )
+
+    def _open_storage(self, config: Any) -> InputStorage:
+        process = self.scheduler.current
+        if process is None:
+            raise RuntimeError('Outside of its calls, nothing of a simulated run reads the bucket.')
+        return InputStorage(self._service.engine(process).facts)
 
     # What the store and the service ask
 
@@ -269,7 +279,9 @@ class Simulation:
 
     def taken_for_lost(self, call: Call, attempt: int) -> None:
         """A sweep reports an attempt of a call as lost."""
-        if not attempt and not self.invocations[call]:
+        # Of one that is written, nobody knows whether it was invoked, too
+        written = self.memory.get(keys.attempt_key(self.session, call, attempt))
+        if written is None and not self.invocations[call]:
             self.laws.broken.append(f'{call} was taken for lost, and nobody had ever invoked it')
 
     # The sweeper
@@ -317,14 +329,16 @@ def simulating() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _at_virtual_time(scheduler: Scheduler) -> Iterator[None]:
-    now, sleep = time.time, time.sleep
+def _in_this_world(scheduler: Scheduler, open_storage: Callable[[Any], Any]) -> Iterator[None]:
+    """Time is virtual, and what a call reads of its inputs comes from the simulated bucket."""
+    now, sleep, storage = time.time, time.sleep, lithops.future.InternalStorage
     time.time = lambda: scheduler.now
     time.sleep = scheduler.sleep_in_a_call  # type: ignore[assignment]
+    lithops.future.InternalStorage = open_storage
     try:
         yield
     finally:
-        time.time, time.sleep = now, sleep
+        time.time, time.sleep, lithops.future.InternalStorage = now, sleep, storage
 
 
 def _document(orchestrator: Callable[..., Any], policy: dict[str, Any]) -> dict[str, Any]:

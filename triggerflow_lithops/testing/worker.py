@@ -1,14 +1,19 @@
 """What Lithops' handler and job runner do with a call, without a process: the function runs, a status comes out."""
 
-import inspect
+import json
+import os
 import pickle
 import traceback
+from types import SimpleNamespace
 from typing import Any
 
 import greenlet
+from lithops.config import extract_storage_config
 from lithops.monitoring.backends.triggerflow.failure import HANDLER, lost
+from lithops.storage.utils import create_status_key
 from lithops.worker.jobrunner import _MAX_INLINE_RESULT_SIZE, JobRunner, _prepare_args, _returns_futures
 
+from ..triggers.store import Facts
 from .scheduler import Process, Scheduler
 
 
@@ -16,11 +21,15 @@ class Worker:
     """
     The process that runs one call.
 
+    :param facts: the bucket, as it reaches it
     :param timeout: seconds that the function may take
+    :param reduces: whether it is a reducer
     """
 
-    def __init__(self, scheduler: Scheduler, process: Process, timeout: float):
+    def __init__(self, scheduler: Scheduler, process: Process, facts: Facts, timeout: float, reduces: bool):
         self._scheduler = scheduler
+        self._facts = facts
+        self._reduces = reduces
         self._process = process
         self._timeout = timeout
         self.output: bytes | None = None
@@ -58,11 +67,16 @@ class Worker:
 
     def _call(self, function: bytes, data: bytes, call_id: str) -> dict[str, Any]:
         called, given = pickle.loads(function), pickle.loads(data)
-        if 'obj' in given:
+        runner = JobRunner.__new__(JobRunner)
+        runner.internal_storage, runner.job = InputStorage(self._facts), SimpleNamespace(call_id=call_id)
+        if self._reduces:
+            # Lithops waits for what is there already: it needs a thread for that
+            key, futures = next(iter(given.items()))
+            given[key] = [future.result(internal_storage=runner.internal_storage) for future in futures]
+        elif 'obj' in given:
             # Of files and URLs: there is no bucket but the simulated one
-            JobRunner._load_object(JobRunner.__new__(JobRunner), given)
-        if 'id' in inspect.signature(called).parameters:
-            given['id'] = int(call_id)
+            runner._load_object(given)
+        runner._fill_optional_args(called, given)
         args, kwargs = _prepare_args(called, given)
         result = called(*args, **kwargs)
         if result is None:
@@ -74,6 +88,28 @@ class Worker:
             self.output = pickled
             return {'exception': False, 'func_result_size': len(pickled)}
         return {'exception': False, 'func_result_size': len(pickled), 'result': str(pickled)}
+
+
+class InputStorage:
+    """What Lithops reads the inputs of a call from."""
+
+    storage = None
+
+    def __init__(self, facts: Facts):
+        self._facts = facts
+
+    def get_storage_config(self) -> dict[str, Any]:
+        """Of the run."""
+        found: dict[str, Any] = extract_storage_config(json.loads(os.environ['LITHOPS_CONFIG']))
+        return found
+
+    def get_call_status(self, executor_id: str, job_id: str, call_id: str) -> Any:
+        """Lithops' status document of a call; None if it has not ended."""
+        return self._facts.read(create_status_key(executor_id, job_id, call_id))
+
+    def get_data(self, key: str) -> bytes | None:
+        """An output."""
+        return self._facts.read_bytes(key)
 
 
 def lost_status(now: float, reason: str) -> dict[str, Any]:

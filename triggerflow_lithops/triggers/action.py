@@ -11,6 +11,7 @@ Action = dict[str, Any]
 
 START_ACTIVATION = 'START_ACTIVATION'
 START_CALL = 'START_CALL'
+START_DEFERRED = 'START_DEFERRED'
 REPORT_LOST = 'REPORT_LOST'
 
 
@@ -32,6 +33,16 @@ def start_call(session: str, call: Call, position: int, attempt: dict[str, Any])
     :param attempt: the fact of this attempt
     """
     return {'name': START_CALL, 'session': session, 'call': [*call], 'position': position, 'attempt': attempt}
+
+
+def start_deferred(session: str, position: int, job: dict[str, Any], numbers: list[int]) -> Action:
+    """
+    Calls of a job start, for what they waited for has ended.
+
+    :param position: where the job was scheduled
+    :param job: what invoking them needs of the fact that scheduled it
+    """
+    return {'name': START_DEFERRED, 'session': session, 'position': position, 'job': job, 'numbers': numbers}
 
 
 def report_lost(session: str, call: Call, position: int, attempt: int, reason: str) -> Action:

@@ -12,17 +12,19 @@ costs O(N) small listings altogether.
 """
 
 import hashlib
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable, Protocol, Sequence
 
-from .action import Performer, start_call
+from .action import Performer, start_call, start_deferred
 from .attempt import Execution, Failure, next_attempt
 from .condition import holds
+from .inputs import Dependent, dependents_of
 from .keys import (
     Call,
     Group,
     activation_prefix,
     attempt_key,
     claim_key,
+    dependents,
     ended_calls,
     event_key,
     fact_key,
@@ -40,6 +42,18 @@ from .keys import (
 )
 from .store import Facts, encode
 from .trigger import Members, Trigger
+
+
+class Each(Protocol):
+    """Calls a function with each of many items, in order or at the same time, and gives what it returned."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """The results, in the order of the items."""
+
+
+def one_by_one(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+    """One item after the other."""
+    return [function(item) for item in items]
 
 
 class Engine:
@@ -62,7 +76,7 @@ class Engine:
         :param now: seconds since the epoch
         """
         if failure is None or not self._try_again(execution, failure, now):
-            self.publish(execution.session, execution.call, status, failed=failure is not None, scheduled_by=execution.number)
+            self.publish(execution, status, failed=failure is not None, now=now)
 
     def _try_again(self, execution: Execution, failure: Failure, now: float) -> bool:
         """Starts another attempt, if there is to be one. Whether there is, or nobody waits for it any more."""
@@ -80,25 +94,70 @@ class Engine:
             self.perform(start_call(session, call, execution.position, attempt))
         return True
 
-    def publish(self, session: str, call: Call, status: bytes, *, failed: bool, scheduled_by: int) -> None:
+    def publish(self, execution: Execution, status: bytes, *, failed: bool, now: float) -> None:
         """
-        Writes the event that ends ``call``, and wakes whom it wakes.
+        Writes the event that ends a call, and wakes whom it wakes.
 
         :param status: Lithops' status object, as it will be read
-        :param scheduled_by: number of the activation that scheduled the call
+        :param now: seconds since the epoch
         """
+        session, call = execution.session, execution.call
         # The answer is not asked: an "exists" stops nobody, for the one who was
         # there first may have died before it looked
         first = self.facts.write(event_key(session, call), status)
         listed = self.facts.list(group_prefix(session, group_of(call)))
-        watching, fired = watchers(listed), False
+        ended, watching, fired = ended_calls(call.job, listed), watchers(listed), False
         if watching:
             # An activation watches only when all before it are succeeded: the last one counts
-            fired = self._evaluate(session, watching[-1], call, ended_calls(call.job, listed))
+            fired = self._evaluate(session, watching[-1], call, ended)
         if not first:
             failed = self._failed_before(session, call)
         if failed:
-            self._report_failure(session, call, scheduled_by, fired)
+            self._report_failure(session, call, execution.number, fired)
+        for key in dependents(listed):
+            self._start_dependent(session, key, call, ended, now, again=execution.redelivered)
+
+    def defer(
+        self,
+        session: str,
+        position: int,
+        job: dict[str, Any],
+        numbers: Iterable[int],
+        now: float,
+        again: bool = False,
+        each: Each = one_by_one,
+    ) -> None:
+        """
+        Watches what deferred calls wait for, and starts those that need not wait.
+
+        :param position: where their job was scheduled
+        :param job: the fact that scheduled it
+        :param now: seconds since the epoch
+        :param again: whether whoever did this before may have died in between
+        :param each: does something with each of many, at the same time where that is faster
+        """
+        found = list(dependents_of(session, position, job, numbers))
+        ready = {number for complete in each(self._plant_dependent, found) for number in complete}
+        waiting = {number: inputs for dependent in found for number, inputs in dependent.of_call.items()}
+        ended = self.ended(session, Members.of(call for inputs in waiting.values() for call in inputs))
+        ready |= {number for number, inputs in waiting.items() if set(inputs) <= ended}
+        self.start(session, position, job, sorted(ready), now, again)
+
+    def start(
+        self, session: str, position: int, job: dict[str, Any], numbers: list[int], now: float, again: bool = False
+    ) -> None:
+        """
+        Starts deferred calls that wait for nothing any more, unless somebody did.
+
+        :param again: whether whoever did may have died before they were invoked
+        """
+        if not numbers or self.facts.read(outcome_key(session)) is not None:
+            return
+        calls = [Call(job['job'], number) for number in numbers]
+        first = {'attempt': 0, 'time': now, 'due': now, 'runtime_memory': job['runtime_memory']}
+        due = [call.number for call in calls if self._is_ours(session, call, first, again)]
+        if due:
+            self.perform(start_deferred(session, position, job, due))
 
     def ended(self, session: str, members: Members) -> set[Call]:
         """Those of ``members`` whose events are there. One listing of each job, or group."""
@@ -192,23 +251,71 @@ class Engine:
             if ours:
                 self.perform(trigger.action)
 
+    # Deferred calls
+
+    def _start_dependent(self, session: str, key: str, call: Call, ended: set[Call], now: float, again: bool) -> None:
+        """Starts what waits for ``call`` and for nothing else any more."""
+        document = self.facts.read(key)
+        if document is None:
+            return
+        dependent, group = Dependent.from_document(session, document), group_of(call)
+        ready = [
+            number
+            for number, inputs in dependent.of_call.items()
+            if call in inputs and inputs.in_group(group) <= ended
+        ]
+        if ready and dependent.group is None:
+            ready = self._plant_dependent(dependent)
+        self.start(session, dependent.position, dependent.job, ready, now, again)
+
+    def _plant_dependent(self, dependent: Dependent) -> list[int]:
+        """Watches an incomplete group, until there is none. Which of its calls need not wait, as far as it had to look."""
+        document = encode(dependent.document())
+
+        def watch(group: Group) -> None:
+            self.facts.write(dependent.key(group), document)
+
+        if dependent.group is not None:
+            watch(dependent.group)
+            return []
+        (number, inputs), = dependent.of_call.items()
+        complete = self._watch_one_group(dependent.session, inputs, f'{dependent.position}/{number}', watch)
+        return [number] if complete else []
+
+    def _is_ours(self, session: str, call: Call, first: dict[str, Any], again: bool) -> bool:
+        ours, _ = self.facts.create(attempt_key(session, call, 0), first)
+        return ours or (again and self.facts.read(event_key(session, call)) is None)
+
     def _holds(self, trigger: Trigger) -> bool:
         return holds(trigger.condition, len(self.ended(trigger.session, trigger.members)))
 
     def _plant_on_one_group(self, trigger: Trigger) -> bool:
-        waiting: Iterable[Call] = trigger.members
         document = encode(trigger.document())
+
+        def watch(group: Group) -> None:
+            self.facts.write(watch_key(trigger.session, group, trigger.number), document)
+
+        return self._watch_one_group(trigger.session, trigger.members, str(trigger.number), watch)
+
+    def _watch_one_group(self, session: str, members: Members, who: str, watch: Callable[[Group], None]) -> bool:
+        """
+        Watches one incomplete group of ``members`` after the other.
+
+        :param who: watches, which decides on their order
+        :return: whether all of them have ended
+        """
+        waiting: Iterable[Call] = members
         while True:
-            group = _pick(trigger.number, {group_of(call) for call in waiting})
+            group = _pick(who, {group_of(call) for call in waiting})
             if group is None:
                 return True
-            self.facts.write(watch_key(trigger.session, group, trigger.number), document)
-            listed = self.facts.list(group_prefix(trigger.session, group))
-            if not trigger.members.in_group(group) <= ended_calls(group.job, listed):
+            watch(group)
+            listed = self.facts.list(group_prefix(session, group))
+            if not members.in_group(group) <= ended_calls(group.job, listed):
                 return False
-            if trigger.members.groups() == [group]:
+            if members.groups() == [group]:
                 return True
-            waiting = set(trigger.members) - self.ended(trigger.session, trigger.members)
+            waiting = set(members) - self.ended(session, members)
 
     # Failures, for waits that end at the first one
 
@@ -232,10 +339,10 @@ class Engine:
             self._fire_alone(trigger)
 
 
-def _pick(number: int, groups: set[Group]) -> Group | None:
-    """One of ``groups``, in an order that differs from activation to activation."""
+def _pick(who: str, groups: set[Group]) -> Group | None:
+    """One of ``groups``, in an order that differs from one who watches to another."""
 
     def order(group: Group) -> Any:
-        return hashlib.blake2b(f'{number}/{group.job}/{group.number}'.encode(), digest_size=8).digest()
+        return hashlib.blake2b(f'{who}/{group.job}/{group.number}'.encode(), digest_size=8).digest()
 
     return min(groups, key=order, default=None)

@@ -23,6 +23,7 @@ MAX_CALLS = 100_000
 
 _RUN_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
 _WATCH = re.compile(r'/\d{4}\.w(\d{6})$')
+_DEPENDENT = re.compile(r'/\d{4}\.d\d{6}\.\d{5}$')
 _EVENT = re.compile(r'/(\d{5})/status\.json$')
 _ATTEMPT = re.compile(r'/att/(\d{5})\.(\d{3})\.json$')
 
@@ -166,25 +167,28 @@ def event_key(session: str, call: Call) -> str:
 
 
 def attempts_prefix(session: str, job: str) -> str:
-    """The attempts of the calls of a job, from each call's second one on."""
+    """The attempts of the calls of a job, from each call's second one on; of a deferred call, from its first."""
     return f'{job_prefix(session, job)}att/'
 
 
 def attempt_key(session: str, call: Call, attempt: int) -> str:
-    """That ``call`` is to run again: attempt 1 follows upon attempt 0, which has no key."""
+    """
+    That ``call`` is to run again: attempt 1 follows upon attempt 0. That one has a key
+    only if the call was deferred.
+    """
     return f'{attempts_prefix(session, call.job)}{call.call_id}.{attempt:03d}.json'
 
 
 def latest_attempts(job: str, listed: Iterable[str]) -> dict[Call, int]:
-    """The latest attempt of each call that has more than one, among the ``listed`` keys."""
+    """The latest attempt of each call that has one with a key, among the ``listed`` keys."""
     found = (match for match in map(_ATTEMPT.search, sorted(listed)) if match)
     return {Call(job, int(match[1])): int(match[2]) for match in found}
 
 
-def attempted_call(key: str) -> tuple[str, int] | None:
-    """Call id and number of the attempt that ``key`` is of; None if it is another key."""
+def retried_call(key: str) -> tuple[str, int] | None:
+    """Call id and number of the further attempt that ``key`` is of; None if it is another key."""
     match = _ATTEMPT.search(key)
-    return None if match is None else (match[1], int(match[2]))
+    return None if match is None or not int(match[2]) else (match[1], int(match[2]))
 
 
 def group_of(call: Call) -> Group:
@@ -202,6 +206,11 @@ def watch_key(session: str, group: Group, number: int) -> str:
     return f'{group_prefix(session, group)}.w{number:06d}'
 
 
+def dependent_key(session: str, group: Group, position: int, first: int) -> str:
+    """That calls of the job of ``position``, the first one of which is ``first``, wait for calls of a group."""
+    return f'{group_prefix(session, group)}.d{position:06d}.{call_id(first)}'
+
+
 def ended_calls(job: str, listed: Iterable[str]) -> set[Call]:
     """The calls of ``job`` whose events are among the ``listed`` keys."""
     return {Call(job, int(match[1])) for match in map(_EVENT.search, listed) if match}
@@ -210,6 +219,11 @@ def ended_calls(job: str, listed: Iterable[str]) -> set[Call]:
 def watchers(listed: Iterable[str]) -> list[int]:
     """The numbers of the activations that watch, among the ``listed`` keys."""
     return sorted(int(match[1]) for match in map(_WATCH.search, listed) if match)
+
+
+def dependents(listed: Iterable[str]) -> list[str]:
+    """The keys of what waits for calls of a group, among the ``listed`` keys."""
+    return [key for key in listed if _DEPENDENT.search(key)]
 
 
 def is_key_of(session: str, key: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 
 from .action import report_lost, start_activation
 from .engine import Engine
+from .inputs import Inputs
 from .keys import (
     Call,
     attempt_key,
@@ -22,7 +23,7 @@ from .keys import (
     outcome_key,
     trigger_key,
 )
-from .trigger import Trigger
+from .trigger import Members, Trigger
 
 #: Seconds until an activation starts that follows upon one that died: at first, and
 #: at the most. Each further death in a row doubles them
@@ -176,27 +177,49 @@ class Sweeper:
             yield _Repair(f'activation {number} had vanished', lambda: self.bury(number, 'it vanished', now))
 
     def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:
-        """Calls that are waited for and that nobody runs any more."""
+        """Calls that are waited for, by the run or by other calls, and that nobody runs any more."""
         waiting = set(trigger.members) - self._engine.ended(self._session, trigger.members)
-        for job in sorted({call.job for call in waiting}):
-            position = trigger.jobs[job]
+        positions = {trigger.jobs[call.job]: call.job for call in waiting}
+        while positions:
+            # Inputs were scheduled before what waits for them
+            position = max(positions)
+            job = positions.pop(position)
             scheduled = self._facts.read(fact_key(self._session, position))
             invoked = None if scheduled is None else self._invoked(scheduled['activation'], trigger.number)
             if scheduled is None or invoked is None:
                 continue
             attempts = latest_attempts(job, self._facts.list(attempts_prefix(self._session, job)))
+            inputs = Inputs.from_document(scheduled['invocation']['inputs'])
+            deferred = {
+                call: inputs.of_call[call.number]
+                for call in waiting
+                if call.job == job and call.number in inputs.of_call and call not in attempts
+            }
+            wanted = Members.of(found for members in deferred.values() for found in members)
+            missing = set(wanted) - self._engine.ended(self._session, wanted)
+            positions |= {inputs.jobs[call.job]: call.job for call in missing}
+            waiting |= missing
             for call in sorted(call for call in waiting if call.job == job):
-                attempt = attempts.get(call, 0)
-                began = self._due(call, attempt) if attempt else invoked
-                if self._is_gone(call, now - began >= scheduled['lifetime']):
-                    reason = f'It vanished: its end was not reported within {scheduled["lifetime"]:.0f} s'
-                    if self._holdings is not None:
-                        reason = 'It vanished: the function service has it no more, and its end was not reported'
-                    action = report_lost(self._session, call, position, attempt, reason)
-                    yield _Repair(
-                        f'call {job}/{call.call_id} was lost (attempt {attempt})',
-                        lambda action=action: self._engine.perform(action),  # type: ignore[misc]
-                    )
+                if call not in deferred:
+                    yield from self._vanished(call, attempts.get(call), position, scheduled, invoked, now)
+                elif not missing & set(deferred[call]):
+                    yield self._not_started(call, position, scheduled, now)
+
+    def _vanished(
+        self, call: Call, attempt: int | None, position: int, scheduled: dict[str, Any], invoked: float, now: float
+    ) -> Iterator[_Repair]:
+        began = invoked if attempt is None else self._due(call, attempt)
+        if self._is_gone(call, now - began >= scheduled['lifetime']):
+            reason = f'It vanished: its end was not reported within {scheduled["lifetime"]:.0f} s'
+            if self._holdings is not None:
+                reason = 'It vanished: the function service has it no more, and its end was not reported'
+            action = report_lost(self._session, call, position, attempt or 0, reason)
+            said = f'call {call.job}/{call.call_id} was lost (attempt {attempt or 0})'
+            yield _Repair(said, lambda: self._engine.perform(action))
+
+    def _not_started(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> _Repair:
+        said = f'what call {call.job}/{call.call_id} waits for has ended, and it was not started'
+        return _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
 
     def _invoked(self, scheduled_by: int, waiting: int) -> float | None:
         """When all calls of a job were invoked at the latest: before the first trigger written since."""

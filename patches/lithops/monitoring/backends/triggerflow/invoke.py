@@ -30,7 +30,7 @@ from lithops.version import __version__
 
 from .localhost import Door, held_by_any_service
 from .triggers import keys
-from .triggers.action import START_ACTIVATION, START_CALL, Action
+from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, Action
 from .triggers.attempt import Policy
 from .triggers.store import Facts, StoreUnavailable
 
@@ -76,6 +76,9 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
             job = scheduled_job(facts, run['session'], action['position'])
             number = keys.Call(*action['call']).number
             start_calls(config, run, job['activation'], action['position'], job, [number], action['attempt'])
+        elif action['name'] == START_DEFERRED:
+            job = action['job']
+            start_calls(config, run, job['activation'], action['position'], job, action['numbers'])
         else:
             raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
 
@@ -241,11 +244,16 @@ def _chunk(invocation: Dict[str, Any], indices: Sequence[int]) -> Dict[str, Any]
     chunk: Dict[str, Any] = {'call_ids': [keys.call_id(index) for index in indices]}
     if invocation['data_key']:
         chunk['data_key'] = invocation['data_key']
-        chunk['data_byte_ranges'] = [invocation['data_byte_ranges'][index] for index in indices]
+        chunk['data_byte_ranges'] = [_of_call(invocation['data_byte_ranges'], index) for index in indices]
     else:
         # In the form in which Lithops' own payloads come through JSON
-        chunk['data_byte_strs'] = [str(base64.b64decode(invocation['data'][index])) for index in indices]
+        chunk['data_byte_strs'] = [str(base64.b64decode(_of_call(invocation['data'], index))) for index in indices]
     return chunk
+
+
+def _of_call(found: Any, index: int) -> Any:
+    """What belongs to one call, in the fact of its job or in an excerpt of that"""
+    return found[index] if isinstance(found, list) else found[str(index)]
 
 
 def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float) -> None:
