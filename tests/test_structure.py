@@ -15,7 +15,7 @@ FLOORS = (
     {'triggers'},
     {'errors', 'history', 'replay', 'retry'},
     {'config', 'installation', 'progress', 'report', 'storage'},
-    {'seams', 'job', 'executor', 'activation', 'run', 'client', 'localhost'},
+    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'client', 'localhost'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )
 

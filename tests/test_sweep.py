@@ -38,7 +38,7 @@ def claim(engine, number, time=0.0):
 def suspend(engine, number=0, time=0.0, due=None):
     """Activation ``number`` has scheduled CALLS at position 0, and waits for all of them."""
     claim(engine, number)
-    fact = {'activation': number, 'lifetime': 50, 'retry': DEFAULT, 'invocation': {'inputs': None}}
+    fact = {'job': '0-M000', 'activation': number, 'lifetime': 50, 'retry': DEFAULT, 'invocation': {'inputs': None}}
     engine.facts.write(keys.fact_key('s', 0), encode(fact))
     trigger = Trigger('s', number, 1, condition.join(3), Members.of(CALLS), False, {'0-M000': 0}, due)
     engine.facts.write(keys.trigger_key('s', number), encode({**trigger.document(), 'time': time}))

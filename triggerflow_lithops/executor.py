@@ -21,15 +21,26 @@ import lithops.utils
 from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.job import create_map_job, create_reduce_job
-from lithops.monitoring.backends.triggerflow.future import reduced
-from lithops.monitoring.backends.triggerflow.status import OUTPUT_FIELD
+from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
+from lithops.storage.utils import create_output_key
 
 from .config import SECTION
 from .errors import ConfigurationError, NotDurableError, OutsideOrchestratorError
-from .job import KINDS, Uploads, futures_of, job_document, job_name, name_of, qualified_name, refuse_too_many
+from .job import (
+    KINDS,
+    Uploads,
+    future_like,
+    futures_of,
+    is_pending,
+    job_document,
+    job_name,
+    name_of,
+    qualified_name,
+    refuse_too_many,
+)
 from .replay import Crashed, Fingerprint, Replay, World, digest_of
 from .retry import innermost
-from .seams import is_pending, job_module, wait_module
+from .seams import job_module, wait_module
 from .triggers.inputs import Inputs
 from .triggers.keys import Call
 from .triggers.store import StoreUnavailable
@@ -331,25 +342,34 @@ class Hooks:
             return [], []
         fs = lithops.utils._as_future_list(fs)
         partition = functools.partial(wait_module._partition_futures, download_results=download_results)
-        if not partition(fs)[1]:
-            return partition(fs)
-        pending = list({id(future): future for future in fs if is_pending(future)}.values())
-        needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
-        if pending and (needed or return_when == wait_module.ALWAYS):
-            self._settle(pending, needed, throw_except, timeout)
-        _fetch(fs, download_results, throw_except)
+        while partition(fs)[1]:
+            pending = list({id(future): future for future in fs if is_pending(future)}.values())
+            needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
+            looks = pending and (needed or return_when == wait_module.ALWAYS)
+            if looks and not self.settle(pending, needed, throw_except, timeout):
+                # In the words of Lithops
+                raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
+            returned = _fetch(fs, download_results, throw_except)
+            # The user's own list, as in Lithops
+            fs.extend(returned)
+            if not returned or wait_module._check_done(fs, return_when, download_results):
+                break
         return partition(fs)
 
-    def settle(self, future: ResponseFuture, check_only: bool = False) -> None:
-        """Waits for one future that is not settled yet; with ``check_only``, looks only."""
-        if is_pending(future):
-            self._settle([future], 0 if check_only else 1, False)
+    def adopt(self, future: ResponseFuture) -> None:
+        """What a call returned are futures of its own: they are waited for like any other."""
+        made_by = self._call(future).job
+        future._new_futures = [future_like(found) for found in future._new_futures]
+        for found in future._new_futures:
+            self.replay.adopt(self._call(found).job, made_by)
 
     def output(self, future: ResponseFuture) -> bytes:
         """The pickled output of a call, which is too large for its event."""
 
         def read() -> bytes:
-            key = future._call_status[OUTPUT_FIELD]
+            of_call = future.executor_id, future.job_id, future.call_id
+            # One that a call has made wrote it where Lithops does
+            key = future._call_status.get(OUTPUT_FIELD) or create_output_key(*of_call)
             output = self.replay.facts.read_bytes(key)
             if output is None:
                 raise StoreUnavailable(f'{key}, the output of a call, is gone')
@@ -357,14 +377,22 @@ class Hooks:
 
         return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
 
-    def _settle(self, pending: list[ResponseFuture], needed: int, until_failure: bool, timeout: float | None = None) -> None:
+    def settle(
+        self, pending: list[ResponseFuture], needed: int, until_failure: bool = False, timeout: float | None = None
+    ) -> bool:
+        """
+        Waits until ``needed`` of the calls have ended, and makes ready the futures of those that have.
+
+        :param needed: 0 to look only
+        :param until_failure: whether the first failure is enough
+        :param timeout: seconds
+        :return: whether that was in time
+        """
         of_call = {self._call(future): future for future in pending}
         ended, in_time = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout), 'wait()')
         for call in ended:
             of_call[call]._set_ready(dict(self.replay.history.events[call]))
-        if not in_time:
-            # In the words of Lithops
-            raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
+        return bool(in_time)
 
     def _call(self, future: ResponseFuture) -> Call:
         if not future.executor_id.startswith(f'{self.replay.session}-'):
@@ -442,16 +470,22 @@ def _needed(return_when: Any, calls: int) -> int:
     return math.ceil(math.ceil(float(return_when)) * calls / 100)
 
 
-def _fetch(fs: list[ResponseFuture], download_results: bool, throw_except: bool) -> None:
-    """Takes the status, or the result, of every future that is ready; the first failure is raised last."""
+def _fetch(fs: list[ResponseFuture], download_results: bool, throw_except: bool) -> list[ResponseFuture]:
+    """
+    Takes the status, or the result, of every future that is ready; the first failure is raised last.
+
+    :return: the futures that they returned
+    """
     first: BaseException | None = None
-    for future in wait_module._ready_futures(SimpleNamespace(futures=fs), download_results):
+    ready = wait_module._ready_futures(SimpleNamespace(futures=fs), download_results)
+    for future in ready:
         try:
             (future.result if download_results else future.status)(throw_except=throw_except)
         except BaseException as error:
             first = first or error
     if first is not None:
         raise first
+    return [returned for future in ready for returned in future._new_futures or ()]
 
 
 def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, str]:

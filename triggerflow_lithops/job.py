@@ -116,3 +116,16 @@ def futures_of(executor: Any, job_id: str, fact: dict[str, Any]) -> list[Respons
         future._set_state(ResponseFuture.State.Invoked)
         futures.append(future)
     return futures
+
+
+def future_like(other: ResponseFuture) -> ResponseFuture:
+    """The future of a call that another one made, as it came, marked as invoked."""
+    future = ResponseFuture(other.call_id, other, {}, other._storage_config)
+    future._produce_output, future._read = other._produce_output, other._read
+    future._set_state(ResponseFuture.State.Invoked)
+    return future
+
+
+def is_pending(future: ResponseFuture) -> bool:
+    """Whether nothing of a call is known yet but that it was invoked."""
+    return not (future.ready or future.success or future.done)

@@ -217,6 +217,10 @@ class Replay:
         """Where a job of this activation was scheduled."""
         return self._jobs[job]
 
+    def adopt(self, job: str, made_by: str) -> None:
+        """A job that a call of ``made_by`` made may be waited for like any other."""
+        self._jobs.setdefault(job, self._jobs[made_by])
+
     def wait(
         self, calls: Sequence[Call], needed: int, until_failure: bool, timeout: float | None = None
     ) -> tuple[list[Call], bool]:

@@ -12,6 +12,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Iterator
+from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Callable
 
 import lithops
@@ -19,10 +20,13 @@ import lithops.executors
 import lithops.utils
 from lithops.constants import LOCALHOST
 from lithops.future import ResponseFuture
+from lithops.storage import cloud_proxy
 from lithops.utils import BackendType, FuturesList
 
+from . import layers
 from .config import SECTION
 from .errors import InstallationError, OutsideOrchestratorError
+from .job import is_pending
 
 if TYPE_CHECKING:
     from .executor import Hooks
@@ -47,12 +51,11 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (Executor, 'map_reduce'),
     (FuturesList, '__reduce__'),
     (ResponseFuture, '_query_call_output'),
+    (ResponseFuture, '_resolve_new_futures'),
     (ResponseFuture, '_set_ready'),
     (ResponseFuture, '_set_state'),
     (ResponseFuture, 'result'),
     (ResponseFuture, 'status'),
-    (lithops, 'wait'),
-    (lithops.executors, 'wait'),
     (lithops.utils, '_EXECUTOR_COUNT'),
     (lithops.utils, '_SESSION_ID'),
     (lithops.utils, '_as_future_list'),
@@ -60,9 +63,11 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (lithops.utils, '_chained_futures'),
     (lithops.utils, 'is_object_processing_function'),
     (job_module, 'FUNCTION_CACHE'),
+    (wait_module, '_check_done'),
     (wait_module, '_partition_futures'),
     (wait_module, '_ready_futures'),
     (wait_module, 'wait'),
+    (cloud_proxy, 'is_lithops_worker'),
 )
 
 
@@ -111,9 +116,11 @@ def hook() -> Callable[[], None]:
     :return: what undoes it
     """
     undo = []
-    for owner, name, durable in _REPLACED:
+    for owner, name, durable in (*_REPLACED, *layers.REPLACED):
         undo.append((owner, name, vars(owner).get(name)))
         setattr(owner, name, _in_orchestrators(getattr(owner, name), durable))
+    for function, durable in (*_FUNCTIONS, *layers.FUNCTIONS):
+        undo.append(_take_over(function, durable))
 
     def unhook() -> None:
         for owner, name, own in undo:
@@ -123,6 +130,31 @@ def hook() -> Callable[[], None]:
                 setattr(owner, name, own)
 
     return unhook
+
+
+def _take_over(function: Any, durable: Callable[..., Any]) -> tuple[Any, str, Any]:
+    """
+    Changes what a function does, and not only what its name means: who has imported it
+    by name has it already.
+
+    :return: what undoes it, as an attribute to be set
+    """
+    original = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    original.__kwdefaults__ = function.__kwdefaults__
+    function.__globals__[f'_triggerflow_{function.__name__}'] = _in_orchestrators(original, durable)
+    own = function.__code__
+    function.__code__ = _trampoline(function)
+    return function, '__code__', own
+
+
+def _trampoline(function: Any) -> CodeType:
+    """Code with the parameters of ``function`` that hands them on to what has taken over."""
+    names = [*inspect.signature(function).parameters]
+    handed_on = ', '.join(f'{name}={name}' for name in names)
+    scope: dict[str, Any] = {}
+    exec(f"def {function.__name__}({', '.join(names)}): return _triggerflow_{function.__name__}({handed_on})", scope)
+    code: CodeType = scope[function.__name__].__code__
+    return code
 
 
 def _in_orchestrators(original: Callable[..., Any], durable: Callable[..., Any]) -> Callable[..., Any]:
@@ -173,9 +205,10 @@ def _status(
     check_only: bool = False,
     wait_dur_sec: float = 1,
 ) -> Any:
-    active.settle(future, check_only)
-    if check_only and is_pending(future):
-        return None
+    if is_pending(future):
+        active.settle([future], 0 if check_only else 1)
+        if is_pending(future):
+            return None
     return original(future, throw_except, internal_storage)
 
 
@@ -188,7 +221,8 @@ def _result(
     retries: int = 10,
     wait_dur_sec: float = 1,
 ) -> Any:
-    active.settle(future)
+    if is_pending(future):
+        active.settle([future], 1)
     # Any object will do as the storage: the output is read by a hook, below
     return original(future, throw_except, internal_storage or active, 1)
 
@@ -198,8 +232,18 @@ def _query_call_output(active: 'Hooks', original: Callable[..., Any], future: An
     return active.output(future)
 
 
+def _resolve_new_futures(active: 'Hooks', original: Callable[..., Any], future: Any) -> None:
+    original(future)
+    active.adopt(future)
+
+
 def _wait(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return active.wait(*args, **kwargs)
+
+
+def _is_not_a_worker(active: 'Hooks', original: Callable[..., Any]) -> bool:
+    """``lithops.storage.cloud_proxy`` gives ``open`` and ``os`` to a program, and not to a call of one."""
+    return False
 
 
 def _do_nothing(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -237,12 +281,15 @@ _REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (FuturesList, '__reduce__', _reduce_list),
     (ResponseFuture, '__reduce_ex__', _reduce_future),
     (ResponseFuture, '_query_call_output', _query_call_output),
+    (ResponseFuture, '_resolve_new_futures', _resolve_new_futures),
     (ResponseFuture, 'result', _result),
     (ResponseFuture, 'status', _status),
-    (lithops, 'wait', _wait),
-    (lithops.executors, 'wait', _wait),
-    (wait_module, 'wait', _wait),
+    (cloud_proxy, 'is_lithops_worker', _is_not_a_worker),
 )
+
+
+#: Functions that are imported by name: these objects themselves change
+_FUNCTIONS: tuple[tuple[Any, Callable[..., Any]], ...] = ((wait_module.wait, _wait),)
 
 
 class _ServiceHandler:
@@ -255,6 +302,11 @@ class _ServiceHandler:
         # What a payload carries needs no upload: so it is with functions as a service
         config.setdefault('invoke_pool_threads', 1)
         self._config = config
+
+    @property
+    def backend(self) -> Any:
+        """Of which Lithops says that it knows no costs."""
+        return SimpleNamespace(name=LOCALHOST)
 
     def get_backend_type(self) -> str:
         return str(BackendType.FAAS.value)
@@ -282,13 +334,11 @@ def _unread_only(executor: Any) -> Iterator[None]:
     while read < len(futures) and futures[read]._read and futures[read].done:
         read += 1
     executor.triggerflow_read = read
-    executor.futures = futures[read:]
+    executor.futures = unread = futures[read:]
+    left = len(unread)
     try:
         yield
     finally:
+        # Calls may have returned futures, which were added
+        futures.extend(unread[left:])
         executor.futures = futures
-
-
-def is_pending(future: ResponseFuture) -> bool:
-    """Whether nothing of a call is known yet but that it was invoked."""
-    return not (future.ready or future.success or future.done)

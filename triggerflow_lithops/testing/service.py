@@ -12,8 +12,9 @@ from typing import Any, Callable, Protocol, Sequence
 
 from lithops.constants import REDUCE_JOB_ENV
 from lithops.monitoring.backends.triggerflow.failure import failure_of
+from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD
 from lithops.monitoring.backends.triggerflow.invoke import chunks_of, scheduled_job
-from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD, OUTPUT_FIELD
+from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 from lithops.storage.utils import create_job_key
 
 from ..activation import Activation, Orchestrator

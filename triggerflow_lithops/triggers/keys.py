@@ -25,6 +25,8 @@ _RUN_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
 _WATCH = re.compile(r'/\d{4}\.w(\d{6})$')
 _DEPENDENT = re.compile(r'/\d{4}\.d\d{6}\.\d{5}$')
 _EVENT = re.compile(r'/(\d{5})/status\.json$')
+#: Behind its session: of itself, of an executor, of a job, and of an executor inside a call
+_OF_A_RUN = re.compile(r'/|-\d+/|-\d+-[A-Z]\d+(/|-\d{5}-[0-9a-f]{12}-\d+[-/])')
 _ATTEMPT = re.compile(r'/att/(\d{5})\.(\d{3})\.json$')
 
 
@@ -229,4 +231,4 @@ def dependents(listed: Iterable[str]) -> list[str]:
 def is_key_of(session: str, key: str) -> bool:
     """Whether ``key`` belongs to the run of ``session`` and to no other."""
     rest = key.removeprefix(f'{JOBS}/{session}')
-    return rest != key and bool(re.match(r'/|-\d+/|-\d+-[A-Z]\d+/', rest))
+    return rest != key and bool(_OF_A_RUN.match(rest))

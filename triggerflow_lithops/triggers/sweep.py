@@ -179,17 +179,21 @@ class Sweeper:
     def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:
         """Calls that are waited for, by the run or by other calls, and that nobody runs any more."""
         waiting = set(trigger.members) - self._engine.ended(self._session, trigger.members)
-        positions = {trigger.jobs[call.job]: call.job for call in waiting}
-        while positions:
+        jobs = {(trigger.jobs[call.job], call.job) for call in waiting}
+        while jobs:
             # Inputs were scheduled before what waits for them
-            position = max(positions)
-            job = positions.pop(position)
+            position, job = max(jobs)
+            jobs.remove((position, job))
             scheduled = self._facts.read(fact_key(self._session, position))
-            invoked = None if scheduled is None else self._invoked(scheduled['activation'], trigger.number)
-            if scheduled is None or invoked is None:
+            if scheduled is None:
+                continue
+            # A job that a call made has no fact: it was there when it was first waited for
+            by = scheduled['activation'] if scheduled['job'] == job else trigger.number
+            invoked = self._invoked(by, trigger.number)
+            if invoked is None:
                 continue
             attempts = latest_attempts(job, self._facts.list(attempts_prefix(self._session, job)))
-            inputs = Inputs.from_document(scheduled['invocation']['inputs'])
+            inputs = Inputs.from_document(scheduled['invocation']['inputs'] if scheduled['job'] == job else None)
             deferred = {
                 call: inputs.of_call[call.number]
                 for call in waiting
@@ -197,7 +201,7 @@ class Sweeper:
             }
             wanted = Members.of(found for members in deferred.values() for found in members)
             missing = set(wanted) - self._engine.ended(self._session, wanted)
-            positions |= {inputs.jobs[call.job]: call.job for call in missing}
+            jobs |= {(inputs.jobs[call.job], call.job) for call in missing}
             waiting |= missing
             for call in sorted(call for call in waiting if call.job == job):
                 if call not in deferred:

@@ -12,11 +12,13 @@
 # limitations under the License.
 #
 """
-Futures as they travel: to a call that is given what another one returned.
+Futures as they travel: to a call that is given what another one returned, and from a
+call that returns futures of its own.
 """
 
 import json
 import os
+import pickle
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -24,7 +26,9 @@ from lithops.config import extract_storage_config
 from lithops.future import ResponseFuture
 
 from .failure import HANDLER
-from .status import OUTPUT_FIELD
+
+#: In the status of a call: where its output lies, when it is not in the status
+OUTPUT_FIELD = 'triggerflow_output'
 
 _OF_A_FUTURE = (
     'executor_id', 'job_id', 'job_key', 'call_id', 'function_name', 'execution_timeout',
@@ -32,31 +36,54 @@ _OF_A_FUTURE = (
 )
 
 
-class InputFuture(ResponseFuture):
+class TravellingFuture(ResponseFuture):
     """
-    The future of a call of a run, where it is an input: what it stands for has ended
-    before it arrives. It carries no credentials; who it is given to has them
+    The future of a call of a run, away from who made the call. It carries no
+    credentials: where it arrives there are some
     """
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return reduced(self)
+        return reduced(self, produces=self._produce_output, read=self._read)
 
     def _query_call_status(self, internal_storage) -> Optional[Dict[str, Any]]:
         return _lost_unless_read(super()._query_call_status, internal_storage)
 
     def _query_call_output(self, internal_storage) -> bytes:
+        if OUTPUT_FIELD not in self._call_status:
+            return super()._query_call_output(internal_storage)
         self._output_query_count += 1
         return _lost_unless_read(internal_storage.get_data, self._call_status[OUTPUT_FIELD])
 
 
-def reduced(future: ResponseFuture) -> Tuple[Any, ...]:
-    """What pickle makes of a future of a run: an :class:`InputFuture` comes out"""
-    return _restored, ({name: getattr(future, name) for name in _OF_A_FUTURE},)
+def reduced(future: ResponseFuture, produces: bool = True, read: bool = False) -> Tuple[Any, ...]:
+    """
+    What pickle makes of a future of a run: a :class:`TravellingFuture` comes out
+
+    :param produces: whether its result counts among those of its executor
+    :param read: whether it was read already
+    """
+    return _restored, ({name: getattr(future, name) for name in _OF_A_FUTURE}, produces, read)
 
 
-def _restored(found: Dict[str, Any]) -> InputFuture:
-    storage_config = extract_storage_config(json.loads(os.environ['LITHOPS_CONFIG']))
-    future = InputFuture(found['call_id'], SimpleNamespace(**found), {}, storage_config)
+def without_credentials(pickled: bytes) -> bytes:
+    """The futures that a call returned, one or several, as they may be stored"""
+    returned = pickle.loads(pickled)
+    if isinstance(returned, ResponseFuture):
+        return pickle.dumps(_travelling(returned))
+    return pickle.dumps([_travelling(future) for future in returned])
+
+
+def _travelling(future: ResponseFuture) -> TravellingFuture:
+    return _made(vars(future), future._produce_output, future._read, future._storage_config)
+
+
+def _restored(found: Dict[str, Any], produces: bool, read: bool) -> TravellingFuture:
+    return _made(found, produces, read, extract_storage_config(json.loads(os.environ['LITHOPS_CONFIG'])))
+
+
+def _made(found: Dict[str, Any], produces: bool, read: bool, storage_config: Dict[str, Any]) -> TravellingFuture:
+    future = TravellingFuture(found['call_id'], SimpleNamespace(**found), {}, storage_config)
+    future._produce_output, future._read = produces, read
     future._set_state(ResponseFuture.State.Invoked)
     return future
 
@@ -66,4 +93,4 @@ def _lost_unless_read(read: Callable[..., Any], *arguments: Any) -> Any:
         return read(*arguments)
     except Exception as error:
         # Not a failure of the user's function: the call is lost, and tried again as such
-        raise RuntimeError(HANDLER, f'An input could not be read: {error!r}') from error
+        raise RuntimeError(HANDLER, f'What another call returned could not be read: {error!r}') from error

@@ -31,11 +31,14 @@ from lithops.version import __version__
 from .localhost import Door, held_by_any_service
 from .triggers import keys
 from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, Action
-from .triggers.attempt import Policy
+from .triggers.attempt import DEFAULT, Policy
 from .triggers.store import Facts, StoreUnavailable
 
 FIELD = 'triggerflow'
 VERSION = 1
+
+#: Subject of a call that another call has made, by an executor of its own
+NESTED = 'nested'
 
 #: What an activation returns that found its number claimed by somebody else
 CLAIMED = 'claimed'
@@ -104,13 +107,19 @@ def scheduled_job(facts: Facts, session: str, position: int) -> Dict[str, Any]:
 
 
 def field_of(job: Any) -> Optional[Dict[str, Any]]:
-    """The ``triggerflow`` field of a Lithops job, None for a job of no run"""
+    """
+    The ``triggerflow`` field of a Lithops job, None for a job of no run. A job of an
+    executor inside a call has none, and finds its run in the configuration
+    """
     field = getattr(job, FIELD, None)
     if not isinstance(field, dict):
-        return None
+        run = (job.config.get(FIELD) or {}).get('run')
+        field = run and {**run, 'subject': NESTED, 'attempt': 0, 'retry': {**DEFAULT, 'retries': 0}, 'number': 0, 'position': -1}
     executor_id = str(job.executor_id)
-    if executor_id != field['session'] and not executor_id.startswith(field['session'] + '-'):
+    if not field or (executor_id != field['session'] and not executor_id.startswith(field['session'] + '-')):
         return None
+    if field['subject'] == NESTED:
+        field['job'] = f"{executor_id[len(field['session']) + 1:]}-{job.job_id}"
     return field
 
 
@@ -174,7 +183,7 @@ def call_payload(
     attempt: Optional[Dict[str, Any]] = None,
 ) -> Dict[str, Any]:
     """The payload of any call of a scheduled job, but for what differs between chunks"""
-    executor, _, job_id = job['job'].partition('-')
+    executor, _, job_id = job['job'].rpartition('-')
     field = {
         **run,
         'retry': job['retry'],
@@ -205,7 +214,7 @@ _OF_A_JOB = ('func_key', 'func_name', 'chunksize', 'execution_timeout', 'runtime
 def _payload(config: Dict[str, Any], field: Dict[str, Any], **of_the_job: Any) -> Dict[str, Any]:
     """As Lithops' invokers make it, but for what differs between chunks"""
     return {
-        'config': config,
+        'config': {**config, FIELD: {**config[FIELD], 'run': run_of(field)}},
         'data_key': None,
         'data_byte_ranges': None,
         'monitoring_queues': [],

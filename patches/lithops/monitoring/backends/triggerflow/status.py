@@ -36,7 +36,8 @@ from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
 from .failure import failure_of, last_words, lost
-from .invoke import CLAIMED, field_of, performer, run_of
+from .future import OUTPUT_FIELD, without_credentials
+from .invoke import CLAIMED, NESTED, field_of, performer, run_of
 from .store import create_store
 from .triggers import keys
 from .triggers.attempt import Execution
@@ -46,9 +47,7 @@ from .triggers.sweep import Limits, Sweeper
 
 logger = logging.getLogger(__name__)
 
-#: In the status of a call: where its output lies, when it is not in the status
-OUTPUT_FIELD = 'triggerflow_output'
-#: … and which attempt it was, from 0
+#: In the status of a call: which attempt it was, from 0
 ATTEMPT_FIELD = 'triggerflow_attempt'
 
 #: Seconds beyond its time-out after which an execution is taken for dead
@@ -68,13 +67,14 @@ class CallStatus(StorageCallStatus):
         super().__init__(job, internal_storage)
         # Nothing may fail here: the handler reports only what comes after
         self.run = field_of(job)
-        if self.run:
+        self.nested = bool(self.run) and self.run['subject'] == NESTED
+        if self.run and not self.nested:
             self._output_key = keys.output_key(job.job_key, job.call_id, new_nonce())
             _separate(job, internal_storage, self._output_key)
 
     def send_init_event(self) -> None:
         """Nobody reads when a call of a run began, so nothing is written"""
-        if not self.run:
+        if not self.run or self.nested:
             super().send_init_event()
 
     def send_finish_event(self) -> None:
@@ -84,7 +84,7 @@ class CallStatus(StorageCallStatus):
             return
         self.status['type'] = '__end__'
         try:
-            if self.run['subject'] == 'call':
+            if self.run['subject'] in ('call', NESTED):
                 self._report_call()
             elif self.status['exception']:
                 self._report_death(last_words(self.status))
@@ -104,11 +104,11 @@ class CallStatus(StorageCallStatus):
 
     def _report_call(self) -> None:
         if 'new_futures' in self.status:
-            _refuse_futures(self.status)
+            self.status['new_futures'] = str(without_credentials(ast.literal_eval(self.status['new_futures'])))
         if not self.status['exception'] and 'func_result_size' not in self.status:
             # Lithops would take this for a result of None
             self._lose('What the function process had noted of its end is gone')
-        if not self.status['exception'] and 'result' not in self.status and self.status['func_result_size']:
+        if not self.nested and not self.status['exception'] and 'result' not in self.status and self.status['func_result_size']:
             self.status[OUTPUT_FIELD] = self._output_key
         if self.run['attempt']:
             self.status[ATTEMPT_FIELD] = self.run['attempt']
@@ -174,17 +174,6 @@ def _separate(job: SimpleNamespace, internal_storage, output_key: str) -> None:
         return put_data(output_key if key == shared_key else key, data)
 
     internal_storage.put_data = put_data_apart
-
-
-def _refuse_futures(status: dict) -> None:
-    """A call that returns futures is not durable yet, and they carry credentials"""
-    del status['new_futures']
-    error = NotImplementedError(
-        f"{status['executor_id']}-{status['job_id']}/{status['call_id']} returned futures of calls of its own. "
-        'Inside a durable run that is not waited for yet: return their results.'
-    )
-    status['exception'] = True
-    status['exc_info'] = str(pickle.dumps((NotImplementedError, error, None)))
 
 
 def _result(status: dict):

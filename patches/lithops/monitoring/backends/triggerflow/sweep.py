@@ -60,7 +60,8 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
         attempt = None
         if action['attempt']:
             attempt = facts.read(keys.attempt_key(run['session'], call, action['attempt']))
-        job = scheduled_job(facts, run['session'], action['position'])
+        # Of a job that a call made there is no fact, but that of this call
+        job = {**scheduled_job(facts, run['session'], action['position']), 'job': call.job}
         payload = call_payload(config, run, job['activation'], action['position'], job, attempt)
         report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
 

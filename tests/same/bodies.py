@@ -1,0 +1,562 @@
+"""
+Lithops programs that come to the same as plain drivers and as orchestrators.
+
+Written after Lithops' own functional tests (call_async, map, map_reduce, wait, future,
+storage, retries, concurrent_futures, multiprocessing). Each gives a value, or raises.
+"""
+
+import functools
+import os
+import time
+
+import lithops
+from lithops import wait as lithops_wait
+from lithops.wait import ALL_COMPLETED, ALWAYS, ANY_COMPLETED
+
+WORDS = {'one.txt': 'a b c\nd e\n' * 300, 'other.txt': 'f g\n' * 200}
+
+
+def add(x, y):
+    return x + y
+
+
+def add3(x):
+    return x + 3
+
+
+def nap(x):
+    time.sleep(x)
+    return x
+
+
+def odd_fails(x):
+    if x % 2:
+        raise ValueError(f'{x} is odd')
+    return x
+
+
+def total(results):
+    return sum(results)
+
+
+def count_words(obj):
+    return len(obj.data_stream.read().split())
+
+
+class Counter:
+    def __init__(self):
+        self.count = 0
+
+    def next(self, x):
+        self.count += x
+        return self.count
+
+
+class Custom(Exception):
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
+
+
+def raise_custom(x):
+    raise Custom(x)
+
+
+# Calls
+
+
+def hello_world():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(lambda param: 'Hello World!', '')
+    return fexec.get_result()
+
+
+def a_lambda_of_a_list():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(lambda x: ' '.join(x), ['a', 'b'])
+    return fexec.get_result()
+
+
+def arguments_as_a_tuple_and_as_a_dict():
+    fexec = lithops.FunctionExecutor()
+    return fexec.call_async(add, (4, 6)).result(), fexec.call_async(add, {'x': 2, 'y': 8}).result()
+
+
+def a_partial_function():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(functools.partial(add, 4), 6)
+    return fexec.get_result()
+
+
+def a_method_of_an_object_that_changes():
+    fexec, counter = lithops.FunctionExecutor(), Counter()
+    futures = [fexec.call_async(counter.next, 1) for _ in range(2)]
+    counter.next(10)
+    return [future.result() for future in futures], fexec.call_async(counter.next, 1).result()
+
+
+def a_result_of_none_and_what_get_result_makes_of_it():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(lambda x: None, 1)
+    return fexec.get_result(), fexec.get_result(fexec.map(lambda x: x or None, [0, 1, 0, 2]))
+
+
+def environment_of_a_call():
+    fexec = lithops.FunctionExecutor()
+    return fexec.call_async(lambda x: os.environ[x], 'OF_THIS_CALL', extra_env={'OF_THIS_CALL': 'set'}).result()
+
+
+def ids_and_storage_are_injected():
+    fexec = lithops.FunctionExecutor()
+
+    def used(x, id, storage):
+        storage.put_object(storage.bucket, f'same/injected/{x}', str(id))
+        return storage.get_object(storage.bucket, f'same/injected/{x}')
+
+    return fexec.get_result(fexec.map(used, ['a', 'b']))
+
+
+# Maps
+
+
+def maps_of_tuples_dicts_lists_ranges_and_sets():
+    fexec = lithops.FunctionExecutor()
+    futures = [
+        fexec.map(add, [(1, 1), (2, 2)]),
+        fexec.map(add, [{'x': 2, 'y': 8}, {'x': 3, 'y': 8}]),
+        fexec.map(lambda x: len(x), [['a', 'b'], ['c']]),
+        fexec.map(add3, range(3)),
+        fexec.map(lambda x: 'same', set(range(2))),
+    ]
+    return [fexec.get_result(each) for each in futures]
+
+
+def several_maps_and_what_get_result_gives_each_time():
+    fexec = lithops.FunctionExecutor()
+    fexec.map(add, [(1, 1), (2, 2)])
+    fexec.map(add, [(3, 3), (4, 4)])
+    both = fexec.get_result()
+    fexec.map(add, [(5, 5)])
+    return both, fexec.get_result()
+
+
+def extra_args_of_a_map():
+    fexec = lithops.FunctionExecutor()
+    one = fexec.map(add, [1, 2, 3], extra_args=(10,))
+    other = fexec.map(add, [{'x': 1}, {'x': 2}], extra_args={'y': 20})
+    return fexec.get_result(one), fexec.get_result(other)
+
+
+def a_map_in_chunks():
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(add3, list(range(7)), chunksize=3))
+
+
+def a_wrapped_function_with_arguments_of_every_kind():
+    def doubled(f):
+        def wrapper(*args, **kwargs):
+            return 2 * f(*args, **kwargs)
+
+        return wrapper
+
+    @doubled
+    def summed(a, b, c=0, *args, d, e=5, **kwargs):
+        return sum([a, b, c, d, e, *args, *kwargs.values()])
+
+    with lithops.FunctionExecutor() as fexec:
+        fexec.map(summed, [{'a': 1, 'b': 2, 'd': 3}, {'args': (1, 2), 'd': 3, 'f': 4}])
+        return fexec.get_result()
+
+
+def a_map_inside_a_call():
+    def inside(x):
+        fexec = lithops.FunctionExecutor()
+        fexec.map(add3, range(x))
+        return fexec.get_result()
+
+    fexec = lithops.FunctionExecutor()
+    fexec.map(inside, range(1, 3))
+    return fexec.get_result()
+
+
+# Calls that return futures
+
+
+def returns_the_futures_of_a_map(x):
+    return lithops.FunctionExecutor().map(add3, range(x))
+
+
+def returns_the_future_of_a_call(x):
+    return lithops.FunctionExecutor().call_async(add3, x)
+
+
+def returns_the_futures_of_two_maps(x):
+    fexec = lithops.FunctionExecutor()
+    return fexec.map(add3, range(x)) + fexec.map(functools.partial(add, 2), range(x))
+
+
+def futures_of_a_map_are_waited_for():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(returns_the_futures_of_a_map, 3)
+    return fexec.get_result(), len(fexec.futures)
+
+
+def the_future_of_a_call_is_waited_for():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(returns_the_future_of_a_call, 3)
+    return fexec.get_result()
+
+
+def futures_of_two_maps_are_waited_for_first():
+    fexec = lithops.FunctionExecutor()
+    future = fexec.call_async(returns_the_futures_of_two_maps, 2)
+    done, pending = fexec.wait()
+    return len(done), len(pending), fexec.get_result(), future.futures, len(future.result())
+
+
+def futures_that_fail():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(lambda x: lithops.FunctionExecutor().call_async(odd_fails, x), 3)
+    return fexec.get_result()
+
+
+# Chains
+
+
+def a_list_of_futures_is_mapped_over():
+    fexec = lithops.FunctionExecutor()
+    return fexec.map(add3, [1, 2]).map(add3).map(add3).get_result()
+
+
+def a_list_of_futures_is_reduced():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(add3, [1, 2]).map_reduce(add3, total)
+    done, pending = futures.wait()
+    return futures.get_result(), len(done), len(pending)
+
+
+def chained_futures_give_no_result_of_their_own():
+    fexec = lithops.FunctionExecutor()
+    fexec.map(add3, list(fexec.map(add3, [1, 2])))
+    return fexec.get_result()
+
+
+def a_slice_of_futures_is_mapped_over():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(add3, [1, 2, 3])
+    fexec.map(add3, futures[:2])
+    return fexec.get_result()
+
+
+def a_future_is_given_to_a_call():
+    fexec = lithops.FunctionExecutor()
+    return fexec.call_async(add3, fexec.call_async(add3, 1)).result()
+
+
+def futures_and_data_mixed():
+    fexec = lithops.FunctionExecutor()
+    fexec.map(add3, [fexec.call_async(add3, 1), 2])
+
+
+def extra_args_in_a_chain():
+    fexec = lithops.FunctionExecutor()
+    fexec.map(add, fexec.map(add3, [1]), extra_args=(1,))
+
+
+# Map and reduce
+
+
+def map_reduce():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map_reduce(add, [(1, 1), (2, 2), (3, 3), (4, 4)], total)
+    return fexec.get_result(), len(futures)
+
+
+def map_reduce_and_its_futures():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map_reduce(add3, [1, 2], total, spawn_reducer=100)
+    return fexec.get_result(futures), futures[-1].result()
+
+
+def map_reduce_that_fails():
+    fexec = lithops.FunctionExecutor()
+    fexec.map_reduce(odd_fails, [2, 3, 4], total, spawn_reducer=0)
+    return fexec.get_result()
+
+
+def _words_in_the_bucket():
+    storage = lithops.Storage()
+    for name, text in WORDS.items():
+        storage.put_object(storage.bucket, f'same/words/{name}', text)
+    return f'{storage.backend}://{storage.bucket}/same/words/'
+
+
+def map_reduce_over_a_prefix():
+    fexec = lithops.FunctionExecutor()
+    fexec.map_reduce(count_words, _words_in_the_bucket(), total)
+    return fexec.get_result()
+
+
+def map_reduce_with_one_reducer_for_each_object():
+    fexec, prefix = lithops.FunctionExecutor(), _words_in_the_bucket()
+    futures = fexec.map_reduce(count_words, [prefix + name for name in WORDS], total, obj_reduce_by_key=True, obj_chunk_number=2)
+    return fexec.get_result(), len(futures)
+
+
+def a_map_over_the_chunks_of_objects():
+    fexec = lithops.FunctionExecutor()
+    return sum(fexec.get_result(fexec.map(count_words, _words_in_the_bucket(), obj_chunk_number=3)))
+
+
+# Waits
+
+
+def waits_of_every_kind():
+    fexec, seen = lithops.FunctionExecutor(), []
+    futures = fexec.map(nap, [0.1, 0.2])
+    for return_when in (ANY_COMPLETED, 50, ALL_COMPLETED):
+        done, pending = fexec.wait(futures, return_when=return_when)
+        seen.append(len(done) + len(pending))
+    done, pending = lithops_wait(futures, return_when=ALWAYS)
+    return seen, len(done), len(pending), type(done).__name__
+
+
+def results_at_once_of_one_and_of_many():
+    fexec = lithops.FunctionExecutor()
+    return lithops.get_result(fexec.map(add3, [1, 2])), lithops.get_result(fexec.call_async(add3, 1))
+
+
+def a_wait_that_takes_too_long():
+    fexec = lithops.FunctionExecutor()
+    fexec.wait(fexec.call_async(nap, 3), timeout=1)
+
+
+def a_wait_for_nothing():
+    return lithops.wait([])
+
+
+def the_states_of_a_future():
+    fexec = lithops.FunctionExecutor()
+    future = fexec.call_async(add3, 1)
+    states = [future.done, future.success, future.error]
+    future.status()
+    states += [future.done, future.success, future.error]
+    return states, future.result(), future.result(), future.done, future.futures, future.job_id, future.function_name
+
+
+def the_status_and_the_stats_of_a_call():
+    fexec = lithops.FunctionExecutor()
+    future = fexec.call_async(add3, 1)
+    status = future.status()
+    expected = ('worker_start_tstamp', 'worker_end_tstamp', 'worker_func_exec_time', 'host_submit_tstamp')
+    kept = ('call_id', 'job_id', 'exception', 'func_result_size', 'type')
+    return {name: status[name] for name in kept}, [name in future.stats for name in expected]
+
+
+def a_call_cannot_be_cancelled():
+    lithops.FunctionExecutor().call_async(add3, 1).cancel()
+
+
+# Failures
+
+
+def an_exception_of_the_call():
+    return lithops.FunctionExecutor().call_async(odd_fails, 3).result()
+
+
+def an_exception_with_fields():
+    try:
+        lithops.FunctionExecutor().call_async(raise_custom, 42).result()
+    except Custom as error:
+        return error.code, error.args
+
+
+def a_map_of_which_one_fails():
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(odd_fails, [0, 1, 2]))
+
+
+def a_map_of_which_one_fails_and_nothing_is_thrown():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(odd_fails, [0, 1, 2])
+    return fexec.get_result(futures, throw_except=False), [future.error for future in futures], futures[1].result(throw_except=False)
+
+
+def a_failure_that_is_asked_for_again():
+    fexec, seen = lithops.FunctionExecutor(), []
+    future = fexec.call_async(odd_fails, 5)
+    for _ in range(2):
+        try:
+            future.result()
+        except ValueError as error:
+            seen.append(str(error))
+    return seen, future.error, future.done
+
+
+def a_call_that_exits():
+    import sys
+
+    return lithops.FunctionExecutor().call_async(lambda x: sys.exit(x), 3).result()
+
+
+def a_result_that_cannot_be_pickled():
+    import threading
+
+    try:
+        lithops.FunctionExecutor().call_async(lambda x: threading.Lock(), 1).result()
+    except Exception as error:
+        return type(error).__name__
+
+
+def too_few_arguments():
+    lithops.FunctionExecutor().map(add, [1])
+
+
+def names_of_arguments_that_are_wrong():
+    lithops.FunctionExecutor().map(add, [{'x': 1, 'z': 2}])
+
+
+def a_call_that_takes_too_long():
+    try:
+        lithops.FunctionExecutor().call_async(nap, 30, timeout=2).result()
+    except TimeoutError as error:
+        return str(error)
+
+
+# Storage
+
+
+def objects():
+    storage = lithops.Storage()
+    storage.put_object(storage.bucket, 'same/objects/a', b'abc')
+    head = storage.head_object(storage.bucket, 'same/objects/a')
+    found = storage.list_keys(storage.bucket, 'same/objects/')
+    part = storage.get_object(storage.bucket, 'same/objects/a', extra_get_args={'Range': 'bytes=1-2'})
+    storage.delete_object(storage.bucket, 'same/objects/a')
+    return int(head['content-length']), found, part, storage.list_keys(storage.bucket, 'same/objects/')
+
+
+def cloud_objects_go_in_and_out():
+    def put(x, storage):
+        return storage.put_cloudobject(b'%d' % x)
+
+    def get(cloud_object, storage):
+        return int(storage.get_cloudobject(cloud_object))
+
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(get, fexec.get_result(fexec.map(put, [1, 2])))), fexec.get_result(
+        fexec.map(get, fexec.map(put, [3]))
+    )
+
+
+def files_in_the_bucket():
+    from lithops.storage.cloud_proxy import open as cloud_open
+    from lithops.storage.cloud_proxy import os as cloud_os
+
+    with cloud_open('same/files/a.txt', 'w') as file:
+        file.write('hi')
+    return cloud_open('same/files/a.txt').read(), cloud_os.listdir('same/files'), cloud_os.path.exists('same/files/b.txt')
+
+
+# The layers above
+
+
+def a_localhost_executor():
+    fexec = lithops.LocalhostExecutor()
+    return fexec.get_result(fexec.map(add3, [1, 2]))
+
+
+def a_retrying_executor():
+    with lithops.RetryingFunctionExecutor(lithops.FunctionExecutor()) as fexec:
+        futures = fexec.map(odd_fails, [0, 1, 2], retries=1)
+        done, pending = fexec.wait(futures, throw_except=False)
+        return [future.error for future in futures], len(done), len(pending), futures[0].result()
+
+
+def standard_futures():
+    from lithops.concurrent.futures import FunctionExecutor
+
+    with FunctionExecutor() as executor:
+        future, other = executor.submit(add, 1, y=2), executor.submit(odd_fails, 3)
+        results = list(executor.map(add, [1, 2], [10, 20]))
+        return future.result(), type(other.exception()).__name__, results, future.done(), future.running()
+
+
+def standard_waits():
+    import concurrent.futures
+
+    from lithops.concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, FunctionExecutor, as_completed, wait
+
+    executor = FunctionExecutor()
+    futures = [executor.submit(nap, seconds) for seconds in (0.1, 0.2, 0.3)]
+    seen = [len(part) > 0 for part in wait(futures, return_when=FIRST_COMPLETED)][:1]
+    seen.append(sorted(future.result() for future in as_completed(futures)))
+    seen.append([len(part) for part in concurrent.futures.wait(futures)])
+    failing = [executor.submit(odd_fails, 1), executor.submit(nap, 2)]
+    done, pending = concurrent.futures.wait(failing, return_when=FIRST_EXCEPTION)
+    seen.append((len(done), len(pending)))
+    executor.shutdown()
+    return seen
+
+
+def a_standard_result_that_takes_too_long():
+    from lithops.concurrent.futures import FunctionExecutor
+
+    executor = FunctionExecutor()
+    executor.submit(nap, 3).result(timeout=0.5)
+
+
+def a_pool_of_processes():
+    from lithops.multiprocessing import Pool
+
+    with Pool() as pool:
+        later = pool.map_async(add3, [7, 8])
+        later.wait()
+        return (
+            pool.map(add3, [1, 2, 3]),
+            pool.starmap(add, [(1, 2), (3, 4)]),
+            pool.apply(add3, (5,)),
+            pool.apply_async(add, (6,), {'y': 1}).get(),
+            list(pool.imap(add3, [1, 2])),
+            sorted(pool.imap_unordered(add3, [1, 2])),
+            (later.ready(), later.successful(), later.get()),
+        )
+
+
+def a_pool_and_a_failure():
+    from lithops.multiprocessing import Pool
+
+    pool = Pool()
+    return pool.map(odd_fails, [0, 1])
+
+
+def a_pool_and_its_callback():
+    from lithops.multiprocessing import Pool
+
+    seen, pool = [], Pool()
+    result = pool.apply_async(add3, (1,), callback=seen.append)
+    value = result.get()
+    pool.close()
+    pool.join()
+    return value, seen
+
+
+def a_process():
+    from lithops.multiprocessing import Process
+
+    process = Process(target=add3, args=(1,), name='named')
+    process.start()
+    process.join()
+    return process.name, process.is_alive()
+
+
+BODIES = {
+    name: body
+    for name, body in list(globals().items())
+    if callable(body)
+    and getattr(body, '__module__', '') == __name__
+    and not name.startswith('_')
+    and name
+    not in ('add', 'add3', 'nap', 'odd_fails', 'total', 'count_words', 'raise_custom', 'Counter', 'Custom')
+    and not name.startswith('returns_')
+}
