@@ -431,18 +431,6 @@ def test_a_future_cannot_leave_its_orchestrator_and_the_error_says_what_to_write
         run(main)
 
 
-def test_a_call_that_returns_futures_is_refused(run):
-    def nested(x):
-        return lithops.FunctionExecutor().call_async(add3, x)
-
-    def main():
-        fexec = lithops.FunctionExecutor()
-        return fexec.get_result(fexec.call_async(nested, 0))
-
-    with pytest.raises(NotImplementedError, match='return their results'):
-        run(main)
-
-
 def test_a_durable_call_from_another_thread_is_refused(run):
     def main():
         from concurrent.futures import ThreadPoolExecutor

@@ -1,13 +1,15 @@
 """
-``lithops.concurrent.futures`` inside an orchestrator.
+``lithops.concurrent.futures`` and ``lithops.multiprocessing`` inside an orchestrator.
 
-Outside, a thread watches the calls and completes the futures of the standard library.
-Here the orchestrator's own thread does, where it asks for one: each waiting call is a
-durable wait.
+Outside, threads watch the calls, complete the futures of the standard library and call
+back. Here the orchestrator's own thread does, where it waits: each wait is a durable one.
 """
 
 import concurrent.futures
+import logging
+import sys
 from concurrent.futures._base import DoneAndNotDoneFutures
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 from lithops.concurrent import futures as adapter
@@ -17,6 +19,8 @@ from .job import is_pending
 
 if TYPE_CHECKING:
     from .executor import Hooks
+
+logger = logging.getLogger(__name__)
 
 Future = adapter.Future
 Executor = adapter.FunctionExecutor
@@ -123,6 +127,47 @@ def _in_order(fs: Iterable[Any]) -> list[Any]:
     return sorted(fs, key=place)
 
 
+# Pools: callbacks
+
+
+def _create_result(
+    active: 'Hooks',
+    original: Callable[..., Any],
+    result: Any,
+    executor: Any,
+    futures: Any,
+    callback: Any,
+    error_callback: Any,
+    cancelled: Any = None,
+) -> None:
+    original(result, executor, futures, None, None, cancelled)
+    result._callback, result._error_callback = callback, error_callback
+
+
+def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any) -> Any:
+    if result._callback or result._error_callback:
+        # The pool joins it as it does with a thread
+        pool._handlers.append(SimpleNamespace(join=result.wait))
+    return result
+
+
+def _wait_for_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> None:
+    original(result, timeout)
+    if (result._callback or result._error_callback) and result.ready() and not result._collected:
+        result._collect()
+
+
+def _collect(active: 'Hooks', original: Callable[..., Any], result: Any) -> None:
+    original(result)
+    called = result._callback if result._exception is None else result._error_callback
+    result._callback = result._error_callback = None
+    if called is not None and not result._cancelled.is_set():
+        try:
+            called(result._value if result._exception is None else result._exception)
+        except Exception:
+            logger.exception('Error in the callback of a pool result')
+
+
 #: As in ``seams``: whose, what, and what stands there inside an orchestrator
 REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Future, 'result', _result),
@@ -133,6 +178,21 @@ REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Executor, '_schedule', _do_nothing),
     (Executor, '_start_reaper', _do_nothing),
 )
+
+
+
+def of_pools() -> tuple[tuple[Any, str, Callable[..., Any]], ...]:
+    """The same for ``lithops.multiprocessing``, which few use, and which needs a client of Redis to be imported."""
+    module = sys.modules.get('lithops.multiprocessing.pool')
+    if module is None:
+        return ()
+    return (
+        (module.ApplyResult, '__init__', _create_result),
+        (module.ApplyResult, 'wait', _wait_for_result),
+        (module.ApplyResult, '_collect', _collect),
+        (module.Pool, '_track', _track),
+    )
+
 
 #: Functions that are imported by name: these objects themselves change
 FUNCTIONS: tuple[tuple[Any, Callable[..., Any]], ...] = (

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -115,21 +115,36 @@ def hook() -> Callable[[], None]:
 
     :return: what undoes it
     """
-    undo = []
-    for owner, name, durable in (*_REPLACED, *layers.REPLACED):
-        undo.append((owner, name, vars(owner).get(name)))
-        setattr(owner, name, _in_orchestrators(getattr(owner, name), durable))
+    _replace((*_REPLACED, *layers.REPLACED))
     for function, durable in (*_FUNCTIONS, *layers.FUNCTIONS):
-        undo.append(_take_over(function, durable))
+        if not _is_hooked(function, '__code__'):
+            _undo.append(_take_over(function, durable))
+    return _unhook
 
-    def unhook() -> None:
-        for owner, name, own in undo:
-            if own is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, own)
 
-    return unhook
+#: What undoes all that was hooked: whose attribute, and what it was; None where it had none of its own
+_undo: list[tuple[Any, str, Any]] = []
+
+
+def _replace(replaced: Iterable[tuple[Any, str, Callable[..., Any]]]) -> None:
+    for owner, name, durable in replaced:
+        if not _is_hooked(owner, name):
+            _undo.append((owner, name, vars(owner).get(name)))
+            setattr(owner, name, _in_orchestrators(getattr(owner, name), durable))
+
+
+def _is_hooked(owner: Any, name: str) -> bool:
+    """A process may live several activations."""
+    return any(found is owner and named == name for found, named, _ in _undo)
+
+
+def _unhook() -> None:
+    while _undo:
+        owner, name, own = _undo.pop()
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
 
 
 def _take_over(function: Any, durable: Callable[..., Any]) -> tuple[Any, str, Any]:
@@ -171,6 +186,8 @@ def _in_orchestrators(original: Callable[..., Any], durable: Callable[..., Any])
 
 
 def _init(active: 'Hooks', original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> None:
+    # Whatever pools there are have been imported by now
+    _replace(layers.of_pools())
     given = inspect.signature(original).bind(executor, *args, **kwargs)
     given.arguments['monitoring'] = SECTION
     active.check_named(given.arguments)

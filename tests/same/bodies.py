@@ -379,7 +379,8 @@ def a_map_of_which_one_fails():
 def a_map_of_which_one_fails_and_nothing_is_thrown():
     fexec = lithops.FunctionExecutor()
     futures = fexec.map(odd_fails, [0, 1, 2])
-    return fexec.get_result(futures, throw_except=False), [future.error for future in futures], futures[1].result(throw_except=False)
+    results = fexec.get_result(futures, throw_except=False)
+    return results, [future.error for future in futures], futures[1].result(throw_except=False)
 
 
 def a_failure_that_is_asked_for_again():
