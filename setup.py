@@ -26,7 +26,11 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10,<3.14',
     install_requires=['lithops>=3.8,<4', 'cloudpickle', 'click', 'tqdm', 'tabulate'],
-    extras_require={'testing': ['greenlet'], 'test': ['pytest', 'greenlet', 'ruff', 'mypy']},
+    extras_require={
+        'testing': ['greenlet'],
+        # What Lithops' own layers need, and a library that drives it, are only tested against
+        'test': ['pytest', 'greenlet', 'ruff', 'mypy', 'redis', 'lithops[plotting]', "cubed; python_version >= '3.11'"],
+    },
     packages=[
         'triggerflow_lithops',
         'triggerflow_lithops.triggers',

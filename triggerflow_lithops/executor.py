@@ -88,6 +88,11 @@ class Hooks:
         self._recording: str | None = None
         self._carried: list[ResponseFuture] | None = None
 
+    @property
+    def has_redis(self) -> bool:
+        """Whether the configuration names a server of it."""
+        return bool(self._config.get('redis'))
+
     def pin_session(self) -> None:
         """Executors are numbered from 0 in every activation, whatever the process did before."""
         os.environ[SESSION_ID_ENV] = self.replay.session

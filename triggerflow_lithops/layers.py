@@ -6,6 +6,7 @@ back. Here the orchestrator's own thread does, where it waits: each wait is a du
 """
 
 import concurrent.futures
+import importlib
 import logging
 import sys
 from concurrent.futures._base import DoneAndNotDoneFutures
@@ -168,6 +169,14 @@ def _collect(active: 'Hooks', original: Callable[..., Any], result: Any) -> None
             logger.exception('Error in the callback of a pool result')
 
 
+def _refuse_redis(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    raise NotDurableError(
+        'State in Redis (Queue, Lock, Value, Manager and the like of lithops.multiprocessing) is not durable inside an '
+        'orchestrator: each of its activations would make it anew. Make it inside the calls, or hand values over as '
+        'arguments and results.'
+    )
+
+
 #: As in ``seams``: whose, what, and what stands there inside an orchestrator
 REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Future, 'result', _result),
@@ -180,17 +189,24 @@ REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
 )
 
 
+def of_pools(has_redis: bool) -> tuple[tuple[Any, str, Callable[..., Any]], ...]:
+    """
+    The same for ``lithops.multiprocessing``, which few use, and which takes a while to import.
 
-def of_pools() -> tuple[tuple[Any, str, Callable[..., Any]], ...]:
-    """The same for ``lithops.multiprocessing``, which few use, and which needs a client of Redis to be imported."""
-    module = sys.modules.get('lithops.multiprocessing.pool')
-    if module is None:
+    :param has_redis: whether state in Redis could be had. Without, Lithops refuses it
+    """
+    if has_redis:
+        importlib.import_module('lithops.multiprocessing')
+    if 'lithops.multiprocessing' not in sys.modules:
         return ()
+    from lithops.multiprocessing import pool, util
+
     return (
-        (module.ApplyResult, '__init__', _create_result),
-        (module.ApplyResult, 'wait', _wait_for_result),
-        (module.ApplyResult, '_collect', _collect),
-        (module.Pool, '_track', _track),
+        (pool.ApplyResult, '__init__', _create_result),
+        (pool.ApplyResult, 'wait', _wait_for_result),
+        (pool.ApplyResult, '_collect', _collect),
+        (pool.Pool, '_track', _track),
+        (util, 'get_redis_client', _refuse_redis),
     )
 
 

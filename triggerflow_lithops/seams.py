@@ -106,6 +106,8 @@ def use(active: 'Hooks | None') -> None:
     """These hooks are in force from now on, in this process."""
     global in_force
     in_force = active
+    if active is not None:
+        _replace(layers.of_pools(active.has_redis))
 
 
 def hook() -> Callable[[], None]:
@@ -187,7 +189,7 @@ def _in_orchestrators(original: Callable[..., Any], durable: Callable[..., Any])
 
 def _init(active: 'Hooks', original: Callable[..., Any], executor: Any, *args: Any, **kwargs: Any) -> None:
     # Whatever pools there are have been imported by now
-    _replace(layers.of_pools())
+    _replace(layers.of_pools(active.has_redis))
     given = inspect.signature(original).bind(executor, *args, **kwargs)
     given.arguments['monitoring'] = SECTION
     active.check_named(given.arguments)

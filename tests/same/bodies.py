@@ -557,7 +557,6 @@ BODIES = {
     if callable(body)
     and getattr(body, '__module__', '') == __name__
     and not name.startswith('_')
-    and name
-    not in ('add', 'add3', 'nap', 'odd_fails', 'total', 'count_words', 'raise_custom', 'Counter', 'Custom')
+    and name not in ('add', 'add3', 'nap', 'odd_fails', 'total', 'count_words', 'raise_custom', 'Counter', 'Custom')
     and not name.startswith('returns_')
 }
