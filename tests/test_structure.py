@@ -13,7 +13,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 #: Modules of each floor. A module imports from its own floor and from those below
 FLOORS = (
     {'triggers'},
-    {'errors', 'history', 'replay', 'retry'},
+    {'errors', 'history', 'outputs', 'replay', 'retry'},
     {'config', 'installation', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'client', 'localhost'},
     {'__init__', 'cli', 'doctor', 'testing'},
@@ -56,7 +56,7 @@ def test_floor_0_imports_the_standard_library_only(path):
     assert not foreign
 
 
-@pytest.mark.parametrize('module', ['errors', 'history', 'replay'])
+@pytest.mark.parametrize('module', ['errors', 'history', 'outputs', 'replay'])
 def test_floor_1_knows_neither_lithops_nor_a_clock(module):
     names = {name.split('.')[0] for name in imports(PACKAGE / f'{module}.py')}
     assert not names & {'lithops', 'time', 'datetime', 'os'}

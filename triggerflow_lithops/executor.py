@@ -38,6 +38,7 @@ from .job import (
     qualified_name,
     refuse_too_many,
 )
+from .outputs import Output
 from .replay import Crashed, Fingerprint, Replay, World, digest_of
 from .retry import innermost
 from .seams import job_module, wait_module
@@ -354,7 +355,10 @@ class Hooks:
             if looks and not self.settle(pending, needed, throw_except, timeout):
                 # In the words of Lithops
                 raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
-            returned = _fetch(fs, download_results, throw_except)
+            ready = wait_module._ready_futures(SimpleNamespace(futures=fs), download_results)
+            if download_results:
+                self.fetch_outputs(ready)
+            returned = _fetch(ready, download_results, throw_except)
             # The user's own list, as in Lithops
             fs.extend(returned)
             if not returned or wait_module._check_done(fs, return_when, download_results):
@@ -369,18 +373,22 @@ class Hooks:
             self.replay.adopt(self._call(found).job, made_by)
 
     def output(self, future: ResponseFuture) -> bytes:
-        """The pickled output of a call, which is too large for its event."""
-
-        def read() -> bytes:
-            of_call = future.executor_id, future.job_id, future.call_id
-            # One that a call has made wrote it where Lithops does
-            key = future._call_status.get(OUTPUT_FIELD) or create_output_key(*of_call)
-            output = self.replay.facts.read_bytes(key)
-            if output is None:
-                raise StoreUnavailable(f'{key}, the output of a call, is gone')
-            return output
-
+        """The pickled result of a call, which is too large for its event."""
+        read = functools.partial(self.replay.outputs.get, self._output(future))
         return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
+
+    def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
+        """Reads the results of many calls that are about to be asked for, those that are too large for their events."""
+        wanted = [future for future in futures if _has_output(future._call_status)]
+        if wanted:
+            outputs = [self._output(future) for future in wanted]
+            self.guarded(lambda: self.replay.outputs.fetch(outputs), 'get_result()')
+
+    def _output(self, future: ResponseFuture) -> Output:
+        status = future._call_status
+        # A call that another one has made wrote it where Lithops does
+        key = status.get(OUTPUT_FIELD) or create_output_key(future.executor_id, future.job_id, future.call_id)
+        return Output(self._call(future), key, int(status['func_result_size']))
 
     def settle(
         self, pending: list[ResponseFuture], needed: int, until_failure: bool = False, timeout: float | None = None
@@ -475,14 +483,17 @@ def _needed(return_when: Any, calls: int) -> int:
     return math.ceil(math.ceil(float(return_when)) * calls / 100)
 
 
-def _fetch(fs: list[ResponseFuture], download_results: bool, throw_except: bool) -> list[ResponseFuture]:
+def _has_output(status: dict[str, Any]) -> bool:
+    return not status['exception'] and 'result' not in status and bool(status.get('func_result_size'))
+
+
+def _fetch(ready: list[ResponseFuture], download_results: bool, throw_except: bool) -> list[ResponseFuture]:
     """
     Takes the status, or the result, of every future that is ready; the first failure is raised last.
 
     :return: the futures that they returned
     """
     first: BaseException | None = None
-    ready = wait_module._ready_futures(SimpleNamespace(futures=fs), download_results)
     for future in ready:
         try:
             (future.result if download_results else future.status)(throw_except=throw_except)

@@ -30,6 +30,7 @@ class History:
     :ivar position: where the last trigger waits; -1 when there is none
     :ivar waiting: the fingerprint of that wait
     :ivar due: when that wait is over, whatever has ended; None for never
+    :ivar outputs: which packs of outputs there are
     :ivar torn: whether an activation died meanwhile, so that there may be facts
         that no trigger carries
     """
@@ -41,6 +42,7 @@ class History:
         self.waiting: list[Any] = []
         self.due: float | None = None
         self.torn = False
+        self.outputs: list[list[Any]] = []
         self.pack: str | None = None
         self._packed: list[str] = []
         self._tail: list[str] = []
@@ -70,6 +72,7 @@ class History:
         self.position = trigger['context']['position']
         self.waiting = trigger['history']['waiting']
         self.due = trigger['context']['due']
+        self.outputs = trigger['history']['outputs']
         self.pack = trigger['history']['pack']
         if pack is not None:
             self._packed = zlib.decompress(pack).decode('ascii').split('\n')

@@ -15,6 +15,7 @@ from typing import Any, Callable, NoReturn, Protocol, Sequence
 
 from . import errors
 from .history import History
+from .outputs import Outputs
 from .triggers import condition as conditions
 from .triggers.action import start_activation
 from .triggers.engine import Engine
@@ -167,6 +168,8 @@ class Replay:
         self.world = world
         self._held = held
         self.position = -1
+        self.outputs = Outputs(self.facts, session, world.each)
+        self.outputs.load(history.outputs)
         self._lives = {number}
         self._jobs: dict[str, int] = {}
         if history.position < 0:
@@ -459,7 +462,11 @@ class Replay:
         document = {
             **trigger.document(),
             'time': self.world.time(),
-            'history': {**self.history.carried(), 'waiting': fingerprint.document()},
+            'history': {
+                **self.history.carried(),
+                'outputs': self.outputs.carried(),
+                'waiting': fingerprint.document(),
+            },
         }
         if not self.facts.write(trigger_key(self.session, self.number), encode(document)):
             there = self.facts.read(trigger_key(self.session, self.number)) or {}

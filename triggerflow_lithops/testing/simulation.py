@@ -72,6 +72,7 @@ class Simulated:
     :param outcome: its document; None if it has none
     :param seconds: of virtual time, from its start to its outcome
     :param requests: to the store, by the kind of process that made them
+    :param listed: keys that listings showed, by the kind of process that asked
     :param invocations: how often each call, and each activation by its number, was invoked
     :param faults: how often each was injected
     :param seen: how often what follows from them was seen: invocations that began out of
@@ -84,6 +85,7 @@ class Simulated:
     outcome: dict[str, Any] | None
     seconds: float
     requests: 'Counter[str]'
+    listed: 'Counter[str]'
     invocations: 'Counter[Call | int]'
     faults: 'Counter[str]'
     seen: 'Counter[str]'
@@ -159,6 +161,7 @@ class Simulation:
         self.asked = asked
         self.counts: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
+        self.listed: Counter[str] = Counter()
         self.invocations: Counter[Call | int] = Counter()
         self.repaired: list[str] = []
         self.timers = 0
@@ -205,6 +208,7 @@ class Simulation:
             outcome=None if outcome is None else decode(outcome),
             seconds=(self._ended or self.scheduler.now) - EPOCH,
             requests=self.requests,
+            listed=self.listed,
             invocations=self.invocations,
             faults=self.counts,
             seen=+self.seen,
@@ -256,6 +260,10 @@ class Simulation:
         """A request was made."""
         self.requests[process.kind] += 1
         self._requests += 1
+
+    def count_listed(self, process: Process, keys: int) -> None:
+        """A listing showed so many keys."""
+        self.listed[process.kind] += keys
 
     def broken(self, law: str) -> None:
         """A law was broken."""

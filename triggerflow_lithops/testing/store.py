@@ -34,6 +34,9 @@ class Fate(Protocol):
     def count_request(self, process: Process) -> None:
         """A request was made."""
 
+    def count_listed(self, process: Process, keys: int) -> None:
+        """A listing showed so many keys."""
+
     def broken(self, law: str) -> None:
         """A law was broken."""
 
@@ -89,7 +92,9 @@ class SimulatedStore:
 
     def list(self, prefix: str) -> List[str]:
         """All keys that begin with ``prefix``, sorted."""
-        return self._request(lambda: self._memory.list(prefix))
+        found = self._request(lambda: self._memory.list(prefix))
+        self._fate.count_listed(self._process, len(found))
+        return found
 
     def put_new(self, key: str, value: bytes) -> bool:
         """Writes if the key is absent. True: created; False: exists."""

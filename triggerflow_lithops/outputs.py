@@ -1,0 +1,101 @@
+"""
+Outputs that an orchestrator has read: results too large for their events.
+
+Its code reads them again in every activation. So that a replay does that in few
+requests, small ones are packed, many in one object, when the activation suspends. Large
+ones are left where they are. A pack is a cache: what is not in one is read from its key.
+"""
+
+import pickle
+from typing import Any, Iterable, NamedTuple, Sequence
+
+from .triggers.engine import Each
+from .triggers.keys import Call, pack_key
+from .triggers.store import Facts, StoreUnavailable, new_nonce
+from .triggers.trigger import Members
+
+#: Bytes of an output that is packed, and of a pack, at the most
+SMALL, LARGEST = 2**20, 2**26
+#: A pack that is not so many times larger than what is new becomes part of a new one
+FACTOR = 2
+
+
+class Output(NamedTuple):
+    """
+    Where the output of a call lies.
+
+    :param size: bytes
+    """
+
+    call: Call
+    key: str
+    size: int
+
+
+class Outputs:
+    """
+    The outputs that a run's orchestrator has read.
+
+    :param each: does something with each of many, at the same time where that is faster
+    """
+
+    def __init__(self, facts: Facts, session: str, each: Each):
+        self._facts = facts
+        self._session = session
+        self._each = each
+        #: Key, calls and bytes of each pack, the largest first
+        self._packs: list[tuple[str, Members, int]] = []
+        self._loaded: dict[str, dict[Call, bytes]] = {}
+        self._new: dict[Call, bytes] = {}
+
+    def load(self, carried: Iterable[list[Any]]) -> None:
+        """Learns which packs there are, from the last trigger."""
+        self._packs = [(key, Members(ranges), size) for key, ranges, size in carried]
+
+    def fetch(self, outputs: Sequence[Output]) -> None:
+        """Reads small ones, many at the same time."""
+        unread = [output for output in outputs if output.size <= SMALL and self._known(output.call) is None]
+        for output, value in zip(unread, self._each(self._read, unread), strict=True):
+            self._new[output.call] = value
+
+    def get(self, output: Output) -> bytes:
+        """The pickled result of a call."""
+        self.fetch([output])
+        known = self._known(output.call)
+        return self._read(output) if known is None else known
+
+    def carried(self) -> list[list[Any]]:
+        """What a trigger carries of them. New ones are packed first."""
+        while self._new:
+            size = sum(map(len, self._new.values()))
+            if self._packs and self._packs[-1][2] <= FACTOR * size and self._packs[-1][2] + size <= LARGEST:
+                key, _, _ = self._packs.pop()
+                self._new = {**self._pack(key), **self._new}
+                continue
+            key = pack_key(self._session, new_nonce())
+            self._facts.write(key, pickle.dumps({tuple(call): value for call, value in self._new.items()}, -1))
+            self._packs.append((key, Members.of(self._new), size))
+            self._loaded[key], self._new = self._new, {}
+        return [[key, members.ranges, size] for key, members, size in self._packs]
+
+    def _known(self, call: Call) -> bytes | None:
+        if call in self._new:
+            return self._new[call]
+        for key, members, _ in self._packs:
+            if call in members:
+                return self._pack(key).get(call)
+        return None
+
+    def _pack(self, key: str) -> dict[Call, bytes]:
+        if key not in self._loaded:
+            packed = self._facts.read_bytes(key)
+            if packed is None:
+                raise StoreUnavailable(f'{key}, a pack of outputs, is gone')
+            self._loaded[key] = {Call(*call): value for call, value in pickle.loads(packed).items()}
+        return self._loaded[key]
+
+    def _read(self, output: Output) -> bytes:
+        value = self._facts.read_bytes(output.key)
+        if value is None:
+            raise StoreUnavailable(f'{output.key}, the output of a call, is gone')
+        return value
