@@ -5,6 +5,7 @@ Whatever happens on the way, each has to come to the outcome that it has without
 faults. What they note is forgotten before each run.
 """
 
+import concurrent.futures
 import os
 import random
 import time
@@ -12,6 +13,7 @@ from collections import Counter
 from typing import Any, Callable
 
 import lithops
+from lithops.concurrent.futures import FunctionExecutor as Executor
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
 from .. import Retry, now, record, uuid4
@@ -321,6 +323,17 @@ def map_reduce_fails() -> Any:
         return str(error)
 
 
+def standard_futures() -> Any:
+    """The standard library's way to call and to wait."""
+    with Executor() as executor:
+        futures = [executor.submit(draw, step) for step in range(4)]
+        seen = [future.result() for future in concurrent.futures.as_completed(futures)]
+        failing = [executor.submit(even_only, 3), executor.submit(add3, 1)]
+        done, _ = concurrent.futures.wait(failing, return_when=concurrent.futures.FIRST_EXCEPTION)
+        more = list(executor.map(add3, range(len(done))))
+    return len(set(seen)), failing[0] in done, more[0], str(failing[0].exception())
+
+
 def cleans_up() -> Any:
     """``finally``, ``with`` and ``except`` around a wait run once."""
     fexec = lithops.FunctionExecutor()
@@ -376,6 +389,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         map_reduces,
         map_reduces_objects,
         map_reduce_fails,
+        standard_futures,
         cleans_up,
         poisoned,
     )

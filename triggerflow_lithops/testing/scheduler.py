@@ -114,13 +114,25 @@ class Scheduler:
     def close(self) -> None:
         """Unwinds whatever stands somewhere."""
         self._over = True
+        # What is left standing inside a "with" comes to its end, and may not wait there
+        use(_Over())  # type: ignore[arg-type]
         for turn in [*(entry[3] for entry in self._due), *self._left]:
             while not turn.dead:
                 turn.parent = self._hub
                 turn.throw()
+        use(None)
         self._due.clear()
         self._left.clear()
 
     def _push(self, delay: float, turn: Any, process: Process) -> None:
         self._turns += 1
         heapq.heappush(self._due, (self.now + delay, self.random.random(), self._turns, turn, process))
+
+
+class _Over:
+    """Hooks of a world that is over: whoever uses them ends."""
+
+    has_redis = False
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise greenlet.GreenletExit

@@ -226,7 +226,9 @@ class Engine:
             # Those who are waited for see to it
             return False
         if not trigger.needs_all:
-            if not self._holds(trigger):
+            # Those of this group may be enough
+            here = len(trigger.members.in_group(group) & ended)
+            if not holds(trigger.condition, here) and not self._holds(trigger):
                 return False
             self._fire_alone(trigger)
         elif not trigger.members.in_group(group) <= ended:
