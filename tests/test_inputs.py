@@ -101,8 +101,8 @@ def test_no_call_begins_before_what_it_is_given_has_ended(executor):
     def main():
         fexec = lithops.FunctionExecutor()
         futures = fexec.map(add3, fexec.map(slow, list(range(4))))
-        fexec.call_async(total, (fexec.get_result(futures),))
-        return fexec.get_result(), fexec.call_async(add3, futures[3]).result()
+        summed = fexec.call_async(total, (fexec.get_result(futures),))
+        return summed.result(), fexec.call_async(add3, futures[3]).result()
 
     value, lives = finished(executor, main, 10)
     assert value == (18, 9)
@@ -234,6 +234,22 @@ def test_futures_among_arguments_have_ended_before_the_call_begins(executor):
     value, lives = finished(executor, main, 3)
     assert value == 6
     assert lives['A002', 0][0] > max(lives['A000', 0][0], lives['A001', 0][0]) + 0.5
+
+
+def test_parts_of_an_object_wait_for_a_future_among_their_arguments(run, tmp_path):
+    path = tmp_path / 'lines'
+    path.write_text('line\n' * 100)
+
+    def lines(obj, more):
+        return len(obj.data_stream.read().splitlines()) + more.result()
+
+    def main():
+        fexec = lithops.FunctionExecutor()
+        future = fexec.call_async(slow, 1000)
+        counts = fexec.get_result(fexec.map(lines, [{'obj': str(path), 'more': future}], obj_chunk_number=2))
+        return len(counts), sum(counts)
+
+    assert run(main) == (2, 2100)
 
 
 def test_a_future_of_another_run_is_refused(run):

@@ -161,10 +161,12 @@ class Hooks:
         partitioned = lithops.utils.is_object_processing_function(map_function)
         parts = (obj_chunk_size, obj_chunk_number, obj_newline) if partitioned else ()
 
-        def inputs() -> list[list[ResponseFuture]]:
+        def inputs(calls: int) -> list[list[ResponseFuture]]:
             if chained:
                 return [[future] for future in chained]
             of_all = self._carried_by((map_function, extra_args))
+            if partitioned:
+                return [of_all + self._carried_by(items)] * calls
             return [of_all + self._carried_by(item) for item in items]
 
         job_id = executor._create_job_id(job_prefix)
@@ -227,7 +229,7 @@ class Hooks:
         )
         kind, function = _kind('R', reduce_function), qualified_name(reduce_function)
         fingerprint = Fingerprint(kind, function, len(inputs), digest_of([inputs, extra_args], name_of))
-        fact = self._schedule(executor, reduce_job_id, fingerprint, create, lambda: inputs)
+        fact = self._schedule(executor, reduce_job_id, fingerprint, create, lambda calls: inputs)
         futures = futures_of(executor, reduce_job_id, fact)
         executor.futures.extend(futures)
         return futures
@@ -238,14 +240,14 @@ class Hooks:
         job_id: str,
         fingerprint: Fingerprint,
         create: 'functools.partial[Any]',
-        inputs: Callable[[], list[list[ResponseFuture]]],
+        inputs: Callable[[int], list[list[ResponseFuture]]],
         is_choice: bool = False,
     ) -> dict[str, Any]:
         """
         Schedules a job, or takes it as it was scheduled.
 
         :param create: Lithops' own function that makes the job, with what the user gave
-        :param inputs: tells, when it was made, which futures each of its calls is given
+        :param inputs: tells which futures each of its calls, of which there are so many, is given
         :param is_choice: whether creating it could come out otherwise next time
         :return: its fact
         """
@@ -265,7 +267,7 @@ class Hooks:
                         runtime_meta=self._runtime_meta,
                     )
                 refuse_too_many(replace(fingerprint, calls=made.total_calls))
-                found = self._inputs(inputs() if carried else [])
+                found = self._inputs(inputs(made.total_calls) if carried else [])
             except StoreUnavailable:
                 raise
             except Exception as error:

@@ -8,9 +8,10 @@ from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
 from ..activation import NO_ARGUMENTS
 from ..errors import RunDied
+from ..triggers.keys import session_of
 from .faults import HARD, NONE, SOFT, Faults
 from .service import LIMITS
-from .simulation import Simulated, Simulation, simulating
+from .simulation import INCARNATION, RUN_ID, Simulated, Simulation, simulating
 
 #: A run with faults makes not so many times the requests of one without, if it ever ends
 MORE = 20
@@ -116,10 +117,12 @@ def _is_justified(run: Simulated) -> bool:
     assert run.outcome
     if run.outcome['status'] == 'failed' and run.outcome['error'][0] == RunDied.__name__:
         return run.faults['killed'] + run.faults['vanished'] + run.faults['outage'] >= LIMITS.max_deaths
+    session = session_of(RUN_ID, INCARNATION)
     retries = {job['job']: job['retry']['retries'] for job in run.jobs()}
     for status in run.events():
         failure = failure_of(status)
-        job = f"{status['executor_id'].rpartition('-')[2]}-{status['job_id']}"
-        if failure and failure.lost and status.get(ATTEMPT_FIELD, 0) >= retries[job]:
+        job = f"{status['executor_id'].removeprefix(f'{session}-')}-{status['job_id']}"
+        # What a call has made has no second attempt
+        if failure and failure.lost and status.get(ATTEMPT_FIELD, 0) >= retries.get(job, 0):
             return True
     return False

@@ -323,6 +323,19 @@ def map_reduce_fails() -> Any:
         return str(error)
 
 
+def calls_within(x: int) -> Any:
+    return lithops.FunctionExecutor().map(add3, list(range(x)))
+
+
+def nested() -> Any:
+    """Calls that return futures of calls of their own, which are waited for in turn."""
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(calls_within, 3)
+    first = fexec.get_result()
+    done, _ = fexec.wait(fexec.map(calls_within, [1, 2]))
+    return first, sorted(future.result() for future in done if not future.futures), fexec.call_async(add3, len(done)).result()
+
+
 def standard_futures() -> Any:
     """The standard library's way to call and to wait."""
     with Executor() as executor:
@@ -389,6 +402,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         map_reduces,
         map_reduces_objects,
         map_reduce_fails,
+        nested,
         standard_futures,
         cleans_up,
         poisoned,

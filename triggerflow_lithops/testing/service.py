@@ -13,7 +13,7 @@ from typing import Any, Callable, Protocol, Sequence
 from lithops.constants import REDUCE_JOB_ENV
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD
-from lithops.monitoring.backends.triggerflow.invoke import chunks_of, scheduled_job
+from lithops.monitoring.backends.triggerflow.invoke import chunks_of, job_of
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 from lithops.storage.utils import create_job_key
 
@@ -27,6 +27,7 @@ from ..triggers.engine import Engine
 from ..triggers.keys import Call
 from ..triggers.store import Facts, StoreUnavailable, new_nonce
 from ..triggers.sweep import Limits, Sweeper
+from .nested import NestedHooks
 from .scheduler import Process, Scheduler
 from .stage import SimulatedStage
 from .store import SimulatedStore
@@ -148,7 +149,7 @@ class SimulatedService:
             self._start_calls(by, job['activation'], action['position'], job, action['numbers'])
             return
         call, position = Call(*action['call']), action['position']
-        job = scheduled_job(facts, self._world.session, position)
+        job = job_of(facts, self._world.session, position, call)
         if action['name'] == actions.START_CALL:
             self._start_calls(by, job['activation'], position, job, [call.number], action['attempt'])
         else:
@@ -249,7 +250,8 @@ class SimulatedService:
         reduces = REDUCE_JOB_ENV in job['invocation']['extra_env']
         for execution, arguments in zip(executions, data, strict=True):
             worker = Worker(self._scheduler, process, facts, job['execution_timeout'], reduces)
-            ended = worker.run(function, arguments, execution.call.call_id, self._world.happens('out_of_memory'))
+            hooks = self._nested(process, facts, execution)
+            ended = worker.run(function, arguments, execution.call.call_id, self._world.happens('out_of_memory'), hooks)
             if worker.output is not None:
                 job_key = create_job_key(*self._of_job(job['job']))
                 ended[OUTPUT_FIELD] = keys.output_key(job_key, execution.call.call_id, new_nonce())
@@ -259,6 +261,13 @@ class SimulatedService:
                     # The process of the user's function does this, without a second try, and dies of it
                     ended = lost_status(self._scheduler.now, f'The function process exited with code 1: {error}')
             self._report(process, execution, ended)
+
+    def _nested(self, process: Process, facts: Facts, caller: Execution) -> NestedHooks:
+        def start_calls(job: dict[str, Any], indices: Sequence[int]) -> None:
+            self._start_calls(process, 0, -1, job, indices)
+
+        name = f'{caller.call.job}-{caller.call.call_id}'
+        return NestedHooks(facts, self._world.session, name, self._orchestrator.runtime_meta, start_calls)
 
     def _data(self, facts: Facts, chunk: dict[str, Any]) -> list[bytes]:
         if 'data_key' not in chunk:
@@ -283,6 +292,6 @@ class SimulatedService:
         self.engine(process).report(execution, encoded, failure_of(status), self._scheduler.now)
 
     def _of_job(self, job: str) -> tuple[str, str]:
-        executor, _, job_id = job.partition('-')
+        executor, _, job_id = job.rpartition('-')
         return f'{self._world.session}-{executor}', job_id
 

@@ -10,10 +10,13 @@ from typing import Any
 import greenlet
 from lithops.config import extract_storage_config
 from lithops.monitoring.backends.triggerflow.failure import HANDLER, lost
+from lithops.monitoring.backends.triggerflow.future import without_credentials
 from lithops.storage.utils import create_status_key
 from lithops.worker.jobrunner import _MAX_INLINE_RESULT_SIZE, JobRunner, _prepare_args, _returns_futures
 
+from ..seams import use
 from ..triggers.store import Facts
+from .nested import NestedHooks
 from .scheduler import Process, Scheduler
 
 
@@ -34,13 +37,14 @@ class Worker:
         self._timeout = timeout
         self.output: bytes | None = None
 
-    def run(self, function: bytes, data: bytes, call_id: str, killed: bool) -> dict[str, Any]:
+    def run(self, function: bytes, data: bytes, call_id: str, killed: bool, hooks: NestedHooks) -> dict[str, Any]:
         """
         Runs the function.
 
         :param function: pickled, as Lithops uploads it
         :param data: its arguments, pickled as Lithops does
         :param killed: whether the kernel kills its process, for want of memory
+        :param hooks: for executors that it makes
         :return: what of Lithops' status tells how it ended. A result too large for
             it is in ``output``
         """
@@ -52,7 +56,7 @@ class Worker:
 
         def act() -> dict[str, Any]:
             try:
-                return self._call(function, data, call_id)
+                return self._call(function, data, call_id, hooks)
             except (Exception, SystemExit, KeyboardInterrupt) as error:
                 return _raised(error)
 
@@ -60,12 +64,13 @@ class Worker:
         self._process.deadline = began + self._timeout, here
         ended = turn.switch()
         self._process.deadline = None
+        self._enter(None)
         if ended is None:
             self._scheduler.leave_behind(turn)
             ended = _raised(TimeoutError(HANDLER, f'Function exceeded maximum time of {self._timeout} seconds and was killed'))
         return {**_times(began, self._scheduler.now), **ended}
 
-    def _call(self, function: bytes, data: bytes, call_id: str) -> dict[str, Any]:
+    def _call(self, function: bytes, data: bytes, call_id: str, hooks: NestedHooks) -> dict[str, Any]:
         called, given = pickle.loads(function), pickle.loads(data)
         runner = JobRunner.__new__(JobRunner)
         runner.internal_storage, runner.job = InputStorage(self._facts), SimpleNamespace(call_id=call_id)
@@ -78,16 +83,23 @@ class Worker:
             runner._load_object(given)
         runner._fill_optional_args(called, given)
         args, kwargs = _prepare_args(called, given)
+        self._enter(hooks)
         result = called(*args, **kwargs)
         if result is None:
             return {'exception': False, 'func_result_size': 0}
         if _returns_futures(result):
-            raise NotImplementedError('A simulated call returns no futures.')
+            returned = without_credentials(pickle.dumps(result))
+            return {'exception': False, 'func_result_size': 0, 'new_futures': str(returned)}
         pickled = pickle.dumps(result)
         if len(pickled) >= _MAX_INLINE_RESULT_SIZE:
             self.output = pickled
             return {'exception': False, 'func_result_size': len(pickled)}
         return {'exception': False, 'func_result_size': len(pickled), 'result': str(pickled)}
+
+
+    def _enter(self, hooks: NestedHooks | None) -> None:
+        self._process.hooks = hooks
+        use(hooks)
 
 
 class InputStorage:

@@ -37,6 +37,9 @@ from .triggers.store import Facts, StoreUnavailable
 FIELD = 'triggerflow'
 VERSION = 1
 
+#: Policy of what another call has made: whether that runs again is up to the caller
+NO_RETRIES: Policy = {**DEFAULT, 'retries': 0}
+
 #: Subject of a call that another call has made, by an executor of its own
 NESTED = 'nested'
 
@@ -106,6 +109,15 @@ def scheduled_job(facts: Facts, session: str, position: int) -> Dict[str, Any]:
     return job
 
 
+def job_of(facts: Facts, session: str, position: int, call: keys.Call) -> Dict[str, Any]:
+    """
+    The fact that scheduled the job of a call. A nested job has none, but that of the call
+    that made it
+    """
+    job = scheduled_job(facts, session, position)
+    return job if job['job'] == call.job else {**job, 'job': call.job, 'retry': NO_RETRIES}
+
+
 def field_of(job: Any) -> Optional[Dict[str, Any]]:
     """
     The ``triggerflow`` field of a Lithops job, None for a job of no run. A job of an
@@ -114,7 +126,7 @@ def field_of(job: Any) -> Optional[Dict[str, Any]]:
     field = getattr(job, FIELD, None)
     if not isinstance(field, dict):
         run = (job.config.get(FIELD) or {}).get('run')
-        field = run and {**run, 'subject': NESTED, 'attempt': 0, 'retry': {**DEFAULT, 'retries': 0}, 'number': 0, 'position': -1}
+        field = run and {**run, 'subject': NESTED, 'attempt': 0, 'retry': NO_RETRIES, 'number': 0, 'position': -1}
     executor_id = str(job.executor_id)
     if not field or (executor_id != field['session'] and not executor_id.startswith(field['session'] + '-')):
         return None

@@ -23,7 +23,7 @@ from typing import Any, Dict, List
 from lithops.config import extract_storage_config
 from lithops.constants import LOCALHOST
 
-from .invoke import call_payload, held_by_function_service, performer, scheduled_job
+from .invoke import call_payload, held_by_function_service, job_of, performer
 from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
@@ -60,8 +60,7 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
         attempt = None
         if action['attempt']:
             attempt = facts.read(keys.attempt_key(run['session'], call, action['attempt']))
-        # Of a job that a call made there is no fact, but that of this call
-        job = {**scheduled_job(facts, run['session'], action['position']), 'job': call.job}
+        job = job_of(facts, run['session'], action['position'], call)
         payload = call_payload(config, run, job['activation'], action['position'], job, attempt)
         report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
 

@@ -1,0 +1,111 @@
+"""Executors inside simulated calls: plain Lithops, which waits by looking, but for what runs its calls."""
+
+import json
+import os
+import time
+from types import SimpleNamespace
+from typing import Any, Callable, Sequence
+
+import lithops.utils
+from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
+from lithops.future import ResponseFuture
+from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
+from lithops.monitoring.backends.triggerflow.invoke import NO_RETRIES
+from lithops.storage.utils import create_output_key, create_status_key
+
+from ..executor import Hooks
+from ..job import Uploads, job_document, job_name
+from ..replay import Fingerprint
+from ..triggers.inputs import Inputs
+from ..triggers.store import Facts, StoreUnavailable, new_nonce
+
+#: Seconds between two looks
+POLL = 5.0
+
+
+class NestedHooks(Hooks):
+    """
+    What the hooked methods of Lithops do inside one execution of one call.
+
+    :param session: of the run
+    :param caller: what the call is called in its run, such as ``0-M001-00003``
+    :param start_calls: invokes calls of a job that it made, which is given as a fact
+    """
+
+    def __init__(
+        self, facts: Facts, session: str, caller: str, runtime_meta: dict[str, Any], start_calls: Callable[..., None]
+    ):
+        self._facts = facts
+        self._session = session
+        self._own = f'{session}-{caller}-{new_nonce()}'
+        self._runtime_meta = runtime_meta
+        self._start_calls = start_calls
+        self._config = json.loads(os.environ['LITHOPS_CONFIG'])
+        self._executors = 0
+
+    def pin_session(self) -> None:
+        """Its executors are numbered from 0, in a session of its own."""
+        os.environ[SESSION_ID_ENV] = self._own
+        os.environ.pop(TOTAL_EXECUTORS_ENV, None)
+        if self._executors:
+            os.environ[TOTAL_EXECUTORS_ENV] = str(self._executors - 1)
+        lithops.utils._SESSION_ID = None
+        self._executors += 1
+
+    def guarded(self, function: Callable[[], Any], name: str) -> Any:
+        """Whatever fails is an exception of the call."""
+        return function()
+
+    def carry(self, future: ResponseFuture) -> Any:
+        """What pickle makes of a future."""
+        return reduced(future, future._produce_output, future._read)
+
+    def settle(
+        self, pending: list[ResponseFuture], needed: int, until_failure: bool = False, timeout: float | None = None
+    ) -> bool:
+        """Looks again and again."""
+        while True:
+            for future in [future for future in pending if not future.ready]:
+                status = self._facts.read(create_status_key(future.executor_id, future.job_id, future.call_id))
+                if status is not None:
+                    future._set_ready(status)
+            if sum(future.ready for future in pending) >= needed:
+                return True
+            time.sleep(POLL)
+
+    def output(self, future: ResponseFuture) -> bytes:
+        """The pickled result of a call."""
+        own = create_output_key(future.executor_id, future.job_id, future.call_id)
+        return self.get_data((future._call_status or {}).get(OUTPUT_FIELD, own))
+
+    def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
+        """Each is read when it is asked for."""
+
+    def get_data(self, key: str) -> bytes:
+        """As Lithops' storage gives it."""
+        found = self._facts.read_bytes(key)
+        if found is None:
+            raise StoreUnavailable(f'{key} is not there')
+        return found
+
+    def _schedule(
+        self,
+        executor: Any,
+        job_id: str,
+        fingerprint: Fingerprint,
+        create: Any,
+        inputs: Callable[[int], list[list[ResponseFuture]]],
+        is_choice: bool = False,
+    ) -> dict[str, Any]:
+        job = job_name(self._session, executor.executor_id, job_id)
+        uploads = Uploads(SimpleNamespace(facts=self._facts, session=self._session), job, executor.internal_storage)  # type: ignore[arg-type]
+        made = create(
+            config=executor.config,
+            internal_storage=uploads,
+            executor_id=executor.executor_id,
+            runtime_meta=self._runtime_meta,
+        )
+        document = job_document(made, uploads, executor.invoker.runtime_name, None, NO_RETRIES, Inputs({}, {}))
+        indices: Sequence[int] = range(document['calls'])
+        self._start_calls({**document, 'job': job, 'activation': 0}, indices)
+        return document
