@@ -270,14 +270,15 @@ def test_no_credentials_lie_in_the_bucket(config):
     def main():
         fexec = lithops.FunctionExecutor()
         futures = fexec.map_reduce(add3, fexec.map(add3, [1, 2]), total)
+        fexec.call_async(lambda x: lithops.FunctionExecutor().map(add3, [x, x]), 1).result()
         return fexec.call_async(add3, futures[-1]).result()
 
     run = tf.run(main)
     assert run.result(timeout=60) == 18
     from lithops.constants import LITHOPS_TEMP_DIR
 
-    found = glob.glob(os.path.join(LITHOPS_TEMP_DIR, '**', '*'), recursive=True)
-    of_run = [path for path in found if run.session in path and 'triggerflow/service' not in path and os.path.isfile(path)]
+    found = glob.glob(os.path.join(LITHOPS_TEMP_DIR, 'storage', '**', '*'), recursive=True)
+    of_run = [path for path in found if run.session in path and os.path.isfile(path)]
     assert len(of_run) > 10
     for path in of_run:
         with open(path, 'rb') as file:
