@@ -65,6 +65,7 @@ class Hooks:
     :param runtime_meta: Lithops' metadata of the runtime that calls run in
     :param start_calls: invokes calls of a scheduled job
     :param thread: the one that the orchestrator runs in
+    :ivar session_of_executors: Lithops' session id of the executors that are made
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Hooks:
         self._runtime_meta = runtime_meta
         self._start_calls = start_calls
         self._thread = thread
+        self.session_of_executors = replay.session
         self._executors = 0
         self._uploaded = {fact['func_key'] for fact in replay.history.facts.values() if 'func_key' in fact}
         self._recording: str | None = None
@@ -96,7 +98,7 @@ class Hooks:
 
     def pin_session(self) -> None:
         """Executors are numbered from 0 in every activation, whatever the process did before."""
-        os.environ[SESSION_ID_ENV] = self.replay.session
+        os.environ[SESSION_ID_ENV] = self.session_of_executors
         os.environ.pop(TOTAL_EXECUTORS_ENV, None)
         if self._executors:
             # Of the latest one that there is

@@ -6,8 +6,6 @@ import time
 from types import SimpleNamespace
 from typing import Any, Callable, Sequence
 
-import lithops.utils
-from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
 from lithops.monitoring.backends.triggerflow.invoke import NO_RETRIES
@@ -37,20 +35,12 @@ class NestedHooks(Hooks):
     ):
         self._facts = facts
         self._session = session
-        self._own = f'{session}-{caller}-{new_nonce()}'
+        # Its executors are numbered from 0, in a session of its own
+        self.session_of_executors = f'{session}-{caller}-{new_nonce()}'
         self._runtime_meta = runtime_meta
         self._start_calls = start_calls
         self._config = json.loads(os.environ['LITHOPS_CONFIG'])
         self._executors = 0
-
-    def pin_session(self) -> None:
-        """Its executors are numbered from 0, in a session of its own."""
-        os.environ[SESSION_ID_ENV] = self._own
-        os.environ.pop(TOTAL_EXECUTORS_ENV, None)
-        if self._executors:
-            os.environ[TOTAL_EXECUTORS_ENV] = str(self._executors - 1)
-        lithops.utils._SESSION_ID = None
-        self._executors += 1
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:
         """Whatever fails is an exception of the call."""
