@@ -18,7 +18,7 @@ import sitecustomize
 from lithops.worker.utils import get_runtime_metadata
 
 from triggerflow_lithops import TriggerflowExecutor, activation
-from triggerflow_lithops.triggers.attempt import DEFAULT
+from triggerflow_lithops.triggers.attempt import DEFAULT, Execution
 from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.keys import Call, event_key
 from triggerflow_lithops.triggers.store import Facts
@@ -99,7 +99,8 @@ def _make_history(store, orchestrated, jobs):
         for index in indices:
             call = Call(fact['job'], index)
             if call.job != f'0-A{jobs - 1:03d}':
-                engine.publish(session, call, _status(session, call), failed=False, scheduled_by=number)
+                execution = Execution(session, call, position, number)
+                engine.publish(execution, _status(session, call), failed=False, now=time.time())
 
     return repr(_live(store, orchestrated, 0, publish_at_once))
 
