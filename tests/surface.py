@@ -144,7 +144,7 @@ SURFACE = {
     ),
     'futures.FunctionExecutor.submit': Row('durable', durable='fn args kwargs'),
     'futures.FunctionExecutor.map': Row(
-        'durable', durable='fn iterables timeout chunksize buffersize', note='`timeout` counts from the latest activation.'
+        'durable', durable='fn iterables timeout chunksize buffersize', note='`timeout` counts anew in each activation.'
     ),
     'futures.FunctionExecutor.shutdown': Row('durable', durable='wait', passed='cancel_futures'),
     'futures.FunctionExecutor.lithops_executor': Row('pass-through'),

@@ -270,7 +270,7 @@ def test_no_credentials_lie_in_the_bucket(config):
     def main():
         fexec = lithops.FunctionExecutor()
         futures = fexec.map_reduce(add3, fexec.map(add3, [1, 2]), total)
-        fexec.call_async(lambda x: lithops.FunctionExecutor().map(add3, [x, x]), 1).result()
+        fexec.call_async(lambda x: lithops.FunctionExecutor().map(lambda y: y + 3, [x, x], include_modules=None), 1).result()
         return fexec.call_async(add3, futures[-1]).result()
 
     run = tf.run(main)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from triggerflow_lithops.config import KEYS, RETRY
+from triggerflow_lithops.config import KEYS, RETRY, UNGUARDED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -24,6 +24,7 @@ def test_what_the_readme_asks_of_a_run_works(executor):
 
 def test_the_readme_names_every_setting_with_its_default():
     named = dict(re.findall(r'^\| `(\w+)` \| (\S+) \|', README, re.MULTILINE))
+    assert named.pop(UNGUARDED) == 'no'
     assert {key: float(value) for key, value in named.items()} == {key: float(default) for key, (_, default) in KEYS.items()}
     assert f'| `{RETRY}` |' in README
 

@@ -269,23 +269,35 @@ def test_a_value_that_means_nothing_is_refused(config, section):
         TriggerflowExecutor(config={**config, 'triggerflow': section}, log_level=None)
 
 
-@pytest.mark.parametrize('named', [{'backend': 'aws_lambda'}, {'storage': 'aws_s3'}])
-def test_another_backend_is_refused_by_name(config, named):
-    with pytest.raises(ConfigurationError, match="'localhost' so far"):
-        TriggerflowExecutor(config=config, log_level=None, **named)
-    with pytest.raises(ConfigurationError, match="'localhost' so far"):
-        TriggerflowExecutor(config={'lithops': {**config['lithops'], **named}}, log_level=None)
+@pytest.mark.parametrize(
+    ('named', 'told'),
+    [
+        ({'backend': 'openwhisk'}, 'Localhost storage backend cannot be used with openwhisk'),
+        ({'backend': 'vm', 'storage': 'redis'}, "backend 'vm', which has virtual machines"),
+        ({'storage': 'ceph'}, 'does not take this configuration: ceph section is mandatory'),
+    ],
+)
+def test_what_cannot_run_is_refused_by_name(config, named, told):
+    sections = {
+        'openwhisk': {'endpoint': 'https://127.0.0.1:1', 'namespace': 'tests', 'api_key': 'a:b'},
+        'redis': {'host': '127.0.0.1'},
+        'vm': {'ip_address': '127.0.0.1', 'ssh_username': 'somebody'},
+        'standalone': {'soft_dismantle_timeout': 60},
+    }
+    with pytest.raises(ConfigurationError, match=told):
+        TriggerflowExecutor(config={**config, **sections}, log_level=None, **named)
+
+
+def test_a_storage_that_cannot_be_reached_is_told_so(config):
+    section = {'redis': {'host': '127.0.0.1', 'port': 1}}
+    executor = TriggerflowExecutor(config={**config, **section}, log_level=None, storage='redis')
+    with pytest.raises(ConfigurationError, match='so the run was not started'):
+        executor.run(lambda: 1)
 
 
 def test_a_container_as_runtime_is_refused(config):
     with pytest.raises(ConfigurationError, match='container image'):
         TriggerflowExecutor(config=config, log_level=None, runtime='some/image:1')
-
-
-@pytest.mark.parametrize('option', [{'deploy': True}])
-def test_what_is_reserved_is_refused_with_that_reason(config, option):
-    with pytest.raises(NotDurableError, match='reserved'):
-        TriggerflowExecutor(config=config, log_level=None, **option)
 
 
 def test_a_lithops_without_the_patch_is_refused(tmp_path):
@@ -316,7 +328,7 @@ def test_a_bucket_that_cannot_be_written_is_refused(config):
 
     executor._facts.store = ReadOnly()
     executor._facts._pauses = ()
-    with pytest.raises(ConfigurationError, match='cannot be written'):
+    with pytest.raises(ConfigurationError, match='cannot be used, so the run was not started: read-only'):
         executor.run(main)
 
 

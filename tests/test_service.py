@@ -66,7 +66,15 @@ def apart(config):
 def service_of(tf):
     """Its process, and no process that it forked."""
     found = processes(f"triggerflow_lithops.localhost {tf.config['triggerflow']['service']}")
-    return [pid for pid in found if int(Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[1]) not in found]
+    return [pid for pid in found if parent_of(pid) not in (None, *found)]
+
+
+def parent_of(pid):
+    """None if the process has ended meanwhile."""
+    try:
+        return int(Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[1])
+    except OSError:
+        return None
 
 
 def test_no_process_is_left_after_its_idle_time(apart):
@@ -236,11 +244,22 @@ def test_nothing_of_the_clients_environment_reaches_a_run(apart, monkeypatch):
     assert run.result(timeout=30) == (f'{run.session}-0', None)
 
 
-def test_what_vanished_is_found_by_the_service_and_runs_again(apart):
+def long_at_first(marker, value):
+    if not os.path.exists(marker):
+        Path(marker).touch()
+        time.sleep(60)
+    return value
+
+
+def test_what_vanished_is_found_by_the_service_and_runs_again(apart, tmp_path):
     """Nobody waits, and nobody sweeps but the service itself."""
-    run = apart.run(main, retry=Retry(backoff=0.1))
+
+    def orchestrator():
+        return lithops.FunctionExecutor().call_async(long_at_first, (str(tmp_path / 'begun'), 3)).result()
+
+    run = apart.run(orchestrator, retry=Retry(backoff=0.1))
     folder = apart.config['triggerflow']['service']
-    until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
+    until(lambda: any(event['type'].endswith('suspended') for event in run.history()) and os.listdir(tmp_path))
     # Both the call and all that is known of it: as if its machine had gone up in smoke
     for name in os.listdir(Door(folder).queue):
         os.unlink(os.path.join(Door(folder).queue, name))

@@ -53,6 +53,20 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
     assert tally.runs == 500 and len(tally.faults) == 14
 
 
+@pytest.mark.parametrize(
+    ('name', 'seed'),
+    [
+        # One activation saw two of four calls ended, and chose; the other one saw all four, and took that for no choice
+        ('chained_to_the_known', 362983283),
+        ('chained_to_the_known', 363013162),
+        # A sweep woke who was about to see that it need not wait
+        ('map_reduces', 363059254),
+    ],
+)
+def test_what_a_seed_has_found_stays_repaired(name, seed):
+    assert not simulate_seeds(seed, 1, [name]).failing
+
+
 @pytest.mark.parametrize('name', MUTANTS)
 def test_a_core_that_is_broken_on_purpose_is_found(name):
     for first in range(0, 2000, 100):

@@ -1,23 +1,130 @@
 """The contract of a store, for every store there is."""
 
+import functools
 import os
 import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import servers
+import trustme
+from botocore.exceptions import ClientError
+from lithops.monitoring.backends.triggerflow import files
 from lithops.monitoring.backends.triggerflow import store as patch
+from lithops.monitoring.backends.triggerflow.triggers.keys import PROBE
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as Unavailable
 
 from triggerflow_lithops.storage import MappedStore
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
 
+HERE = ['memory', 'localhost', 'mapped']
+#: Lithops' storage backends, each against the server beside it
+SERVERS = {
+    'minio': 'seaweedfs',
+    'aws_s3': 'seaweedfs',
+    'ceph': 'moto',
+    'ibm_cos': 'moto_over_tls',
+    'redis': 'redis',
+    'azure_storage': 'azurite',
+    'gcp_storage': 'google',
+}
 
-@pytest.fixture(params=['memory', 'localhost', 'mapped'])
-def store(request, tmp_path):
+
+@pytest.fixture(scope='session')
+def moto(tmp_path_factory):
+    with servers.moto(tmp_path_factory.mktemp('moto')) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope='session')
+def moto_over_tls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('moto-tls')
+    authority = trustme.CA()
+    server = authority.issue_cert('127.0.0.1')
+    authority.cert_pem.write_to_path(folder / 'authority.pem')
+    server.private_key_pem.write_to_path(folder / 'key.pem')
+    for number, part in enumerate(server.cert_chain_pems):
+        part.write_to_path(folder / 'certificate.pem', append=number > 0)
+    with servers.moto(folder, (str(folder / 'certificate.pem'), str(folder / 'key.pem'))) as endpoint:
+        yield endpoint, str(folder / 'authority.pem')
+
+
+@pytest.fixture(scope='session')
+def redis(tmp_path_factory):
+    with servers.redis(tmp_path_factory.mktemp('redis')) as port:
+        yield port
+
+
+@pytest.fixture(scope='session')
+def azurite(tmp_path_factory):
+    with servers.azurite(tmp_path_factory.mktemp('azurite')) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope='session')
+def google(tmp_path_factory):
+    with servers.google(tmp_path_factory.mktemp('google')) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def rclone(tmp_path):
+    with servers.rclone(tmp_path / 'rclone') as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=[*HERE, *SERVERS])
+def store(request, tmp_path, monkeypatch):
     if request.param == 'memory':
         return MemoryStore()
-    localhost = patch.LocalhostStore('bucket', root=str(tmp_path))
-    return localhost if request.param == 'localhost' else MappedStore(localhost)
+    if request.param in HERE:
+        localhost = files.LocalhostStore('bucket', root=str(tmp_path))
+        return localhost if request.param == 'localhost' else MappedStore(localhost)
+    return real_store(request.param, request.getfixturevalue(SERVERS[request.param]), monkeypatch)
+
+
+def real_store(backend, server, monkeypatch, **triggerflow):
+    """A store in a new bucket of a server, through Lithops' own handler."""
+    from lithops.config import extract_storage_config
+    from lithops.storage import Storage
+
+    keys = {'access_key_id': servers.ACCESS_KEY, 'secret_access_key': servers.SECRET_KEY}
+    bucket = f'bucket-{uuid.uuid4().hex[:8]}'
+    section = {'storage_bucket': bucket}
+    if backend in ('minio', 'ceph'):
+        section |= {'endpoint': server, **keys}
+    elif backend == 'aws_s3':
+        monkeypatch.setenv('AWS_ENDPOINT_URL_S3', server)
+        section |= {'region': 'us-east-1', **keys}
+    elif backend == 'ibm_cos':
+        endpoint, authority = server
+        monkeypatch.setenv('AWS_CA_BUNDLE', authority)
+        section |= {'endpoint': endpoint, 'region': 'us-south', **keys}
+    elif backend == 'redis':
+        section |= {'host': '127.0.0.1', 'port': server}
+    elif backend == 'azure_storage':
+        from azure.storage import blob
+        from lithops.storage.backends.azure_storage import azure_storage
+
+        # Lithops makes the address from the account's name; the emulator has another one
+        client = functools.partial(blob.BlobServiceClient, server)
+        monkeypatch.setattr(azure_storage, 'BlobServiceClient', lambda account_url, credential: client(credential=credential))
+        section |= {'storage_account_name': 'devstoreaccount1', 'storage_account_key': AZURITES_KEY}
+    else:
+        monkeypatch.setenv('STORAGE_EMULATOR_HOST', server)
+        monkeypatch.setenv('GOOGLE_CLOUD_PROJECT', 'tests')
+        section |= {'region': 'us-east1'}
+    config = {'lithops': {'storage': backend, 'user_agent': 'tests'}, backend: section, 'triggerflow': triggerflow}
+    storage = Storage(storage_config=extract_storage_config(config))
+    storage.bucket = bucket
+    storage.create_bucket(bucket)
+    return patch.create_store(config, storage)
+
+
+#: Of the account that everybody's emulator has
+AZURITES_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
 
 
 def test_an_absent_key_has_no_value(store):
@@ -85,7 +192,7 @@ def test_a_reader_never_sees_half_an_object(store):
 
 
 def test_an_error_of_the_disk_is_not_an_absent_key(tmp_path):
-    store = patch.LocalhostStore('bucket', root=str(tmp_path))
+    store = files.LocalhostStore('bucket', root=str(tmp_path))
     os.makedirs(tmp_path / 'bucket' / 'a' / 'folder')
     with pytest.raises(Unavailable):
         store.get('a/folder')
@@ -94,15 +201,102 @@ def test_an_error_of_the_disk_is_not_an_absent_key(tmp_path):
 def test_a_bucket_that_cannot_be_written_says_unknown(tmp_path):
     (tmp_path / 'bucket').write_text('a file where the bucket should be')
     with pytest.raises(Unavailable):
-        patch.LocalhostStore('bucket', root=str(tmp_path)).put_new('a/b', b'x')
+        files.LocalhostStore('bucket', root=str(tmp_path)).put_new('a/b', b'x')
 
 
 def test_nothing_unfinished_is_left_in_the_bucket(tmp_path):
-    store = patch.LocalhostStore('bucket', root=str(tmp_path))
+    store = files.LocalhostStore('bucket', root=str(tmp_path))
     store.put_new('a/b', b'x')
     store.put_new('a/b', b'y')
-    files = [file for _, _, files in os.walk(tmp_path) for file in files]
-    assert files == ['b']
+    assert [name for _, _, names in os.walk(tmp_path) for name in names] == ['b']
+
+
+def test_many_objects_are_listed_and_deleted(store):
+    """More than a store lists, or deletes, in one answer."""
+    keys = [f'a/{number:05d}' for number in range(1100)]
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(lambda key: store.put_new(key, b'x'), keys))
+    assert store.list('a/') == keys
+    store.delete(keys)
+    assert store.list('a/') == []
+
+
+class NoAnswer:
+    """A handler of a server that is away."""
+
+    def __getattr__(self, name):
+        def ask(*_, **__):
+            raise ConnectionRefusedError('nobody is there')
+
+        return ask
+
+
+def requests_of(store):
+    return (
+        lambda: store.get('a/b'),
+        lambda: store.list('a/'),
+        lambda: store.put_new('a/b', b'x'),
+        lambda: store.delete(['a/b']),
+    )
+
+
+@pytest.mark.parametrize('kind', [patch.HandlerStore, patch.RedisStore, patch.AzureStore, patch.GoogleStore])
+def test_a_server_that_cannot_be_reached_says_unknown(kind):
+    for ask in requests_of(kind(NoAnswer(), 'bucket')):
+        with pytest.raises(Unavailable, match=r'bucket/a/b?.*nobody is there'):
+            ask()
+
+
+def test_a_bucket_that_is_not_there_says_unknown(moto, monkeypatch):
+    store = real_store('ceph', moto, monkeypatch)
+    for ask in requests_of(patch.S3Store(store._handler, 'nowhere')):
+        with pytest.raises(Unavailable):
+            ask()
+
+
+def test_a_refusal_is_no_absent_key(seaweedfs, monkeypatch):
+    allowed = real_store('minio', seaweedfs, monkeypatch)
+    monkeypatch.setattr(servers, 'SECRET_KEY', 'a wrong one')
+    with pytest.raises(ClientError):
+        real_store('minio', seaweedfs, monkeypatch)
+    refused = patch.S3Store(minio_handler(seaweedfs), allowed._bucket)
+    for ask in requests_of(refused):
+        with pytest.raises(Unavailable):
+            ask()
+
+
+def minio_handler(endpoint):
+    from lithops.storage.backends.minio import StorageBackend
+
+    keys = {'access_key_id': servers.ACCESS_KEY, 'secret_access_key': servers.SECRET_KEY}
+    return StorageBackend({'endpoint': endpoint, 'user_agent': 'tests', **keys})
+
+
+@pytest.mark.parametrize('backend', SERVERS)
+def test_a_server_that_keeps_what_was_written_first_is_taken(backend, request, monkeypatch):
+    store = real_store(backend, request.getfixturevalue(SERVERS[backend]), monkeypatch)
+    for _ in range(2):
+        patch.require_guarded(store)
+    assert store.list('') == [PROBE]
+
+
+def test_a_server_that_overwrites_is_found_out(rclone, monkeypatch):
+    monkeypatch.setenv('AWS_REQUEST_CHECKSUM_CALCULATION', 'when_required')
+    with pytest.raises(patch.UnsupportedStorageError, match=r"If-None-Match.*'unguarded_writes: true'"):
+        patch.require_guarded(real_store('minio', rclone, monkeypatch))
+
+
+def test_a_server_that_overwrites_may_be_used_by_who_insists(rclone, monkeypatch):
+    monkeypatch.setenv('AWS_REQUEST_CHECKSUM_CALCULATION', 'when_required')
+    store = real_store('minio', rclone, monkeypatch, unguarded_writes=True)
+    patch.require_guarded(store)
+    assert store.put_new('a/b', b'one') and not store.put_new('a/b', b'two') and store.get('a/b') == b'one'
+
+
+def test_a_storage_without_a_condition_is_refused_by_name():
+    config = {'lithops': {'storage': 'swift'}, 'swift': {}, 'triggerflow': {}}
+    with pytest.raises(patch.UnsupportedStorageError, match=r"'swift'.*unguarded_writes"):
+        patch.create_store(config)
 
 
 class Flaky(MemoryStore):
@@ -154,7 +348,7 @@ def test_what_a_travelling_store_does_not_know_is_asked_again_on_this_side(tmp_p
     """There are two of StoreUnavailable, and each side tries again upon its own."""
     paused = []
     (tmp_path / 'bucket' / 'a').mkdir(parents=True)
-    store = MappedStore(patch.LocalhostStore('bucket', root=str(tmp_path)))
+    store = MappedStore(files.LocalhostStore('bucket', root=str(tmp_path)))
     with pytest.raises(StoreUnavailable, match='cannot be read'):
         Facts(store, pauses=(1, 2), sleep=paused.append).read('a')
     assert paused == [1, 2]

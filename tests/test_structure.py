@@ -15,7 +15,7 @@ FLOORS = (
     {'triggers'},
     {'errors', 'history', 'outputs', 'replay', 'retry'},
     {'config', 'installation', 'progress', 'report', 'storage'},
-    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'client', 'localhost'},
+    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'client', 'localhost'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )
 

@@ -38,7 +38,7 @@ def claim(engine, number, time=0.0):
 def suspend(engine, number=0, time=0.0, due=None):
     """Activation ``number`` has scheduled CALLS at position 0, and waits for all of them."""
     claim(engine, number)
-    fact = {'job': '0-M000', 'activation': number, 'lifetime': 50, 'retry': DEFAULT, 'invocation': {'inputs': None}}
+    fact = {'job': '0-M000', 'activation': number, 'lifetime': 50, 'lanes': 0, 'retry': DEFAULT, 'invocation': {'inputs': None}}
     engine.facts.write(keys.fact_key('s', 0), encode(fact))
     trigger = Trigger('s', number, 1, condition.join(3), Members.of(CALLS), False, {'0-M000': 0}, due)
     engine.facts.write(keys.trigger_key('s', number), encode({**trigger.document(), 'time': time}))
@@ -129,7 +129,7 @@ def test_a_further_attempt_has_a_deadline_of_its_own(engine, actions):
 
 
 def schedule(engine):
-    engine.facts.write(keys.fact_key('s', 0), encode({'activation': 0, 'lifetime': 50, 'retry': DEFAULT}))
+    engine.facts.write(keys.fact_key('s', 0), encode({'activation': 0, 'lifetime': 50, 'lanes': 0, 'retry': DEFAULT}))
 
 
 def test_nothing_runs_again_in_a_run_that_has_ended(engine, actions):
@@ -264,6 +264,37 @@ def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(
     suspend(engine)
     Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=100)
     assert not actions and engine.facts.read(keys.death_key('s', 0)) is None
+
+
+def in_one_lane(engine, ended):
+    """The three calls follow upon each other; some have ended, at 60."""
+    suspend(engine)
+    engine.facts.store.delete([keys.fact_key('s', 0)])
+    invocation = {'inputs': None, 'data_key': None, 'data_byte_ranges': None, 'data': ['', '', '']}
+    fact = {'job': '0-M000', 'activation': 0, 'lifetime': 50, 'lanes': 1, 'calls': 3, 'chunksize': 1, 'runtime_memory': None}
+    engine.facts.write(keys.fact_key('s', 0), encode({**fact, 'retry': DEFAULT, 'invocation': invocation}))
+    for call in ended:
+        engine.facts.write(keys.event_key('s', call), encode({'worker_end_tstamp': 60.0}))
+
+
+def test_a_call_that_waits_for_its_turn_is_not_lost(engine, actions):
+    in_one_lane(engine, [])
+    sweep(engine, now=100)
+    assert [(action['name'], action['call'][1]) for action in actions] == [('REPORT_LOST', 0)]
+
+
+@pytest.mark.parametrize(('now', 'started'), [(100, []), (111, [[1]])])
+def test_a_lane_that_did_not_go_on_is_started_again_when_its_next_call_should_have_ended(engine, actions, now, started):
+    in_one_lane(engine, CALLS[:1])
+    sweep(engine, now=now)
+    sweep(engine, now=now)
+    assert [action['numbers'] for action in actions] == started
+
+
+@pytest.mark.parametrize('held', [set(CALLS[:1]), set(CALLS[1:2])])
+def test_a_lane_goes_on_as_long_as_whoever_ended_its_call_is_alive(engine, actions, held):
+    in_one_lane(engine, CALLS[:1])
+    assert sweep(engine, now=111, held=held) == [] and not actions
 
 
 def test_a_sweep_stops_when_the_run_ends(actions):

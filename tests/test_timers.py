@@ -7,7 +7,10 @@ import lithops
 import pytest
 from lithops.monitoring.backends.triggerflow.localhost import Door
 
-from triggerflow_lithops import TriggerflowExecutor
+from triggerflow_lithops import TriggerflowExecutor, activation
+from triggerflow_lithops.triggers.keys import claim_key
+from triggerflow_lithops.triggers.memory import MemoryStore
+from triggerflow_lithops.triggers.store import Facts
 
 
 def after(seconds, value):
@@ -100,3 +103,47 @@ def test_the_timer_of_a_run_that_has_ended_does_not_keep_the_service(config):
     while os.listdir(Door(tf.config['triggerflow']['service']).queue) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not os.listdir(Door(tf.config['triggerflow']['service']).queue)
+
+
+class Clock:
+    """Time that passes only where it is slept away."""
+
+    def __init__(self):
+        self.now, self.slept = 1000.0, []
+
+    def time(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    found = Clock()
+    monkeypatch.setattr(activation, 'time', found)
+    return found
+
+
+RUN = {'session': 's', 'orchestrator': {'execution_timeout': 100}}
+
+
+def test_what_is_due_later_waits_where_functions_start_at_once(clock):
+    assert activation.wait_until(clock.now + 45, Facts(MemoryStore()), RUN, 1)
+    assert clock.slept == [30, 15]
+
+
+def test_a_wait_longer_than_one_function_may_take_is_handed_over(clock):
+    assert not activation.wait_until(clock.now + 1000, Facts(MemoryStore()), RUN, 1)
+    assert clock.slept == [30, 30, 20]
+
+
+def test_nobody_waits_on_for_an_activation_that_something_else_has_started(clock):
+    facts = Facts(MemoryStore())
+    facts.create(claim_key('s', 1), {'cause': '', 'time': 0.0})
+    assert activation.wait_until(clock.now + 1000, facts, RUN, 1) and clock.slept == [30]
+
+
+def test_what_is_due_does_not_wait(clock):
+    assert activation.wait_until(0.0, Facts(MemoryStore()), RUN, 1) and not clock.slept

@@ -25,6 +25,7 @@ from .errors import (
     RunDied,
     RunExistsError,
     RunNotFoundError,
+    RuntimeGone,
     TriggerflowError,
 )
 from .retry import Retry
@@ -44,6 +45,7 @@ __all__ = [
     'RunDied',
     'RunExistsError',
     'RunNotFoundError',
+    'RuntimeGone',
     'TriggerflowError',
     'TriggerflowExecutor',
     'now',

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Any, Callable, NoReturn, Protocol, Sequence
 
 import cloudpickle
-from lithops.config import extract_storage_config
 from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, held_by_function_service, performer, start_calls
 
 from .config import follow_lithops_logging
@@ -36,6 +35,7 @@ from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, W
 from .retry import enter_orchestrator
 from .seams import hook, use
 from .storage import create_store
+from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts
@@ -45,6 +45,11 @@ logger = logging.getLogger(__name__)
 
 #: Requests that one activation has under way at once
 THREADS = 32
+
+#: Seconds between two looks whether the activation that is to come later has been started by something else
+LOOK = 30.0
+#: Which share of its time an activation waits until it is due; then it hands over
+PATIENCE = 0.8
 
 #: What ``run()`` was given as arguments when it was given none
 NO_ARGUMENTS = object
@@ -78,17 +83,38 @@ class Orchestrator:
         self.run = run
         self.runtime_meta = runtime_meta
 
-    def __call__(self, number: int, cause: str) -> str | None:
+    def __call__(self, number: int, cause: str, due: float = 0.0) -> str | None:
         _end_with_this_call()
         follow_lithops_logging()
         config = json.loads(os.environ['LITHOPS_CONFIG'])
-        facts = Facts(create_store(extract_storage_config(config)))
+        facts = Facts(create_store(config))
         perform = performer(config, self.run, facts)
+        if not wait_until(due, facts, self.run, number):
+            perform(start_activation(self.run['session'], number, cause, due))
+            return str(CLAIMED)
         held = functools.partial(held_by_function_service, config, self.run['session'])
         left = Activation(self, config, Engine(facts, perform), Stage(), start_calls, held).live(number, cause)
         if isinstance(left, Crashed):
             raise left.error
         return CLAIMED if isinstance(left, Superseded) else None
+
+
+def wait_until(due: float, facts: Facts, run: dict[str, Any], number: int) -> bool:
+    """
+    Lets the time pass until an activation is due, where functions start at once.
+
+    :param due: seconds since the epoch
+    :return: whether it is time, or nobody waits for this number any more; else as much
+        time has passed as one function may take, and another one has to wait on
+    """
+    until = time.time() + PATIENCE * float(run['orchestrator']['execution_timeout'])
+    while (left := due - time.time()) > 0:
+        if time.time() >= until:
+            return False
+        time.sleep(min(LOOK, left, until - time.time()))
+        if left > LOOK and facts.read(claim_key(run['session'], number)) is not None:
+            return True
+    return True
 
 
 class Scene(World, Protocol):

@@ -3,26 +3,29 @@
 import logging
 import pickle
 import re
+import threading
 import time
 import uuid
 from typing import Any, Callable
 
 import cloudpickle
-from lithops.config import extract_storage_config, get_log_info
+from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
 from lithops.job.job import _include_exclude_modules
 from lithops.job.serialize import SerializeIndependent, create_module_data
-from lithops.monitoring.backends.triggerflow.invoke import run_field, start_activation
+from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, PayloadTooLarge, is_local
+from lithops.monitoring.backends.triggerflow.invoke import performer, run_field
 from lithops.utils import setup_lithops_logger
 
 from . import errors, installation, seams
 from .activation import NO_ARGUMENTS, Orchestrator
 from .config import RETRY, SECTION, create_config, follow_lithops_logging
 from .job import qualified_name
-from .localhost.metadata import runtime_metadata
 from .retry import policy_of
 from .run import Run
-from .storage import create_store
+from .runtime import Runtime, prepare_runtime
+from .storage import open_store, require_guarded
+from .triggers.action import start_activation
 from .triggers.attempt import Policy
 from .triggers.keys import RUNS, code_key, is_run_id, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
@@ -42,10 +45,10 @@ class TriggerflowExecutor:
     :param log_level: as in ``lithops.FunctionExecutor``
     :param retry: when calls of its runs that failed run again: a ``Retry``, its fields as
         a mapping, or a number of retries; as the configuration says, unless given
-    :param deploy: reserved
+    :param deploy: whether the runtime is deployed anew before the first run: with this Lithops, and this plugin
     :param backend_options: anything that the compute backend's section may have
     :raises ConfigurationError: the configuration cannot be used
-    :raises InstallationError: workers would lack what they need
+    :raises InstallationError: this Lithops lacks what workers need
     """
 
     def __init__(
@@ -61,7 +64,6 @@ class TriggerflowExecutor:
         deploy: bool = False,
         **backend_options: Any,
     ):
-        _refuse_reserved(deploy=deploy)
         if seams.in_force is not None:
             raise errors.NotDurableError(
                 'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
@@ -71,10 +73,13 @@ class TriggerflowExecutor:
         installation.require_patch()
         seams.require_seams()
         self.config = create_config(mode, config, config_file, backend, storage, backend_options)
-        storage_config = extract_storage_config(self.config)
-        self.bucket = f"{storage_config['backend']}://{storage_config[storage_config['backend']]['storage_bucket']}"
-        self.store = create_store(storage_config)
+        self.store = open_store(self.config)
+        section = self.config['lithops']['storage']
+        self.bucket = f"{section}://{self.config[section]['storage_bucket']}"
         self._facts = Facts(self.store)
+        self._deploy = deploy
+        self._runtime: Runtime | None = None
+        self._preparing = threading.Lock()
         self._retry = policy_of(retry) if retry is not None else self.config[SECTION][RETRY]
 
     def __repr__(self) -> str:
@@ -100,22 +105,29 @@ class TriggerflowExecutor:
         :param retry: when calls of this run that failed run again, as the executor takes it
         :raises InvalidRunError: not callable, not picklable, or no run id
         :raises RunExistsError: the run id is taken by another orchestrator
+        :raises InstallationError: the runtime of its functions lacks what workers need
+        :raises ConfigurationError: the runtime cannot be deployed, or the storage overwrites what was written first
         """
         policy = self._retry if retry is None else policy_of(retry)
         if not callable(orchestrator):
             raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
         function_name = qualified_name(orchestrator)
-        run_id = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
-        existing = self._find(run_id)
-        if existing is None:
-            existing = self._start(orchestrator, args, run_id, name, function_name, policy)
-        elif existing.document['orchestrator']['function'] != function_name:
+        checked = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
+        try:
+            existing = None if run_id is None else self._find(checked)
+            if existing is None:
+                return self._start(orchestrator, args, checked, name, function_name, policy)
+        except StoreUnavailable as error:
+            raise errors.ConfigurationError(
+                f'The bucket {self.bucket} cannot be used, so the run was not started: {error}. '
+                "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
+            ) from error
+        if existing.document['orchestrator']['function'] != function_name:
             raise errors.RunExistsError(
                 f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
                 f'{function_name}. Choose another run id, or purge that run.'
             )
-        else:
-            existing.sweep()
+        existing.sweep()
         return existing
 
     def get_run(self, run_id: str) -> Run:
@@ -148,6 +160,7 @@ class TriggerflowExecutor:
         function_name: str,
         retry: Policy,
     ) -> Run:
+        runtime = self._prepared()
         incarnation = uuid.uuid4().hex[:8]
         session = session_of(run_id, incarnation)
         document: dict[str, Any] = {
@@ -158,52 +171,70 @@ class TriggerflowExecutor:
             'orchestrator': {
                 'function': function_name,
                 'function_name': function_name.rpartition('.')[2],
-                'execution_timeout': self.config['lithops']['execution_timeout'],
+                'execution_timeout': runtime.timeout_of(self.config['lithops']['execution_timeout']),
                 'log_level': _lithops_log_level(),
-                'runtime_name': self.config['localhost']['runtime'],
-                'runtime_memory': None,
+                'runtime_name': runtime.name,
+                'runtime_memory': runtime.memory,
                 'max_deaths': self.config[SECTION]['max_deaths'],
+                'lanes': runtime.lanes,
             },
             'retry': retry,
             'time': time.time(),
         }
         field = run_field(run_id, session, document['orchestrator'], retry)
-        code = self._code(orchestrator, args, field)
-        try:
-            self._facts.write(code_key(session), code)
-            ours, document = self._facts.create(run_key(run_id), document)
-        except StoreUnavailable as error:
-            raise errors.ConfigurationError(
-                f'The bucket {self.bucket} cannot be written, so the run was not started: {error}. '
-                "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
-            ) from error
+        code = self._code(orchestrator, args, field, runtime.metadata)
+        self._facts.write(code_key(session), code)
+        ours, document = self._facts.create(run_key(run_id), document)
         run = Run(self.config, self._facts, document)
         if ours:
-            start_activation(self.config, field, 0, 'the run was started')
+            self._begin(run, field)
             logger.info('Run %s - started: %s', run_id, function_name)
         else:
             self._facts.store.delete([code_key(session)])
         return run
 
-    def _code(self, orchestrator: Callable[..., Any], args: Any, field: dict[str, Any]) -> bytes:
+    def _begin(self, run: Run, field: dict[str, Any]) -> None:
+        try:
+            performer(self.config, field, self._facts)(start_activation(run.session, 0, 'the run was started'))
+        except InvocationRefused as error:
+            # A sweep, of whoever waits for it, begins it
+            logger.warning('Run %s - could not begin yet: %s', run.run_id, error)
+        except PayloadTooLarge as error:
+            run.cancel()
+            raise errors.ConfigurationError(str(error)) from error
+
+    def _prepared(self) -> Runtime:
+        """What a run needs beside its code. Asked for by the first one only."""
+        with self._preparing:
+            if self._runtime is None:
+                require_guarded(self.config, self.store)
+                self._runtime = prepare_runtime(self.config, self._facts, self._deploy)
+            return self._runtime
+
+    def _code(
+        self, orchestrator: Callable[..., Any], args: Any, field: dict[str, Any], metadata: dict[str, Any]
+    ) -> bytes:
         """The orchestrator and all that it needs, in the form of a Lithops function."""
         _require_picklable(orchestrator, 'The orchestrator')
         _require_picklable(args, 'The arguments')
         code = cloudpickle.dumps((orchestrator, args))
-        metadata = runtime_metadata(self.config[SECTION]['service'])
         serializer = SerializeIndependent(metadata['preinstalls'])
         include, exclude = _include_exclude_modules(self.config, [], [])
         paths = serializer.module_paths([orchestrator], include, exclude)
         if include is not None and not include:
             paths |= serializer.module_paths([{'args': args}], include, exclude)
         function = cloudpickle.dumps(Orchestrator(code, field, metadata))
-        return pickle.dumps({'func': function, 'module_data': create_module_data(paths)}, -1)
+        modules = create_module_data(paths)
+        if not is_local(self.config):
+            # The local function service has what its client has
+            modules.update(_own_modules())
+        return pickle.dumps({'func': function, 'module_data': modules}, -1)
 
 
-def _refuse_reserved(**options: Any) -> None:
-    for name, value in options.items():
-        if value:
-            raise errors.NotDurableError(f'{name}= is reserved, and does nothing yet: leave it out.')
+def _own_modules() -> dict[str, str]:
+    """What of this package an activation imports."""
+    modules: dict[str, str] = create_module_data([str(installation.PACKAGE)])
+    return {name: text for name, text in modules.items() if not name.startswith(f'{installation.PACKAGE.name}/testing/')}
 
 
 def _checked_run_id(run_id: object) -> str:

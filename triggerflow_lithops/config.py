@@ -13,12 +13,13 @@ import sys
 from typing import Any
 
 from lithops.config import default_config, load_config
-from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
+from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, STANDALONE_BACKENDS, TEMP_DIR
 from lithops.localhost.config import LocalhostEnvironment, get_environment
 
 from . import installation
 from .errors import ConfigurationError
 from .retry import policy_of
+from .storage import UNGUARDED
 
 SECTION = 'triggerflow'
 
@@ -29,8 +30,9 @@ KEYS: dict[str, tuple[Any, Any]] = {
     # How many activations in a row may die before their run fails
     'max_deaths': (int, 3),
 }
-#: … and one that is not a number: when calls that failed run again
+#: … and two that are no numbers: when calls that failed run again,
 RETRY = 'retry'
+#: and (``UNGUARDED``) whether a storage is used that may overwrite what was written first
 
 
 def create_config(
@@ -50,22 +52,23 @@ def create_config(
     given = copy.deepcopy(config) if config else load_config(config_file)
     section = _checked_section(given.get(SECTION))
     named = {'mode': mode, 'backend': backend, 'storage': storage}
-    given_lithops = given.get('lithops') or {}
-    chunksize = given_lithops.get('chunksize')
-    # Before Lithops looks for their client libraries
-    _require_localhost(backend or given_lithops.get('backend'), storage or given_lithops.get('storage'))
-    complete: dict[str, Any] = default_config(
-        config_data=given,
-        config_overwrite={
-            'lithops': {'monitoring': SECTION, **{key: value for key, value in named.items() if value is not None}},
-            'backend': backend_options,
-        },
-    )
-    _require_localhost(complete['lithops']['backend'], complete['lithops']['storage'])
+    chunksize = (given.get('lithops') or {}).get('chunksize')
+    try:
+        complete: dict[str, Any] = default_config(
+            config_data=given,
+            config_overwrite={
+                'lithops': {'monitoring': SECTION, **{key: value for key, value in named.items() if value is not None}},
+                'backend': backend_options,
+            },
+        )
+    except Exception as error:
+        raise ConfigurationError(f'Lithops does not take this configuration: {error}') from error
+    _require_functions(complete['lithops']['backend'])
     # Lithops fills in the number of processes, and runs a chunk by that many. Here one
     # process serves a chunk in turn, and the service runs processes side by side
     complete['lithops']['chunksize'] = chunksize or 1
-    complete[LOCALHOST]['runtime'] = _interpreter(complete[LOCALHOST]['runtime'])
+    if complete['lithops']['backend'] == LOCALHOST:
+        complete[LOCALHOST]['runtime'] = _interpreter(complete[LOCALHOST]['runtime'])
     complete[SECTION] = {**section, 'service': service_folder()}
     return complete
 
@@ -93,9 +96,12 @@ def _checked_section(section: Any) -> dict[str, Any]:
         raise ConfigurationError(f"The '{SECTION}' section of the configuration is a mapping; found {section!r}.")
     checked: dict[str, Any] = {key: default for key, (_, default) in KEYS.items()}
     checked[RETRY] = policy_of((section or {}).get(RETRY))
-    known = [*KEYS, RETRY]
+    checked[UNGUARDED] = (section or {}).get(UNGUARDED, False)
+    if not isinstance(checked[UNGUARDED], bool):
+        raise ConfigurationError(f"'{SECTION}: {UNGUARDED}' is true or false; found {checked[UNGUARDED]!r}.")
+    known = [*KEYS, RETRY, UNGUARDED]
     for key, value in (section or {}).items():
-        if key == RETRY:
+        if key in (RETRY, UNGUARDED):
             continue
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
@@ -110,13 +116,12 @@ def _checked_section(section: Any) -> dict[str, Any]:
     return checked
 
 
-def _require_localhost(backend: str | None, storage: str | None) -> None:
-    for what, name in (('compute', backend), ('storage', storage)):
-        if name and name != LOCALHOST:
-            raise ConfigurationError(
-                f"Found {what} backend '{name}'. Orchestrators run on '{LOCALHOST}' so far: "
-                f"pass backend='{LOCALHOST}', storage='{LOCALHOST}', or say so in the configuration."
-            )
+def _require_functions(backend: str) -> None:
+    if backend in STANDALONE_BACKENDS:
+        raise ConfigurationError(
+            f"Found compute backend '{backend}', which has virtual machines. Orchestrators run where there are functions: "
+            f"'{LOCALHOST}', 'openwhisk', 'ibm_cf', …"
+        )
 
 
 def _require_temporary_folder() -> None:

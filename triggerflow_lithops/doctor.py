@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from lithops.monitoring.backends.triggerflow.functions import is_local
 from lithops.version import __version__ as lithops_version
 
 from . import installation
 from .config import SECTION
-from .localhost.metadata import runtime_metadata
+from .runtime import prepare_runtime
 from .seams import SEAMS, require_seams
-from .triggers.store import Store, new_nonce
+from .triggers.store import Facts, Store, new_nonce
 
 #: Where the probe of create-only writes lies, for a moment
 PROBE = 'triggerflow.doctor'
@@ -71,10 +72,11 @@ def create_only(store: Store) -> str:
     return 'of two writes of one key the first one holds'
 
 
-def service(config: dict[str, Any]) -> str:
-    """The local function service answers."""
-    found = runtime_metadata(config[SECTION]['service'])
-    return f"Python {found['python_version']} in {config[SECTION]['service']}"
+def functions(tf: Any) -> str:
+    """What runs the functions answers: the local service, or a runtime, which is deployed if it was not."""
+    found = prepare_runtime(tf.config, Facts(tf.store))
+    where = tf.config[SECTION]['service'] if is_local(tf.config) else f'{found.name}, {found.memory} MB'
+    return f"Python {found.metadata['python_version']} in {where}"
 
 
 def examine(create: Callable[[], Any]) -> Iterator[Finding]:
@@ -94,7 +96,7 @@ def examine(create: Callable[[], Any]) -> Iterator[Finding]:
     yield Finding('configuration', True, f"compute {tf.config['lithops']['backend']}, bucket {tf.bucket}")
     yield _finding('storage reachable', lambda: reachable(tf.store))
     yield _finding('create-only works', lambda: create_only(tf.store))
-    yield _finding('function service', lambda: service(tf.config))
+    yield _finding('function service', lambda: functions(tf))
 
 
 def _finding(check: str, examined: Callable[[], str]) -> Finding:

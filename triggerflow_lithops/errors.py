@@ -61,6 +61,10 @@ class RunDied(TriggerflowError):
     """The activations of a run died again and again."""
 
 
+class RuntimeGone(TriggerflowError):
+    """The function that runs a run is not deployed any more."""
+
+
 class OutcomeError(TriggerflowError):
     """What the orchestrator returned or raised cannot be pickled, or not be read here."""
 

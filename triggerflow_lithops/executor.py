@@ -21,6 +21,7 @@ import lithops.utils
 from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.job import create_map_job, create_reduce_job
+from lithops.monitoring.backends.triggerflow.functions import is_local
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
 from lithops.storage.utils import create_output_key
 
@@ -164,12 +165,11 @@ class Hooks:
         parts = (obj_chunk_size, obj_chunk_number, obj_newline) if partitioned else ()
 
         def inputs(calls: int) -> list[list[ResponseFuture]]:
-            if chained:
-                return [[future] for future in chained]
             of_all = self._carried_by((map_function, extra_args))
             if partitioned:
                 return [of_all + self._carried_by(items)] * calls
-            return [of_all + self._carried_by(item) for item in items]
+            of_each = [[future] for future in chained] if chained else map(self._carried_by, items)
+            return [of_all + of_one for of_one in of_each]
 
         job_id = executor._create_job_id(job_prefix)
         create = functools.partial(
@@ -266,7 +266,7 @@ class Hooks:
                         config=executor.config,
                         internal_storage=uploads,
                         executor_id=executor.executor_id,
-                        runtime_meta=self._runtime_meta,
+                        runtime_meta=self._runtime_of(executor, job_id, create.keywords['runtime_memory']),
                     )
                 refuse_too_many(replace(fingerprint, calls=made.total_calls))
                 found = self._inputs(inputs(made.total_calls) if carried else [])
@@ -278,7 +278,8 @@ class Hooks:
                     return {'calls': 0, 'exception': _pickled_error(error)}
                 raise _UsersError(error) from error
             memory = made.runtime_memory or create.keywords['runtime_memory']
-            return job_document(made, uploads, executor.invoker.runtime_name, memory, innermost(self._run['retry']), found)
+            policy, lanes = innermost(self._run['retry']), self._run['orchestrator']['lanes']
+            return job_document(made, uploads, executor.invoker.runtime_name, memory, policy, found, lanes)
 
         def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
             config = {**executor.config, SECTION: self._config[SECTION]}
@@ -288,6 +289,16 @@ class Hooks:
         if 'exception' in fact:
             raise pickle.loads(base64.b64decode(fact['exception']))
         return fact  # type: ignore[no-any-return]
+
+    def _runtime_of(self, executor: Any, job_id: str, memory: int | None) -> dict[str, Any]:
+        """Lithops' metadata of the runtime of a job, which is deployed if it is another one than the orchestrator's."""
+        if is_local(self._config):
+            return self._runtime_meta
+        ours, info = self._run['orchestrator'], executor.invoker.runtime_info
+        if (info['runtime_name'], memory or info['runtime_memory']) == (ours['runtime_name'], ours['runtime_memory']):
+            return self._runtime_meta
+        metadata: dict[str, Any] = executor.invoker.select_runtime(job_id, memory)
+        return metadata
 
     # Futures as inputs
 

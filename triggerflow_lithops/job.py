@@ -70,9 +70,19 @@ def name_of(value: Any) -> str:
 
 
 def job_document(
-    made: Any, uploads: Uploads, runtime_name: str, runtime_memory: int | None, retry: Policy, inputs: Inputs
+    made: Any,
+    uploads: Uploads,
+    runtime_name: str,
+    runtime_memory: int | None,
+    retry: Policy,
+    inputs: Inputs,
+    lanes: int,
 ) -> dict[str, Any]:
-    """What futures are made from, and as ``invocation`` what only invoking needs."""
+    """
+    What futures are made from, and as ``invocation`` what only invoking needs.
+
+    :param lanes: how many chunks are under way at one time; 0 for all of them
+    """
     in_payload = made.data_key is None
     chunksize = max(1, made.chunksize)
     return {
@@ -80,6 +90,7 @@ def job_document(
         'func_key': made.func_key,
         'func_name': made.function_name,
         'chunksize': chunksize,
+        'lanes': lanes,
         'execution_timeout': made.execution_timeout,
         # Seconds after its invocation when a chunk is over, whatever became of it
         'lifetime': chunksize * made.execution_timeout + GRACE,

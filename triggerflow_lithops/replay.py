@@ -238,14 +238,16 @@ class Replay:
             the history. And whether that was in time
         """
         position = self._advance()
-        fingerprint = Fingerprint('wait', '', len(calls), digest_of([*map(tuple, calls), needed, until_failure, timeout]))
+        # What is left of a longer timeout is another number in each activation
+        asked = [*map(tuple, calls), needed, until_failure, timeout is not None]
+        fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked))
         fact, _ = self._known(position, fingerprint)
         due = self._due(position, timeout) if fact is None else None
         while fact is None:
             ended = self._look(position, calls, needed)
             failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
-            if len(ended) == len(calls) and needed and not failed and due is None:
-                # All of them, none failed, however late: whoever asks sees the same
+            if len(ended) == len(calls) == needed and not failed and due is None:
+                # All of them were waited for, and none failed: whoever asks, however late, sees the same
                 fact = self._derive(position, fingerprint)
             elif failed or len(ended) >= needed:
                 fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': True})

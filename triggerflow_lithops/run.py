@@ -3,10 +3,12 @@
 import base64
 import logging
 import pickle
+import threading
 import time
 from types import TracebackType
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
+from lithops.monitoring.backends.triggerflow.functions import is_local
 from lithops.monitoring.backends.triggerflow.invoke import run_field
 from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.sweep import sweep_run
@@ -115,7 +117,8 @@ class Run:
 
         :return: what it repaired, in words; empty when there was nothing to repair
         """
-        Door(self._config[SECTION]['service']).rouse()
+        if is_local(self._config):
+            Door(self._config[SECTION]['service']).rouse()
         document = self.document
         run = run_field(self.run_id, self.session, document['orchestrator'], document['retry'])
         with map_store_errors():
@@ -130,10 +133,11 @@ class Run:
     def _outcome(self, timeout: float | None) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         reached = time.monotonic()
+        sweeps = _Sweeps(self.sweep)
         with Progress(self.session, self._facts) as progress:
             for _ in _looks(deadline):
                 try:
-                    outcome = self._look(progress)
+                    outcome = self._look(progress, sweeps)
                 except (StoreUnavailable, OSError) as error:
                     if time.monotonic() - reached > OUTAGE:
                         raise
@@ -144,14 +148,35 @@ class Run:
                 reached = time.monotonic()
         raise TimeoutError(f'Run {self.run_id} has not ended within {timeout} s. It goes on; ask again, or cancel it.')
 
-    def _look(self, progress: Progress) -> dict[str, Any] | None:
+    def _look(self, progress: Progress, sweeps: '_Sweeps') -> dict[str, Any] | None:
         outcome = self._facts.read(outcome_key(self.session))
         if outcome is None:
             if progress.is_due(SWEEP):
                 self._require()
-                self.sweep()
+                sweeps.begin()
             progress.update()
         return outcome
+
+
+class _Sweeps:
+    """Sweeps beside whoever waits: one looks twice, with a pause, and nobody waits for that."""
+
+    def __init__(self, sweep: Callable[[], Any]):
+        self._sweep = sweep
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Sweeps, unless one is under way."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name='sweep', daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self._sweep()
+        except Exception as error:
+            # The next one may come through
+            logger.warning('A sweep failed: %s: %s', type(error).__name__, error)
 
 
 def value_of(run_id: str, outcome: dict[str, Any]) -> Any:

@@ -9,22 +9,64 @@ and no store reaches this side by another way.
 import contextlib
 from typing import Any, Callable, Iterator, List, TypeVar
 
+from lithops.config import extract_storage_config
+from lithops.constants import LOCALHOST
 from lithops.monitoring.backends.triggerflow import store as travelling
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
+from lithops.storage import InternalStorage
 
+from .errors import ConfigurationError
 from .triggers.store import Store, StoreUnavailable
 
 _Answer = TypeVar('_Answer')
 
+#: Setting of the ``triggerflow`` section: work on a storage that may overwrite what was written first
+UNGUARDED = travelling.UNGUARDED
 
-def create_store(storage_config: dict[str, Any]) -> 'MappedStore':
-    """
-    The store over the bucket of a storage configuration.
 
-    :param storage_config: as ``lithops.config.extract_storage_config`` returns it
-    :raises UnsupportedStorageError: there is none for this storage backend yet
+def create_store(config: dict[str, Any], storage: Any = None) -> 'MappedStore':
     """
-    return MappedStore(travelling.create_store(storage_config))
+    The store over the bucket of a configuration.
+
+    :param config: Lithops', complete, with a 'triggerflow' section
+    :param storage: Lithops' own over the same bucket, where there is one already
+    :raises UnsupportedStorageError: two writers of one key may both be the first there
+    """
+    return MappedStore(travelling.create_store(config, storage))
+
+
+def open_store(config: dict[str, Any]) -> 'MappedStore':
+    """
+    The store of a client: its bucket is there, and the configuration tells its name.
+
+    :raises ConfigurationError: the storage cannot be reached, or not be used
+    """
+    backend = config['lithops']['storage']
+    try:
+        storage = None if backend == LOCALHOST else InternalStorage(extract_storage_config(config)).storage
+        if storage is not None:
+            config[backend]['storage_bucket'] = storage.bucket
+        return create_store(config, storage)
+    except travelling.UnsupportedStorageError as error:
+        raise ConfigurationError(str(error)) from error
+    except Exception as error:
+        raise ConfigurationError(
+            f"Storage '{backend}' cannot be reached: {type(error).__name__}: {error}. Check its section of the configuration."
+        ) from error
+
+
+def require_guarded(config: dict[str, Any], store: 'MappedStore') -> None:
+    """
+    Tries whether a server keeps what was written first, unless the configuration says that it need not.
+
+    :raises ConfigurationError: it does not
+    """
+    if config['lithops']['storage'] == LOCALHOST or config['triggerflow'].get(UNGUARDED):
+        return
+    try:
+        travelling.require_guarded(store)
+    except travelling.UnsupportedStorageError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 class MappedStore:

@@ -35,11 +35,13 @@ _REQUESTS = {
             'delete_objects': 'delete',
         },
     ),
-    'lithops.monitoring.backends.triggerflow.store': (
+    'lithops.monitoring.backends.triggerflow.files': (
         'LocalhostStore',
         1,
         {'put_new': 'put', 'get': 'get', 'list': 'list', 'delete': 'delete'},
     ),
+    # Every request to a store that speaks S3 is one of these, named by its operation
+    'botocore.endpoint': ('Endpoint', 1, {'make_request': None}),
 }
 
 
@@ -54,7 +56,7 @@ def _counted(method, kind, at):
             key = args[at] if len(args) > at and isinstance(args[at], str) else '-'
             log = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(log, f'{role} {kind} {key}\n'.encode())
+                os.write(log, f'{role} {kind or args[at].name} {key}\n'.encode())
             finally:
                 os.close(log)
             return method(*args, **kwargs)

@@ -179,11 +179,12 @@ def a_map_inside_a_call():
     return fexec.get_result()
 
 
-# Calls that return futures
+# Calls that return futures. Inside of a call, Lithops' localhost runs those of a map side by side, and each of them writes
+# the modules that they need into one folder, while another one reads them. So these need none
 
 
 def returns_the_futures_of_a_map(x):
-    return lithops.FunctionExecutor().map(add3, range(x))
+    return lithops.FunctionExecutor().map(lambda y: y + 3, range(x), include_modules=None)
 
 
 def returns_the_future_of_a_call(x):
@@ -192,7 +193,8 @@ def returns_the_future_of_a_call(x):
 
 def returns_the_futures_of_two_maps(x):
     fexec = lithops.FunctionExecutor()
-    return fexec.map(add3, range(x)) + fexec.map(functools.partial(add, 2), range(x))
+    threes = fexec.map(lambda y: y + 3, range(x), include_modules=None)
+    return threes + fexec.map(lambda y: y + 2, range(x), include_modules=None)
 
 
 def futures_of_a_map_are_waited_for():
@@ -498,6 +500,13 @@ def standard_waits():
     seen.append((len(done), len(pending)))
     executor.shutdown()
     return seen
+
+
+def a_standard_map_with_a_timeout():
+    from lithops.concurrent.futures import FunctionExecutor
+
+    with FunctionExecutor() as executor:
+        return list(executor.map(nap, [0.1, 1.2, 2.4], timeout=300))
 
 
 def a_standard_result_that_takes_too_long():

@@ -12,7 +12,6 @@ import os
 import time
 from typing import Any
 
-from lithops.config import extract_storage_config
 from lithops.monitoring.backends.triggerflow.invoke import run_of
 from lithops.monitoring.backends.triggerflow.sweep import sweep_run
 
@@ -105,7 +104,7 @@ def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
 
     :return: ``OVER`` if so, else 0
     """
-    facts = Facts(create_store(extract_storage_config(config)))
+    facts = Facts(create_store(config))
     document = facts.read(run_key(run['run_id']))
     purged = document is None or session_of(run['run_id'], document['incarnation']) != run['session']
     if document is None or purged or facts.read(outcome_key(run['session'])) is not None:

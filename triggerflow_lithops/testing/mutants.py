@@ -261,3 +261,21 @@ def sweeper_without_patience(original: Any, self: Sweeper, subject: Any, too_lat
 def orphans_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
     """An activation that vanished is never succeeded."""
     return iter(())
+
+
+@_mutant(Engine, '_go_on')
+def lanes_stand_still(original: Any, self: Engine, execution: Execution, status: bytes, first: bool) -> None:
+    """Nobody invokes the next chunk of a lane."""
+
+
+@_mutant(Engine, '_go_on')
+def lanes_end_at_a_second_attempt(original: Any, self: Engine, execution: Execution, status: bytes, first: bool) -> None:
+    """Nobody looks up what follows upon a call that had to be tried again."""
+    if execution.following and 'chunks' in execution.following:
+        original(self, execution, status, first)
+
+
+@_mutant(Sweeper, '_in_lanes')
+def a_lane_is_taken_for_running(original: Any, self: Sweeper, calls: Any, scheduled: Any) -> Any:
+    """A call that waits for its turn is taken for one that runs."""
+    return calls, {}

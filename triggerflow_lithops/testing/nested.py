@@ -95,7 +95,7 @@ class NestedHooks(Hooks):
             executor_id=executor.executor_id,
             runtime_meta=self._runtime_meta,
         )
-        document = job_document(made, uploads, executor.invoker.runtime_name, None, NO_RETRIES, Inputs({}, {}))
+        document = job_document(made, uploads, executor.invoker.runtime_name, None, NO_RETRIES, Inputs({}, {}), lanes=0)
         indices: Sequence[int] = range(document['calls'])
         self._start_calls({**document, 'job': job, 'activation': 0}, indices)
         return document

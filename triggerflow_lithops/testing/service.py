@@ -8,12 +8,12 @@ import json
 import pickle
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Protocol, Sequence
+from typing import Any, Callable, Iterable, Protocol, Sequence
 
 from lithops.constants import REDUCE_JOB_ENV
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD
-from lithops.monitoring.backends.triggerflow.invoke import chunks_of, job_of
+from lithops.monitoring.backends.triggerflow.invoke import chunks_of, job_of, next_of_lane
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 from lithops.storage.utils import create_job_key
 
@@ -22,10 +22,11 @@ from ..replay import Crashed
 from ..triggers import action as actions
 from ..triggers import keys
 from ..triggers.action import Action
-from ..triggers.attempt import Execution
+from ..triggers.attempt import Execution, Policy
 from ..triggers.engine import Engine
 from ..triggers.keys import Call
-from ..triggers.store import Facts, StoreUnavailable, new_nonce
+from ..triggers.lanes import Lanes, Start, neighbours
+from ..triggers.store import PAUSES, Facts, StoreUnavailable, new_nonce
 from ..triggers.sweep import Limits, Sweeper
 from .nested import NestedHooks
 from .scheduler import Process, Scheduler
@@ -35,6 +36,8 @@ from .worker import Worker, lost_status
 
 #: In seconds. Activations live shorter than this, unless something is wrong
 LIMITS = Limits(life=1500.0, start=120.0, max_deaths=6)
+#: Seconds between two tries of a request that a call itself makes. Lithops' storage clients try for longer than we do
+PATIENT = (*PAUSES, 10.0, 20.0, 30.0)
 
 Work = Callable[[Process], None]
 
@@ -144,32 +147,44 @@ class SimulatedService:
         if action['name'] == actions.START_ACTIVATION:
             self.start_activation(by, action['number'], action['cause'], action['due'])
             return
+        position = action['position']
         if action['name'] == actions.START_DEFERRED:
             job = action['job']
-            self._start_calls(by, job['activation'], action['position'], job, action['numbers'])
+            chunks = neighbours(action['numbers'], job['chunksize'])
+            starts = [Start(chunk, {'call': chunk[-1]} if job['lanes'] else None) for chunk in chunks]
+            self._start(by, job['activation'], position, job, starts)
             return
-        call, position = Call(*action['call']), action['position']
+        if action['name'] == actions.START_FOLLOWING:
+            job, found = next_of_lane(facts, action)
+            self._start(by, job['activation'], position, job, found)
+            return
+        call = Call(*action['call'])
         job = job_of(facts, self._world.session, position, call)
+        following = {'call': call.number} if job['lanes'] else None
         if action['name'] == actions.START_CALL:
-            self._start_calls(by, job['activation'], position, job, [call.number], action['attempt'])
+            self._start(by, job['activation'], position, job, [Start([call.number], following)], action['attempt'])
         else:
             self._world.taken_for_lost(call, action['attempt'])
             attempt = facts.read(keys.attempt_key(self._world.session, call, action['attempt'])) if action['attempt'] else None
-            execution = self._execution(call, job['activation'], position, job, attempt)
+            execution = self._execution(call, job['activation'], position, job, attempt, following)
             self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
 
-    def _start_calls(
+    def _start_calls(self, by: Process, number: int, position: int, job: dict[str, Any], indices: Sequence[int]) -> None:
+        self._start(by, number, position, job, Lanes(job).open(indices))
+
+    def _start(
         self,
         by: Process,
         number: int,
         position: int,
         job: dict[str, Any],
-        indices: Sequence[int],
+        starts: Iterable[Start],
         attempt: dict[str, Any] | None = None,
     ) -> None:
-        for chunk in chunks_of(job, indices):
-            calls = [Call(job['job'], int(call_id)) for call_id in chunk['call_ids']]
-            executions = [self._execution(call, number, position, job, attempt) for call in calls]
+        for start in starts:
+            (chunk,) = chunks_of(job, start.numbers)
+            calls = [Call(job['job'], index) for index in start.numbers]
+            executions = [self._execution(call, number, position, job, attempt, start.following) for call in calls]
             for execution in executions:
                 self._world.invoked(by, execution.call, attempt['due'] if attempt else 0.0)
 
@@ -184,10 +199,17 @@ class SimulatedService:
             self._deliver(_Invocation('call', calls, run, report), attempt['due'] if attempt else 0.0)
 
     def _execution(
-        self, call: Call, number: int, position: int, job: dict[str, Any], attempt: dict[str, Any] | None
+        self,
+        call: Call,
+        number: int,
+        position: int,
+        job: dict[str, Any],
+        attempt: dict[str, Any] | None,
+        following: dict[str, Any] | None,
     ) -> Execution:
         which, memory = (attempt['attempt'], attempt['runtime_memory']) if attempt else (0, job['runtime_memory'])
-        return Execution(self._world.session, call, position, number, which, job['retry'], memory)
+        policy: Policy = job['retry']
+        return Execution(self._world.session, call, position, number, which, policy, memory, following=following)
 
     def _deliver(self, invocation: _Invocation, due: float) -> None:
         if self._world.happens('lost'):
@@ -249,8 +271,9 @@ class SimulatedService:
         data = self._data(facts, chunk)
         reduces = REDUCE_JOB_ENV in job['invocation']['extra_env']
         for execution, arguments in zip(executions, data, strict=True):
-            worker = Worker(self._scheduler, process, facts, job['execution_timeout'], reduces)
-            hooks = self._nested(process, facts, execution)
+            patient = Facts(store, PATIENT, self._scheduler.sleep)
+            worker = Worker(self._scheduler, process, patient, job['execution_timeout'], reduces)
+            hooks = self._nested(process, patient, execution)
             ended = worker.run(function, arguments, execution.call.call_id, self._world.happens('out_of_memory'), hooks)
             if worker.output is not None:
                 job_key = create_job_key(*self._of_job(job['job']))

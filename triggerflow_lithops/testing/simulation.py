@@ -141,6 +141,7 @@ class Simulation:
     :param sweeps: whether somebody sweeps it, now and then
     :param asked: whether the function service tells what it has
     :param most_requests: after which it is taken for one that never ends
+    :param lanes: how many chunks of a job may be under way at one time; 0 for all of them
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Simulation:
         asked: bool = True,
         retry: Any = None,
         most_requests: int = MOST_REQUESTS,
+        lanes: int = 0,
     ):
         self.seed = seed
         self.session = keys.session_of(RUN_ID, INCARNATION)
@@ -179,7 +181,7 @@ class Simulation:
         self._sweeps = sweeps
         self.laws = Laws(self.memory, self.session)
         policy = policy_of(retry)
-        self._document = _document(orchestrator, policy)
+        self._document = _document(orchestrator, policy, lanes)
         field = run_field(RUN_ID, self.session, self._document['orchestrator'], policy)
         runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), field, _runtime_metadata())
         self._service = SimulatedService(self, runs, CONFIG, asked)
@@ -316,7 +318,7 @@ def simulating() -> Iterator[None]:
     changed = {'LITHOPS_WORKER': 'True', 'LITHOPS_CONFIG': json.dumps(CONFIG)}
     touched = [*changed, '__LITHOPS_SESSION_ID', '__LITHOPS_TOTAL_EXECUTORS']
     before = {name: os.environ.get(name) for name in touched}
-    state, excepthook = random.getstate(), sys.excepthook
+    state, excepthook, session = random.getstate(), sys.excepthook, lithops.utils._SESSION_ID
     lithops_logger = logging.getLogger('lithops')
     level = lithops_logger.level
     lithops_logger.setLevel(logging.ERROR)
@@ -329,6 +331,7 @@ def simulating() -> Iterator[None]:
         lithops_logger.setLevel(level)
         random.setstate(state)
         sys.excepthook = excepthook
+        lithops.utils._SESSION_ID = session
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -349,7 +352,7 @@ def _in_this_world(scheduler: Scheduler, open_storage: Callable[[Any], Any]) -> 
         time.time, time.sleep, lithops.future.InternalStorage = now, sleep, storage
 
 
-def _document(orchestrator: Callable[..., Any], policy: dict[str, Any]) -> dict[str, Any]:
+def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: int) -> dict[str, Any]:
     name = qualified_name(orchestrator)
     return {
         'version': 1,
@@ -364,6 +367,7 @@ def _document(orchestrator: Callable[..., Any], policy: dict[str, Any]) -> dict[
             'runtime_name': sys.executable,
             'runtime_memory': None,
             'max_deaths': LIMITS.max_deaths,
+            'lanes': lanes,
         },
         'retry': policy,
         'time': EPOCH,

@@ -12,6 +12,7 @@ Action = dict[str, Any]
 START_ACTIVATION = 'START_ACTIVATION'
 START_CALL = 'START_CALL'
 START_DEFERRED = 'START_DEFERRED'
+START_FOLLOWING = 'START_FOLLOWING'
 REPORT_LOST = 'REPORT_LOST'
 
 
@@ -43,6 +44,16 @@ def start_deferred(session: str, position: int, job: dict[str, Any], numbers: li
     :param job: what invoking them needs of the fact that scheduled it
     """
     return {'name': START_DEFERRED, 'session': session, 'position': position, 'job': job, 'numbers': numbers}
+
+
+def start_following(session: str, position: int, following: dict[str, Any]) -> Action:
+    """
+    The next chunk of a lane starts, for the one before it has ended.
+
+    :param position: where the job was scheduled
+    :param following: what is left of the lane, of :mod:`.lanes`
+    """
+    return {'name': START_FOLLOWING, 'session': session, 'position': position, 'following': following}
 
 
 def report_lost(session: str, call: Call, position: int, attempt: int, reason: str) -> Action:

@@ -53,6 +53,7 @@ class Execution:
     :param number: of the activation that invoked it
     :param memory: MB that it was given, None where the backend has no such thing
     :param redelivered: whether the function service has delivered it before
+    :param following: what of its lane follows upon it, of :mod:`.lanes`
     """
 
     session: str
@@ -63,6 +64,7 @@ class Execution:
     policy: Policy | None = None
     memory: int | None = None
     redelivered: bool = False
+    following: dict[str, Any] | None = None
 
 
 def delay(policy: Policy, attempt: int, draw: Callable[[], float] = random.random) -> float:

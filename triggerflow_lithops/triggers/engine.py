@@ -14,7 +14,7 @@ costs O(N) small listings altogether.
 import hashlib
 from typing import Any, Callable, Iterable, Protocol, Sequence
 
-from .action import Performer, start_call, start_deferred
+from .action import Performer, start_call, start_deferred, start_following
 from .attempt import Execution, Failure, next_attempt
 from .condition import holds
 from .inputs import Dependent, dependents_of
@@ -116,6 +116,8 @@ class Engine:
             self._report_failure(session, call, execution.number, fired)
         for key in dependents(listed):
             self._start_dependent(session, key, call, ended, now, again=execution.redelivered)
+        if execution.following and execution.following['call'] == call.number:
+            self._go_on(execution, status, first)
 
     def defer(
         self,
@@ -214,6 +216,13 @@ class Engine:
             if is_claimed(since + step):
                 since += step
         return since
+
+    def _go_on(self, execution: Execution, status: bytes, first: bool) -> None:
+        """The lane of a call that has ended goes on: by whoever ended it, unless the run has ended."""
+        session = execution.session
+        ours = first or self.facts.read_bytes(event_key(session, execution.call)) == status
+        if ours and execution.following and self.facts.read(outcome_key(session)) is None:
+            self.perform(start_following(session, execution.position, execution.following))
 
     # How a trigger is evaluated
 

@@ -128,23 +128,33 @@ def dependents_of(session: str, position: int, job: dict[str, Any], numbers: Ite
         if len(groups) == 1:
             together.setdefault(groups[0], []).append(number)
         else:
-            yield Dependent(session, position, brief_of(job, [number]), {number: of_call[number]})
+            yield Dependent(session, position, _without_lanes(job, [number]), {number: of_call[number]})
     for sharing in together.values():
-        yield Dependent(session, position, brief_of(job, sharing), {number: of_call[number] for number in sharing})
+        yield Dependent(session, position, _without_lanes(job, sharing), {number: of_call[number] for number in sharing})
+
+
+def _without_lanes(job: dict[str, Any], numbers: list[int]) -> dict[str, Any]:
+    # Nothing follows upon a call that is deferred
+    return {**brief_of(job, numbers), 'lanes': 0}
 
 
 def brief_of(job: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
     """
-    What invoking some calls of a job needs of the fact that scheduled it.
+    What invoking some calls of a job needs of the fact that scheduled it, or of such an excerpt.
 
     :return: a fact in which the data of these calls are found by their numbers as text
     """
-    invocation = dict(job['invocation'])
-    del invocation['inputs']
+    invocation, wanted = dict(job['invocation']), list(numbers)
+    invocation.pop('inputs', None)
     for name in ('data', 'data_byte_ranges'):
         if invocation[name] is not None:
-            invocation[name] = {str(number): invocation[name][number] for number in numbers}
+            invocation[name] = {str(number): data_of(invocation[name], number) for number in wanted}
     return {**{name: value for name, value in job.items() if name not in _OF_FUTURES}, 'invocation': invocation}
+
+
+def data_of(found: Any, number: int) -> Any:
+    """What belongs to one call, in the fact of its job or in what is needed of that."""
+    return found[number] if isinstance(found, list) else found[str(number)]
 
 
 _OF_FUTURES = ('fingerprint', 'metadata', 'nonce', 'time')

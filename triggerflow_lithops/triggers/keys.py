@@ -14,6 +14,9 @@ from typing import Iterable, NamedTuple
 
 JOBS = 'lithops.jobs'
 RUNS = 'triggerflow.runs'
+RUNTIMES = 'triggerflow.runtimes'
+#: Written once in a bucket: whoever writes it again is told that it exists
+PROBE = 'triggerflow.probe'
 
 #: Calls whose events are listed together. Ten, so that a group is a prefix of
 #: Lithops' five-digit call ids
@@ -67,6 +70,16 @@ def call_id(index: int) -> str:
 def run_key(run_id: str) -> str:
     """That a run was started, and its incarnation."""
     return f'{RUNS}/{run_id}/run.json'
+
+
+def runtime_key(name: str, digest: str) -> str:
+    """
+    That a runtime was found to have what a worker needs.
+
+    :param name: Lithops' key of the runtime
+    :param digest: of what a worker needs
+    """
+    return f'{RUNTIMES}/{name}/{digest}.json'
 
 
 def run_id_of(key: str) -> str:

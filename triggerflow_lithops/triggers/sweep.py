@@ -18,11 +18,13 @@ from .keys import (
     attempts_prefix,
     claim_key,
     death_key,
+    event_key,
     fact_key,
     latest_attempts,
     outcome_key,
     trigger_key,
 )
+from .lanes import Lanes
 from .trigger import Members, Trigger
 
 #: Seconds until an activation starts that follows upon one that died: at first, and
@@ -152,7 +154,8 @@ class Sweeper:
             yield from self._orphaned(number, now)
         elif self._engine.plant(trigger):
             # Since when it holds is not written anywhere; the pause between two looks has to do
-            yield from self._unbegun(number + 1, self._limits.start, f'activation {number} was not woken')
+            if not self._is_alive(number):
+                yield from self._unbegun(number + 1, self._limits.start, f'activation {number} was not woken')
         else:
             if trigger.due is not None and now >= trigger.due:
                 yield from self._unbegun(number + 1, now - trigger.due, f'the time of activation {number} was up')
@@ -175,6 +178,11 @@ class Sweeper:
         claim = self._facts.read(claim_key(self._session, number))
         if claim is not None and self._is_gone(claim.get('lived_by', number), now - claim['time'] >= self._limits.life):
             yield _Repair(f'activation {number} had vanished', lambda: self.bury(number, 'it vanished', now))
+
+    def _is_alive(self, number: int) -> bool:
+        """Whether activation ``number`` is known to run still: it is about to see by itself that it need not wait."""
+        claim = self._facts.read(claim_key(self._session, number)) if self._holdings else None
+        return claim is not None and claim.get('lived_by', number) in (self._holdings or ())
 
     def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:
         """Calls that are waited for, by the run or by other calls, and that nobody runs any more."""
@@ -203,16 +211,59 @@ class Sweeper:
             missing = set(wanted) - self._engine.ended(self._session, wanted)
             jobs |= {(inputs.jobs[call.job], call.job) for call in missing}
             waiting |= missing
-            for call in sorted(call for call in waiting if call.job == job):
-                if call not in deferred:
-                    yield from self._vanished(call, attempts.get(call), position, scheduled, invoked, now)
-                elif not missing & set(deferred[call]):
+            here = {call for call in waiting if call.job == job}
+            for call in sorted(here & set(deferred)):
+                if not missing & set(deferred[call]):
                     yield self._not_started(call, position, scheduled, now)
+            calls = here - set(deferred)
+            before: dict[Call, Call] = {}
+            if scheduled['lanes'] and scheduled['job'] == job:
+                calls, before = self._in_lanes(calls, scheduled)
+            for call in sorted(calls):
+                attempt = attempts.get(call)
+                if attempt is None and call in before:
+                    yield from self._not_followed(call, before[call], position, scheduled, invoked, now)
+                else:
+                    began = invoked if attempt is None else self._due(call, attempt)
+                    yield from self._vanished(call, attempt, position, scheduled, began, now)
+
+    def _in_lanes(self, calls: set[Call], scheduled: dict[str, Any]) -> tuple[set[Call], dict[Call, Call]]:
+        """
+        What of a job has to run now so that ``calls`` come to run, and of each that follows
+        upon another the one before it, which has ended.
+
+        :param scheduled: the fact that scheduled it
+        """
+        job, lanes = scheduled['job'], Lanes(scheduled)
+        ended = self._engine.ended(self._session, Members({job: [[0, scheduled['calls']]]}))
+        running, before = set(), {}
+        for call in calls:
+            while (number := lanes.before(call.number)) is not None and Call(job, number) not in ended:
+                call = Call(job, number)
+            running.add(call)
+            if number is not None:
+                before[call] = Call(job, number)
+        return running, before
+
+    def _not_followed(
+        self, call: Call, before: Call, position: int, scheduled: dict[str, Any], invoked: float, now: float
+    ) -> Iterator[_Repair]:
+        """A call whose lane should have gone on. Whether it was ever started is not written anywhere."""
+        if self._holdings is None:
+            if now - invoked < scheduled['lifetime']:
+                return
+            status = self._facts.read(event_key(self._session, before)) or {}
+            if now - float(status.get('worker_end_tstamp', now)) < scheduled['lifetime']:
+                return
+        elif {call, before} & self._holdings:
+            # Whoever ended the one before it may be about to start it
+            return
+        said = f'call {call.job}/{call.call_id} should have followed upon {before.call_id}, and did not end'
+        yield _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
 
     def _vanished(
-        self, call: Call, attempt: int | None, position: int, scheduled: dict[str, Any], invoked: float, now: float
+        self, call: Call, attempt: int | None, position: int, scheduled: dict[str, Any], began: float, now: float
     ) -> Iterator[_Repair]:
-        began = invoked if attempt is None else self._due(call, attempt)
         if self._is_gone(call, now - began >= scheduled['lifetime']):
             reason = f'It vanished: its end was not reported within {scheduled["lifetime"]:.0f} s'
             if self._holdings is not None:

@@ -22,16 +22,18 @@ was itself given. All that is ours in a payload is one field, ``triggerflow``.
 import base64
 import pickle
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
-from lithops.constants import LOCALHOST
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
+from .functions import RuntimeGone, is_local, submit
 from .localhost import Door, held_by_any_service
 from .triggers import keys
-from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, Action
+from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
 from .triggers.attempt import DEFAULT, Policy
+from .triggers.inputs import data_of
+from .triggers.lanes import Lanes, Start, neighbours, start_of
 from .triggers.store import Facts, StoreUnavailable
 
 FIELD = 'triggerflow'
@@ -43,12 +45,13 @@ NO_RETRIES: Policy = {**DEFAULT, 'retries': 0}
 #: Subject of a call that another call has made, by an executor of its own
 NESTED = 'nested'
 
+#: In the field of a call: what of its lane follows upon it; …
+FOLLOWING = 'following'
+#: … to be looked up
+LOOK_UP: Dict[str, Any] = {}
+
 #: What an activation returns that found its number claimed by somebody else
 CLAIMED = 'claimed'
-
-
-class UnsupportedBackendError(Exception):
-    """A compute backend that cannot run orchestrators yet"""
 
 
 def run_field(run_id: str, session: str, orchestrator: Dict[str, Any], retry: Policy) -> Dict[str, Any]:
@@ -57,7 +60,8 @@ def run_field(run_id: str, session: str, orchestrator: Dict[str, Any], retry: Po
 
     :param orchestrator: 'function_name', 'execution_timeout' (seconds),
         'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations,
-        and 'max_deaths', how many of them in a row may die
+        'max_deaths', how many of them in a row may die, and 'lanes', how many chunks
+        of one job may be under way at one time (0: any number)
     :param retry: of its jobs, unless one has its own
     """
     return {'version': VERSION, 'run_id': run_id, 'session': session, 'orchestrator': orchestrator, 'retry': retry}
@@ -76,15 +80,30 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
     :param run: what every payload of the run carries
     """
     def perform(action: Action) -> None:
+        try:
+            start(action)
+        except RuntimeGone as error:
+            # Whoever tries again finds it gone, too
+            facts.create(
+                keys.outcome_key(run['session']),
+                {'status': 'failed', 'error': ['RuntimeGone', str(error)], 'time': time.time()},
+            )
+
+    def start(action: Action) -> None:
         if action['name'] == START_ACTIVATION:
             start_activation(config, run, action['number'], action['cause'], action['due'])
         elif action['name'] == START_CALL:
             job = scheduled_job(facts, run['session'], action['position'])
             number = keys.Call(*action['call']).number
-            start_calls(config, run, job['activation'], action['position'], job, [number], action['attempt'])
+            payload = call_payload(config, run, job['activation'], action['position'], job, action['attempt'])
+            _invoke(config, payload, chunks_of(job, [number]), action['attempt']['due'])
         elif action['name'] == START_DEFERRED:
             job = action['job']
-            start_calls(config, run, job['activation'], action['position'], job, action['numbers'])
+            payload = call_payload(config, run, job['activation'], action['position'], job)
+            _invoke(config, payload, chunks_of(job, action['numbers']))
+        elif action['name'] == START_FOLLOWING:
+            job, starts = next_of_lane(facts, action)
+            _start_lanes(config, run, job['activation'], action['position'], job, starts)
         else:
             raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
 
@@ -96,7 +115,7 @@ def held_by_function_service(config: Dict[str, Any], session: str) -> Optional[S
     What the function service has of a run: calls, and activations by their numbers.
     None where it cannot be asked
     """
-    if config['lithops']['backend'] != LOCALHOST:
+    if not is_local(config):
         return None
     return held_by_any_service(config[FIELD]['service'], session)
 
@@ -109,13 +128,21 @@ def scheduled_job(facts: Facts, session: str, position: int) -> Dict[str, Any]:
     return job
 
 
+def next_of_lane(facts: Facts, action: Action) -> Tuple[Dict[str, Any], List[Start]]:
+    """What a lane goes on with, if there is anything left of it; and the job that this is of"""
+    following = action['following']
+    job = following.get('job') or scheduled_job(facts, action['session'], action['position'])
+    chunks = following['chunks'] if 'chunks' in following else Lanes(job).after(following['call'])
+    return job, [start_of(job, chunks)] if chunks else []
+
+
 def job_of(facts: Facts, session: str, position: int, call: keys.Call) -> Dict[str, Any]:
     """
     The fact that scheduled the job of a call. A nested job has none, but that of the call
     that made it
     """
     job = scheduled_job(facts, session, position)
-    return job if job['job'] == call.job else {**job, 'job': call.job, 'retry': NO_RETRIES}
+    return job if job['job'] == call.job else {**job, 'job': call.job, 'retry': NO_RETRIES, 'lanes': 0}
 
 
 def field_of(job: Any) -> Optional[Dict[str, Any]]:
@@ -158,32 +185,30 @@ def start_activation(
         chunksize=1,
         **{name: orchestrator[name] for name in ('execution_timeout', 'log_level', 'runtime_name', 'runtime_memory')},
     )
-    data = str(pickle.dumps({'number': number, 'cause': cause}))
+    data = str(pickle.dumps({'number': number, 'cause': cause, 'due': due}))
     _invoke(config, payload, [{'call_ids': [keys.call_id(number)], 'data_byte_strs': [data]}], due)
 
 
 def start_calls(
-    config: Dict[str, Any],
-    run: Dict[str, Any],
-    number: int,
-    position: int,
-    job: Dict[str, Any],
-    indices: Iterable[int],
-    attempt: Optional[Dict[str, Any]] = None,
+    config: Dict[str, Any], run: Dict[str, Any], number: int, position: int, job: Dict[str, Any], indices: Iterable[int]
 ) -> None:
     """
-    Invokes calls of a scheduled job.
+    Invokes calls of a scheduled job, as many as there are lanes. The others follow.
 
     :param number: of the activation that invokes them
     :param position: where the job was scheduled
     :param job: the fact that scheduled it
-    :param indices: of the calls, rising
-    :param attempt: the fact of the attempt that this is; None for the first one
+    :param indices: of the calls: all that are not deferred and have not ended
     """
-    chunks = chunks_of(job, indices)
+    _start_lanes(config, run, number, position, job, Lanes(job).open(indices))
+
+
+def _start_lanes(
+    config: Dict[str, Any], run: Dict[str, Any], number: int, position: int, job: Dict[str, Any], starts: Iterable[Start]
+) -> None:
+    chunks = [{**_chunk(job['invocation'], start.numbers), FOLLOWING: start.following} for start in starts]
     if chunks:
-        payload = call_payload(config, run, number, position, job, attempt)
-        _invoke(config, payload, chunks, attempt['due'] if attempt else 0.0)
+        _invoke(config, call_payload(config, run, number, position, job), chunks)
 
 
 def call_payload(
@@ -204,6 +229,9 @@ def call_payload(
         'number': number,
         'position': position,
         'attempt': attempt['attempt'] if attempt else 0,
+        # MB of its first attempt
+        'memory': job['runtime_memory'],
+        FOLLOWING: LOOK_UP if job['lanes'] else None,
     }
     return _payload(
         config,
@@ -247,41 +275,28 @@ def chunks_of(job: Dict[str, Any], indices: Iterable[int]) -> List[Dict[str, Any
 
     :param job: the fact that scheduled it
     """
-    return [_chunk(job['invocation'], chunk) for chunk in _neighbours(indices, job['chunksize'])]
-
-
-def _neighbours(indices: Iterable[int], chunksize: int) -> List[List[int]]:
-    """Runs of neighbours, no longer than ``chunksize``: a payload's data is one byte range"""
-    chunks: List[List[int]] = []
-    for index in indices:
-        if chunks and len(chunks[-1]) < chunksize and chunks[-1][-1] == index - 1:
-            chunks[-1].append(index)
-        else:
-            chunks.append([index])
-    return chunks
+    return [_chunk(job['invocation'], chunk) for chunk in neighbours(indices, job['chunksize'])]
 
 
 def _chunk(invocation: Dict[str, Any], indices: Sequence[int]) -> Dict[str, Any]:
     chunk: Dict[str, Any] = {'call_ids': [keys.call_id(index) for index in indices]}
     if invocation['data_key']:
         chunk['data_key'] = invocation['data_key']
-        chunk['data_byte_ranges'] = [_of_call(invocation['data_byte_ranges'], index) for index in indices]
+        chunk['data_byte_ranges'] = [data_of(invocation['data_byte_ranges'], index) for index in indices]
     else:
         # In the form in which Lithops' own payloads come through JSON
-        chunk['data_byte_strs'] = [str(base64.b64decode(_of_call(invocation['data'], index))) for index in indices]
+        chunk['data_byte_strs'] = [str(base64.b64decode(data_of(invocation['data'], index))) for index in indices]
     return chunk
 
 
-def _of_call(found: Any, index: int) -> Any:
-    """What belongs to one call, in the fact of its job or in an excerpt of that"""
-    return found[index] if isinstance(found, list) else found[str(index)]
-
-
-def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float) -> None:
-    backend = config['lithops']['backend']
-    if backend != LOCALHOST:
-        raise UnsupportedBackendError(
-            f'Found compute backend {backend!r}. Orchestrators run on {LOCALHOST!r} so far: '
-            f"set 'backend: {LOCALHOST}' in the lithops section of the configuration."
-        )
-    Door(config[FIELD]['service']).submit(payload, chunks, due)
+def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float = 0.0) -> None:
+    payload[FIELD]['due'] = due
+    if is_local(config):
+        # Its lanes are as many as its calls
+        Door(config[FIELD]['service']).submit(payload, chunks, due)
+        return
+    payloads = []
+    for chunk in chunks:
+        following = chunk.pop(FOLLOWING, payload[FIELD].get(FOLLOWING))
+        payloads.append({**payload, **chunk, FIELD: {**payload[FIELD], FOLLOWING: following}})
+    submit(config, payloads)

@@ -27,7 +27,7 @@ import os
 import pickle
 import time
 from types import SimpleNamespace
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from lithops.config import extract_storage_config
 from lithops.constants import SESSION_ID_ENV
@@ -37,7 +37,7 @@ from lithops.storage.utils import create_output_key
 
 from .failure import failure_of, last_words, lost
 from .future import OUTPUT_FIELD, without_credentials
-from .invoke import CLAIMED, NESTED, field_of, performer, run_of
+from .invoke import CLAIMED, FOLLOWING, LOOK_UP, NESTED, field_of, performer, run_of
 from .store import create_store
 from .triggers import keys
 from .triggers.attempt import Execution
@@ -55,6 +55,12 @@ GRACE = 60.0
 #: Seconds that may pass between an invocation and its beginning
 START = 120.0
 
+#: Seconds at the most that a further attempt waits, inside its function, until it is due
+MAX_WAIT = 60.0
+
+#: Attribute of a job that is reported and not run
+GIVEN_UP = 'given_up'
+
 #: What could not be reported in this process: a function service that can should
 #: see to it
 unreported: List[str] = []
@@ -70,7 +76,14 @@ class CallStatus(StorageCallStatus):
         self.nested = bool(self.run) and self.run['subject'] == NESTED
         if self.run and not self.nested:
             self._output_key = keys.output_key(job.job_key, job.call_id, new_nonce())
-            _separate(job, internal_storage, self._output_key)
+            if not getattr(job, GIVEN_UP, False):
+                self._prepare(job, internal_storage)
+
+    def _prepare(self, job: SimpleNamespace, internal_storage) -> None:
+        _separate(job, internal_storage, self._output_key)
+        if self.run['subject'] == 'call':
+            # A cloud's functions start at once; a local function service has waited already
+            time.sleep(min(MAX_WAIT, max(0.0, self.run.get('due', 0.0) - time.time())))
 
     def send_init_event(self) -> None:
         """Nobody reads when a call of a run began, so nothing is written"""
@@ -99,7 +112,7 @@ class CallStatus(StorageCallStatus):
             raise
 
     def _engine(self) -> Engine:
-        facts = Facts(create_store(self.internal_storage.get_storage_config()))
+        facts = Facts(create_store(self.config, self.internal_storage.storage))
         return Engine(facts, performer(self.config, run_of(self.run), facts))
 
     def _report_call(self) -> None:
@@ -121,8 +134,13 @@ class CallStatus(StorageCallStatus):
             policy=self.run['retry'],
             memory=self.job.runtime_memory,
             redelivered=bool(self.run.get('redelivered')),
+            following=self._following(),
         )
         self._engine().report(execution, json.dumps(self.status).encode('ascii'), failure_of(self.status), time.time())
+
+    def _following(self) -> Optional[Dict[str, Any]]:
+        following = self.run.get(FOLLOWING)
+        return {'call': int(self.job.call_id)} if following == LOOK_UP else following
 
     def _lose(self, reason: str) -> None:
         self.add('exception', True)
@@ -152,7 +170,8 @@ def report_lost(payload: Dict[str, Any], reason: str) -> None:
     internal_storage = InternalStorage(extract_storage_config(payload['config']))
     for call_id in payload['call_ids']:
         now = time.time()
-        job = SimpleNamespace(**{**payload, 'call_id': call_id, 'start_tstamp': now, 'stats_file': os.devnull})
+        # Nothing runs here: this process, maybe the user's own, stays as it is
+        job = SimpleNamespace(**{**payload, 'call_id': call_id, 'start_tstamp': now, 'stats_file': os.devnull, GIVEN_UP: True})
         status = CallStatus(job, internal_storage)
         status._lose(reason)
         status.add('worker_end_tstamp', now)

@@ -20,9 +20,7 @@ import logging
 import time
 from typing import Any, Dict, List
 
-from lithops.config import extract_storage_config
-from lithops.constants import LOCALHOST
-
+from .functions import is_local
 from .invoke import call_payload, held_by_function_service, job_of, performer
 from .status import limits_of, report_lost
 from .store import create_store
@@ -49,7 +47,7 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
     :return: what was repaired, in words; empty when there was nothing to repair
     """
     now = time.time()
-    facts = Facts(create_store(extract_storage_config(config)))
+    facts = Facts(create_store(config))
     perform = performer(config, run, facts)
 
     def perform_or_report(action):
@@ -64,10 +62,9 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
         payload = call_payload(config, run, job['activation'], action['position'], job, attempt)
         report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
 
-    on_localhost = config['lithops']['backend'] == LOCALHOST
     held = functools.partial(held_by_function_service, config, run['session'])
     sweeper = Sweeper(Engine(facts, perform_or_report), run['session'], limits_of(run), held)
-    repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[on_localhost]))
+    repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[is_local(config)]))
     for said in repaired:
         logger.warning(f"Run {run['run_id']} - swept: {said}")
     return repaired

@@ -1,0 +1,80 @@
+"""What runs in the tests' actions. It travels as this module, so it imports what a runtime has."""
+
+import os
+import signal
+import time
+
+import lithops
+
+
+def add3(x):
+    return x + 3
+
+
+def nap(seconds, value):
+    time.sleep(seconds)
+    return value
+
+
+def twice():
+    fexec = lithops.FunctionExecutor()
+    fexec.call_async(add3, 0)
+    return fexec.call_async(add3, fexec.get_result()).result()
+
+
+def wide(calls):
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(add3, list(range(calls))))
+
+
+def nap_then_add():
+    fexec = lithops.FunctionExecutor()
+    return fexec.call_async(add3, fexec.call_async(nap, (3, 3)).result()).result()
+
+
+def nap_within_5_seconds():
+    return lithops.FunctionExecutor().call_async(nap, (4, 5), timeout=5).result()
+
+
+def fail_once(marker):
+    if not os.path.exists(marker):
+        with open(marker, 'w'):
+            raise ValueError('the first time')
+    return time.time()
+
+
+def tries_again(marker):
+    return lithops.FunctionExecutor().call_async(fail_once, marker).result()
+
+
+def killed_once(marker):
+    if not os.path.exists(marker):
+        open(marker, 'w').close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 'alive'
+
+
+def wants_more_memory(marker):
+    fexec = lithops.FunctionExecutor()
+    larger = fexec.map(add3, [1, 2], runtime_memory=384)
+    return fexec.call_async(killed_once, marker).result(), fexec.get_result(larger)
+
+
+def waits_too_long():
+    fexec = lithops.FunctionExecutor()
+    future = fexec.call_async(nap, (8, 1))
+    try:
+        fexec.wait(future, timeout=2)
+    except TimeoutError:
+        return 'too long'
+
+
+def returns_futures(x):
+    return lithops.FunctionExecutor().call_async(add3, x)
+
+
+def futures_everywhere():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(add3, fexec.map(add3, [1, 2]))
+    nested = fexec.call_async(returns_futures, 3)
+    return fexec.get_result(futures), fexec.get_result(nested)

@@ -1,0 +1,343 @@
+"""
+A loopback OpenWhisk: its REST calls, and its ways with containers.
+
+TLS; packages and actions; blocking and non-blocking invocation; each activation in a process of the unpacked zip,
+in an environment without Lithops; containers that are kept warm; an end by force when an action's time is up; 429
+when the namespace is full, 413, 404, 401; and, on request, activations that are dropped or delivered twice.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from collections import deque
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import jwt
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Activation:
+    """One of them, as the server's log has it. Times are seconds since the epoch; None: not yet."""
+
+    id: str
+    action: str
+    value: dict
+    accepted: float
+    began: float | None = None
+    ended: float | None = None
+    pid: int | None = None
+    result: str = ''
+
+    @property
+    def subject(self):
+        """What of a run it was: ('activation', 2), ('call', '0-M000', 0, ['00003']); None for anything else."""
+        found = self.value.get('triggerflow')
+        if not found:
+            return None
+        if found['subject'] == 'activation':
+            return 'activation', found['number']
+        return 'call', found.get('job'), found['attempt'], self.value['call_ids']
+
+
+@dataclass
+class Action:
+    folder: Path
+    memory: int
+    timeout: float
+    idle: deque = field(default_factory=deque)
+
+
+class Container:
+    """A process that has one action loaded."""
+
+    def __init__(self, server, action):
+        self.folder = server.folder / 'containers' / uuid.uuid4().hex[:8]
+        for name in ('home', 'tmp'):
+            (self.folder / name).mkdir(parents=True)
+        reading, writing = os.pipe()
+        environment = {
+            **{'PATH': os.environ['PATH'], 'HOME': str(self.folder / 'home'), 'TMPDIR': str(self.folder / 'tmp')},
+            **{'PYTHONPATH': f'{action.folder}:{server.site}', 'PYTHONDONTWRITEBYTECODE': '1', **server.environment},
+        }
+        with open(server.folder / 'containers.log', 'ab') as log:
+            self.process = subprocess.Popen(
+                # Its third stream, as OpenWhisk has it, is where answers go
+                [*('bash', '-c', f'exec "$@" 3>&{writing}', '-'), sys.executable, '-S', HERE / 'container.py', action.folder],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                text=True,
+                pass_fds=[writing],
+                start_new_session=True,
+            )
+        os.close(writing)
+        self.answers = os.fdopen(reading)
+
+    def run(self, value, environment):
+        """What the action returned; None if its process has ended first."""
+        try:
+            self.process.stdin.write(json.dumps({'value': value, 'environment': environment}) + '\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        answer = self.answers.readline()
+        return json.loads(answer) if answer else None
+
+    def kill(self):
+        """Ends it, and all that it has forked."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdin.close()
+
+
+class OpenWhisk:
+    """
+    :param folder: of its own
+    :param site: packages of a runtime, of :mod:`environment`
+    :param certificate: paths of a certificate and its key
+    :ivar activations: its log
+    :ivar limit: activations of the namespace at one time
+    :ivar fate: called with each :class:`Activation` that is accepted: 'drop', 'twice' or None
+    :ivar environment: of new containers, beside what OpenWhisk sets
+    :ivar has_alarms: whether the alarm feed is installed
+    :ivar fired: what was answered to each of its invocations
+    :ivar tokens: what ``Bearer`` may carry, and when it expires
+    """
+
+    MAX_PAYLOAD = 1_048_576
+    MEMORY, TIMEOUT = (128, 2048), 600.0
+    WARM = 16
+
+    def __init__(self, folder, site, certificate, limit=30, api_key='the-user:the-secret-of-openwhisk'):
+        self.folder, self.site, self.limit, self.api_key = folder, site, limit, api_key
+        self.environment, self.tokens, self.refused = {}, {}, 0
+        self.actions, self.packages, self.activations = {}, set(), []
+        self.fate = lambda activation: None
+        self.running = {}
+        self.bound, self.fired, self.has_alarms = {'triggers': {}, 'rules': {}}, [], True
+        self.peak = 0
+        self._lock = threading.RLock()
+        (folder / 'containers').mkdir(parents=True)
+        self._http = ThreadingHTTPServer(('127.0.0.1', 0), self._handler())
+        self._http.daemon_threads = True
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
+        self.endpoint = f'https://127.0.0.1:{self._http.server_port}'
+
+    def __enter__(self):
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._http.shutdown()
+        self._http.server_close()
+        self.kill_all()
+
+    def kill_all(self):
+        """All containers end at once."""
+        with self._lock:
+            containers = [*self.running, *(idle for action in self.actions.values() for idle in action.idle)]
+            for action in self.actions.values():
+                action.idle.clear()
+        for container in containers:
+            container.kill()
+
+    def of_run(self, kind):
+        """Activations of a kind, 'activation' or 'call', in the order in which they were accepted."""
+        return [found for found in self.activations if found.subject and found.subject[0] == kind]
+
+    # REST
+
+    def answer(self, method, path, query, headers, body):
+        """What is answered: a status, and a document."""
+        if path == '/identity/token':
+            return 200, self.grant()
+        if not self._is_allowed(headers.get('Authorization', '')):
+            return 401, {'error': 'The supplied authentication is invalid', 'code': uuid.uuid4().hex}
+        found = re.fullmatch(r'/api/v1/namespaces/([^/]+)/(packages|actions|triggers|rules)(?:/(.*))?', path)
+        if not found:
+            return 404, {'error': f'The requested resource does not exist: {path}'}
+        namespace, kind, rest = found.groups()
+        if kind == 'packages':
+            return self._package(method, rest, query)
+        if kind in ('triggers', 'rules'):
+            return self._bind(method, kind, rest, body)
+        if namespace == 'whisk.system' and rest == 'alarms/once' and self.has_alarms:
+            return self._set_alarm(json.loads(body))
+        package, _, name = (rest or '').partition('/')
+        if method == 'GET' and not name:
+            return 200, [{'name': action} for own, action in self.actions if own == package]
+        if method == 'PUT':
+            return self._create(package, name, json.loads(body))
+        if (package, name) not in self.actions:
+            return 404, {'error': 'The requested resource does not exist.', 'code': uuid.uuid4().hex}
+        if method == 'DELETE':
+            del self.actions[package, name]
+            return 200, {'name': name}
+        if method == 'GET':
+            return 200, {'name': name}
+        return self._invoke(package, name, query, body)
+
+    def grant(self, seconds=3600):
+        """A token of the identity service."""
+        now = int(time.time())
+        token = jwt.encode({'iat': now, 'exp': now + seconds, 'jti': uuid.uuid4().hex}, 'a key of the identity service')
+        self.tokens[token] = now + seconds
+        return {
+            **{'access_token': token, 'refresh_token': 'none', 'token_type': 'Bearer'},
+            **{'expires_in': seconds, 'expiration': int(self.tokens[token])},
+        }
+
+    def _is_allowed(self, authorization):
+        kind, _, given = authorization.partition(' ')
+        if kind == 'Bearer':
+            return self.tokens.get(given, 0) > time.time()
+        return kind == 'Basic' and base64.b64decode(given).decode() == self.api_key
+
+    def _bind(self, method, kind, name, body):
+        if method == 'DELETE':
+            return (200, {'name': name}) if self.bound[kind].pop(name, None) else (404, {'error': 'it does not exist'})
+        self.bound[kind][name] = json.loads(body)
+        return 200, {'name': name}
+
+    def _set_alarm(self, alarm):
+        name = alarm['triggerName'].rpartition('/')[2]
+        if alarm['authKey'] != self.api_key or name not in self.bound['triggers']:
+            return 400, {'error': 'no such trigger, or not allowed'}
+
+        def fire():
+            for rule, bound in [*self.bound['rules'].items()]:
+                if bound['trigger'] == alarm['triggerName']:
+                    package, _, action = bound['action'].split('/', 2)[2].partition('/')
+                    self.fired.append(self._invoke(package, action, {}, json.dumps(alarm['trigger_payload']).encode()))
+                    del self.bound['rules'][rule]
+            del self.bound['triggers'][name]
+
+        timer = threading.Timer(alarm['date'] / 1000 - time.time(), fire)
+        timer.daemon = True
+        timer.start()
+        return 200, {'status': 'success'}
+
+    def _package(self, method, name, query):
+        if method == 'GET':
+            return 200, [{'name': package} for package in sorted(self.packages)]
+        if method == 'DELETE':
+            self.packages.discard(name)
+        elif name in self.packages and query.get('overwrite') != ['True']:
+            return 409, {'error': 'resource already exists', 'code': uuid.uuid4().hex}
+        else:
+            self.packages.add(name)
+        return 200, {'name': name}
+
+    def _create(self, package, name, document):
+        memory, timeout = document['limits']['memory'], document['limits']['timeout'] / 1000
+        least, most = self.MEMORY
+        if not least <= memory <= most:
+            return 400, {'error': f'The request content was malformed: memory {memory} MB is not in {least} to {most}'}
+        if timeout > self.TIMEOUT:
+            return 400, {'error': f'The request content was malformed: timeout {timeout} s exceeds {self.TIMEOUT} s'}
+        folder = self.folder / 'actions' / uuid.uuid4().hex[:8]
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(document['exec']['code']))) as code:
+            code.extractall(folder)
+        self.actions[package, name] = Action(folder, memory, timeout)
+        return 200, {'name': name}
+
+    def _invoke(self, package, name, query, body):
+        if len(body) > self.MAX_PAYLOAD:
+            return 413, {'error': f'The request entity is larger than allowed: {len(body)} > {self.MAX_PAYLOAD} bytes.'}
+        action = self.actions[package, name]
+        activation = Activation(uuid.uuid4().hex, f'{package}/{name}', json.loads(body), time.time())
+        with self._lock:
+            if len(self.running) >= self.limit:
+                self.refused += 1
+                told = f'Too many concurrent requests in flight (count: {len(self.running)}, allowed: {self.limit}).'
+                return 429, {'error': told, 'code': uuid.uuid4().hex}
+            self.activations.append(activation)
+            fate = self.fate(activation)
+            if fate != 'drop':
+                container = action.idle.popleft() if action.idle else None
+                slot = container or object()
+                self.running[slot] = activation
+                self.peak = max(self.peak, len(self.running))
+        if fate == 'drop':
+            return 202, {'activationId': activation.id}
+        if query.get('blocking') == ['true']:
+            answer = self._run(action, slot, activation)
+            return (200 if answer['success'] else 502), answer['result']
+        threading.Thread(target=self._run, args=(action, slot, activation), daemon=True).start()
+        if fate == 'twice':
+            again = Activation(activation.id, activation.action, activation.value, time.time())
+            threading.Thread(target=self._run, args=(action, object(), again), daemon=True).start()
+        return 202, {'activationId': activation.id}
+
+    def _run(self, action, slot, activation):
+        container = slot if isinstance(slot, Container) else Container(self, action)
+        with self._lock:
+            self.running.pop(slot, None)
+            self.running[container] = activation
+        activation.began, activation.pid = time.time(), container.process.pid
+        overtime = threading.Timer(action.timeout, container.kill)
+        overtime.daemon = True
+        overtime.start()
+        answer = container.run(
+            activation.value,
+            {
+                **{'__OW_ACTIVATION_ID': activation.id, '__OW_ACTION_NAME': f'/tests/{activation.action}'},
+                **{'__OW_NAMESPACE': 'tests', '__OW_DEADLINE': str(int((time.time() + action.timeout) * 1000))},
+            },
+        )
+        overtime.cancel()
+        activation.ended = time.time()
+        activation.result = json.dumps(answer['result']) if answer else 'its container was killed'
+        with self._lock:
+            self.running.pop(container, None)
+            warm = answer is not None and len(action.idle) < self.WARM
+            if warm:
+                action.idle.append(container)
+        if not warm:
+            container.kill()
+        return answer or {'success': False, 'result': {'error': activation.result}}
+
+    def _handler(self):
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def _answer(self):
+                url = urlparse(self.path)  # Lithops' client sends the whole of it
+                body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+                status, document = server.answer(self.command, url.path, parse_qs(url.query), self.headers, body)
+                encoded = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header('Content-Type', 'application/json')
+                self.send_header('Content-Length', str(len(encoded)))
+                self.end_headers()
+                self.wfile.write(encoded)
+
+            do_GET = do_PUT = do_POST = do_DELETE = _answer
+
+            def log_message(self, *_):
+                pass
+
+        return Handler

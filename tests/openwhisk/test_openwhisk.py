@@ -1,0 +1,380 @@
+"""Orchestrators as actions: Lithops' own clients, its real handler zip, a loopback OpenWhisk, a real S3 server."""
+
+import ast
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import servers
+from lithops.monitoring.backends.triggerflow import functions
+from lithops.monitoring.backends.triggerflow.invoke import performer
+from programs import (
+    futures_everywhere,
+    nap_then_add,
+    nap_within_5_seconds,
+    tries_again,
+    twice,
+    waits_too_long,
+    wants_more_memory,
+    wide,
+)
+
+from triggerflow_lithops import ConfigurationError, InstallationError, Retry, RuntimeGone, TriggerflowExecutor
+from triggerflow_lithops.storage import create_store
+from triggerflow_lithops.triggers.action import start_activation
+
+BOTH = pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
+EXAMPLES = Path(__file__).parent.parent.parent / 'examples'
+
+
+def as_script(name, environment, *arguments):
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, 'it never came true'
+        time.sleep(0.02)
+
+
+def children(text):
+    """Processes of ours whose command line has ``text`` in it."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if text in ' '.join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def first_and_last(openwhisk):
+    """Activations of a run; one that comes twice is the one that came first."""
+    by_number = {}
+    for found in settled(openwhisk).of_run('activation'):
+        by_number.setdefault(found.subject[1], found)
+    return by_number[0], by_number[max(by_number)]
+
+
+def overlap(one, other):
+    """Seconds for which two activations were both alive."""
+    return min(one.ended, other.ended) - max(one.began, other.began)
+
+
+def settled(openwhisk):
+    until(lambda: not openwhisk.running)
+    return openwhisk
+
+
+# The examples
+
+
+@BOTH
+def test_hello_unchanged(openwhisk, config_file):
+    assert as_script('hello.py', config_file).split() == ['6']
+    activations, calls = settled(openwhisk).of_run('activation'), openwhisk.of_run('call')
+    assert {found.subject[1] for found in activations} == {0, 1, 2} and len(calls) == 2
+    assert len({found.id for found in activations + calls}) == len(activations) + 2
+    # A call of 2 seconds: an activation hands over to it, and is woken by it
+    assert all(overlap(one, call) < 1 for one in activations for call in calls)
+
+
+@BOTH
+def test_word_count_unchanged(openwhisk, config_file, tmp_path):
+    (tmp_path / 'words').mkdir()
+    for number in range(3):
+        (tmp_path / 'words' / f'{number}.txt').write_text('one two two\n' * (number + 1))
+    told = as_script('word_count.py', config_file, str(tmp_path / 'words'))
+    assert told.split()[:4] == ['12', 'two', '6', 'one'] or told.split()[:4] == ['two', '12', 'one', '6']
+    assert settled(openwhisk).of_run('activation') and openwhisk.of_run('call')
+
+
+@BOTH
+def test_search_unchanged(openwhisk, config_file):
+    told = as_script('search.py', config_file)
+    assert 'triggerflow' in told
+    assert len(settled(openwhisk).of_run('activation')) >= 2 and len(openwhisk.of_run('call')) >= 4
+
+
+# What goes wrong
+
+
+def test_an_activation_that_was_dropped_is_started_by_a_sweep(openwhisk, executor, monkeypatch):
+    from lithops.monitoring.backends.triggerflow import status
+
+    monkeypatch.setattr(status, 'START', 1.0)
+    dropped = []
+
+    def fate(found):
+        if found.subject == ('activation', 1) and not dropped:
+            dropped.append(found)
+            return 'drop'
+
+    openwhisk.fate = fate
+    assert executor.run(twice).result(timeout=90) == 6 and dropped
+
+
+def test_activations_and_calls_that_come_twice_are_recorded_once(openwhisk, executor):
+    openwhisk.fate = lambda found: 'twice' if found.subject else None
+    run = executor.run(twice)
+    assert run.result(timeout=90) == 6
+    settled(openwhisk)
+    events = [event for event in run.history() if '.termination.' in event['type']]
+    assert len(events) == 2 and run.result() == 6
+
+
+def test_a_killed_container_of_a_call_is_tried_again(openwhisk, executor, monkeypatch):
+    from lithops.monitoring.backends.triggerflow import sweep
+
+    monkeypatch.setattr(sweep, 'PATIENCE', {True: 0.5, False: 1.0})
+
+    run = executor.run(nap_within_5_seconds)
+    until(lambda: [found for found in openwhisk.of_run('call') if found.pid and openwhisk.running])
+    os.killpg(openwhisk.of_run('call')[0].pid, signal.SIGKILL)
+    # The orchestrator suspends meanwhile
+    settled(openwhisk)
+    # Nobody tells: what it had to say is missed when its time is up
+    later = SimpleNamespace(time=lambda: time.time() + 70, sleep=time.sleep)
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, 'time', later)
+        assert 'was lost' in run.sweep()[0]
+    assert run.result(timeout=60) == 5
+    assert [found.subject[2] for found in openwhisk.of_run('call')] == [0, 1]
+
+
+def test_a_namespace_that_is_full_loses_nothing(openwhisk, executor):
+    openwhisk.limit = 3
+    assert executor.run(wide, 30).result(timeout=120) == [x + 3 for x in range(30)]
+    assert openwhisk.refused and openwhisk.peak <= 3
+    assert len(openwhisk.of_run('call')) == 30
+
+
+def test_a_map_wider_than_the_namespace_goes_on_without_its_orchestrator(openwhisk, cloud, backend):
+    cloud[backend]['max_workers'] = 4
+    openwhisk.limit = 6
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 60)
+    assert run.result(timeout=120) == [x + 3 for x in range(60)]
+    first, last = first_and_last(openwhisk)
+    calls = sorted(found.subject[3][0] for found in openwhisk.of_run('call'))
+    assert calls == [f'{number:05d}' for number in range(60)] and openwhisk.peak <= 6
+    assert first.ended < last.began - 1
+
+
+def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(openwhisk, cloud):
+    cloud['openwhisk']['max_workers'] = 50
+    openwhisk.limit = openwhisk.WARM = 60
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 2000)
+    assert run.result(timeout=600) == [x + 3 for x in range(2000)]
+    first, last = first_and_last(openwhisk)
+    calls = openwhisk.of_run('call')
+    assert len({found.subject[3][0] for found in calls}) == 2000 and openwhisk.peak <= 60
+    # All but those of the lanes' beginnings began while nothing but calls was alive
+    assert sum(first.ended < found.began < last.accepted for found in calls) > 1900
+
+
+@pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
+def test_a_token_that_expires_meanwhile_is_renewed_before_it_is_needed(openwhisk, cloud):
+    granted = openwhisk.grant(seconds=functions.TOKEN_GRACE - 1)
+    cloud['ibm_cf'] |= {'token': granted['access_token'], 'token_expiry_time': granted['expiration']}
+    with renewing(openwhisk):
+        assert TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=90) == 6
+    # The client renews it, and hands it on: nobody else has to
+    assert len(openwhisk.tokens) == 3
+
+
+@pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
+def test_a_token_that_is_refused_is_renewed_by_whoever_finds_out(openwhisk, executor):
+    with renewing(openwhisk):
+        run = executor.run(nap_then_add)
+        until(lambda: [found for found in openwhisk.of_run('call') if found.began])
+        openwhisk.tokens.clear()
+        assert run.result(timeout=90) == 6
+    assert len(openwhisk.tokens) >= 1
+
+
+class renewing:
+    """The identity service has an address that is built in."""
+
+    def __init__(self, openwhisk):
+        from ibm_cloud_sdk_core.token_managers.iam_request_based_token_manager import IAMRequestBasedTokenManager
+
+        self.manager, self.endpoint = IAMRequestBasedTokenManager, openwhisk.endpoint
+
+    def __enter__(self):
+        self.before, self.manager.DEFAULT_IAM_URL = self.manager.DEFAULT_IAM_URL, self.endpoint
+
+    def __exit__(self, *_):
+        self.manager.DEFAULT_IAM_URL = self.before
+
+
+def test_a_store_that_is_away_for_seconds_loses_nothing(openwhisk, cloud, tmp_path):
+    with servers.seaweedfs(tmp_path / 'store') as endpoint:
+        cloud['minio']['endpoint'] = endpoint
+        (store,) = children(str(tmp_path))
+        run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 12)
+        until(lambda: openwhisk.of_run('call'))
+        store.suspend()
+        time.sleep(8)
+        store.resume()
+        assert run.result(timeout=120) == [x + 3 for x in range(12)]
+        settled(openwhisk)
+
+
+@BOTH
+def test_an_action_that_was_deleted_fails_the_run_and_names_it(openwhisk, executor):
+    run = executor.run(nap_then_add)
+    until(lambda: [found for found in openwhisk.of_run('call') if found.began])
+    openwhisk.actions.clear()
+    with pytest.raises(RuntimeGone, match=r'no action .*lithops runtime deploy'):
+        run.result(timeout=60)
+
+
+def test_a_runtime_without_this_plugin_is_recognised_and_can_be_deployed_again(openwhisk, cloud):
+    TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=60)
+    (action,) = openwhisk.actions.values()
+    patch = action.folder / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
+    for path in [*patch.rglob('*.py')]:
+        path.unlink()
+    patch.joinpath('triggers').rmdir()
+    patch.rmdir()
+    openwhisk.kill_all()
+    store = create_store(TriggerflowExecutor(config=cloud, log_level=None).config)
+    store.delete(store.list('triggerflow.runtimes/'))
+    with pytest.raises(InstallationError, match=r'was deployed without this plugin.*deploy=True'):
+        TriggerflowExecutor(config=cloud, log_level=None).run(twice)
+    assert TriggerflowExecutor(config=cloud, log_level=None, deploy=True).run(twice).result(timeout=60) == 6
+
+
+def test_a_runtime_is_asked_once(openwhisk, cloud):
+    TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=60)
+    known = create_store(TriggerflowExecutor(config=cloud, log_level=None).config)
+    known.delete(known.list('triggerflow.runtimes/'))
+    for probes in (1, 0):
+        before = len(openwhisk.activations)
+        TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=60)
+        settled(openwhisk)
+        assert sum(found.subject is None for found in openwhisk.activations[before:]) == probes
+
+
+@pytest.mark.parametrize(
+    ('option', 'told'),
+    [({'runtime_memory': 4096}, '4096 MB is not in 128'), ({'runtime_timeout': 3600}, 'timeout 3600.0 s exceeds')],
+)
+def test_limits_of_an_action_are_told_before_anything_is_invoked(openwhisk, cloud, backend, option, told):
+    cloud[backend] |= option
+    with pytest.raises(ConfigurationError, match=told):
+        TriggerflowExecutor(config=cloud, log_level=None).run(twice)
+    assert not openwhisk.of_run('activation')
+
+
+def test_a_further_attempt_waits_for_its_time_in_its_function(openwhisk, executor, tmp_path):
+    run = executor.run(tries_again, str(tmp_path / 'marker'), retry=Retry(on=[ValueError], backoff=2, jitter=0))
+    assert run.result(timeout=60) - os.path.getmtime(tmp_path / 'marker') > 1.9
+
+
+def memories(openwhisk, job):
+    return [found.value['runtime_memory'] for found in openwhisk.of_run('call') if found.subject[1] == job]
+
+
+def test_more_memory_is_deployed_where_it_is_asked_for_or_needed(openwhisk, executor, tmp_path):
+    run = executor.run(wants_more_memory, str(tmp_path / 'marker'))
+    assert run.result(timeout=90) == ('alive', [4, 5])
+    assert memories(openwhisk, '0-M000') == [384, 384] and memories(openwhisk, '0-A001') == [256, 512]
+    assert sorted(action.memory for action in openwhisk.actions.values()) == [256, 384, 512]
+
+
+def test_where_there_is_no_more_memory_a_further_attempt_has_what_there_was(openwhisk, executor, tmp_path):
+    openwhisk.MEMORY = 128, 400
+    assert executor.run(wants_more_memory, str(tmp_path / 'marker')).result(timeout=90) == ('alive', [4, 5])
+    assert memories(openwhisk, '0-A001') == [256, 256]
+
+
+def test_a_payload_that_is_too_large_is_refused_before_it_is_sent(monkeypatch):
+    monkeypatch.setattr(functions, 'handler_of', lambda config: pytest.fail('it was sent'))
+    payload = {'func_name': 'add3', 'extra_env': {'LARGE': 'x' * 2_000_000}}
+    with pytest.raises(functions.PayloadTooLarge, match=r'add3 has 2000\d+ bytes; openwhisk takes 1048576'):
+        functions.submit({'lithops': {'backend': 'openwhisk'}}, [payload])
+
+
+def test_a_wait_with_a_time_out_wakes_up(openwhisk, executor):
+    assert executor.run(waits_too_long).result(timeout=60) == 'too long'
+
+
+@pytest.mark.parametrize('has_alarms', [True, False])
+def test_what_is_due_later_is_started_by_an_alarm_or_else_waits_in_its_function(openwhisk, executor, monkeypatch, has_alarms):
+    openwhisk.has_alarms = has_alarms
+    monkeypatch.setattr(functions, 'ALARM', 1.0)
+    due = time.time() + 5
+
+    def later(run, field):
+        performer(executor.config, field, executor._facts)(start_activation(run.session, 0, 'it was due', due))
+
+    monkeypatch.setattr(executor, '_begin', later)
+    run = executor.run(twice)
+    assert run.result(timeout=60) == 6
+    assert run.activations()[0]['started'] >= due - 0.1
+    first = openwhisk.of_run('activation')[0]
+    assert len(openwhisk.fired) == has_alarms and (first.accepted > due - 0.1) == has_alarms
+    assert openwhisk.bound == {'triggers': {}, 'rules': {}}
+
+
+# Secrets
+
+
+def texts(value, depth=0):
+    """All that can be read in an object: as it is, decompressed, unpickled, evaluated."""
+    if isinstance(value, str):
+        value = value.encode()
+    if not isinstance(value, bytes):
+        value = repr(value).encode()
+    yield value
+    if depth > 4:
+        return
+    for opened in (zlib.decompress, pickle.loads, lambda found: ast.literal_eval(found.decode())):
+        try:
+            found = opened(value)
+        except Exception:
+            continue
+        if isinstance(found, dict):
+            for part in found.values():
+                yield from texts(part, depth + 1)
+        elif found != value:
+            yield from texts(found, depth + 1)
+
+
+@BOTH
+def test_no_object_in_the_bucket_holds_a_secret(openwhisk, executor):
+    assert executor.run(futures_everywhere).result(timeout=90) == ([7, 8], 6)
+    settled(openwhisk)
+    secrets = [servers.SECRET_KEY, servers.ACCESS_KEY, openwhisk.api_key, 'the-secret-of-the-identity', *openwhisk.tokens]
+    found = []
+    for key in executor.store.list(''):
+        for text in texts(executor.store.get(key)):
+            found += [(key, secret) for secret in secrets if secret.encode() in text]
+    assert not found
+
+
+def test_many_runs_at_one_time(openwhisk, executor):
+    openwhisk.limit = 8
+    results = []
+
+    def one():
+        results.append(executor.run(twice).result(timeout=150))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert results == [6] * 4
