@@ -5,12 +5,10 @@ import time
 
 import lithops
 import pytest
+from lithops.monitoring.backends.triggerflow import functions
 from lithops.monitoring.backends.triggerflow.localhost import Door
 
-from triggerflow_lithops import TriggerflowExecutor, activation
-from triggerflow_lithops.triggers.keys import claim_key
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts
+from triggerflow_lithops import TriggerflowExecutor
 
 
 def after(seconds, value):
@@ -122,28 +120,23 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     found = Clock()
-    monkeypatch.setattr(activation, 'time', found)
+    monkeypatch.setattr(functions, 'time', found)
     return found
 
 
-RUN = {'session': 's', 'orchestrator': {'execution_timeout': 100}}
-
-
 def test_what_is_due_later_waits_where_functions_start_at_once(clock):
-    assert activation.wait_until(clock.now + 45, Facts(MemoryStore()), RUN, 1)
+    assert functions.wait_until(clock.now + 45, 100, lambda: False)
     assert clock.slept == [30, 15]
 
 
 def test_a_wait_longer_than_one_function_may_take_is_handed_over(clock):
-    assert not activation.wait_until(clock.now + 1000, Facts(MemoryStore()), RUN, 1)
+    assert not functions.wait_until(clock.now + 1000, 100, lambda: False)
     assert clock.slept == [30, 30, 20]
 
 
 def test_nobody_waits_on_for_an_activation_that_something_else_has_started(clock):
-    facts = Facts(MemoryStore())
-    facts.create(claim_key('s', 1), {'cause': '', 'time': 0.0})
-    assert activation.wait_until(clock.now + 1000, facts, RUN, 1) and clock.slept == [30]
+    assert functions.wait_until(clock.now + 1000, 100, lambda: True) and clock.slept == [30]
 
 
 def test_what_is_due_does_not_wait(clock):
-    assert activation.wait_until(0.0, Facts(MemoryStore()), RUN, 1) and not clock.slept
+    assert functions.wait_until(0.0, 100, lambda: False) and not clock.slept

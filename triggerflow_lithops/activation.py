@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, NoReturn, Protocol, Sequence
 
 import cloudpickle
-from lithops.monitoring.backends.triggerflow.invoke import CLAIMED, held_by_function_service, performer, start_calls
+from lithops.monitoring.backends.triggerflow.functions import wait_until
+from lithops.monitoring.backends.triggerflow.invoke import ACTIVATION, CLAIMED, held_by_function_service, performer, start_calls
+from lithops.monitoring.backends.triggerflow.sweep import sweep_in_turn
 
 from .config import follow_lithops_logging
 from .errors import OutcomeError
@@ -45,11 +47,6 @@ logger = logging.getLogger(__name__)
 
 #: Requests that one activation has under way at once
 THREADS = 32
-
-#: Seconds between two looks whether the activation that is to come later has been started by something else
-LOOK = 30.0
-#: Which share of its time an activation waits until it is due; then it hands over
-PATIENCE = 0.8
 
 #: What ``run()`` was given as arguments when it was given none
 NO_ARGUMENTS = object
@@ -83,13 +80,23 @@ class Orchestrator:
         self.run = run
         self.runtime_meta = runtime_meta
 
-    def __call__(self, number: int, cause: str, due: float = 0.0) -> str | None:
+    def __call__(self, subject: str, number: int, cause: str, due: float) -> str | None:
         _end_with_this_call()
         follow_lithops_logging()
         config = json.loads(os.environ['LITHOPS_CONFIG'])
+        if subject == ACTIVATION:
+            return self._live(config, number, cause, due)
+        sweep_in_turn(config, self.run, number, due)
+        return None
+
+    def _live(self, config: dict[str, Any], number: int, cause: str, due: float) -> str | None:
         facts = Facts(create_store(config))
         perform = performer(config, self.run, facts)
-        if not wait_until(due, facts, self.run, number):
+
+        def is_claimed() -> bool:
+            return facts.read(claim_key(self.run['session'], number)) is not None
+
+        if not wait_until(due, self.run['orchestrator']['execution_timeout'], is_claimed):
             perform(start_activation(self.run['session'], number, cause, due))
             return str(CLAIMED)
         held = functools.partial(held_by_function_service, config, self.run['session'])
@@ -97,24 +104,6 @@ class Orchestrator:
         if isinstance(left, Crashed):
             raise left.error
         return CLAIMED if isinstance(left, Superseded) else None
-
-
-def wait_until(due: float, facts: Facts, run: dict[str, Any], number: int) -> bool:
-    """
-    Lets the time pass until an activation is due, where functions start at once.
-
-    :param due: seconds since the epoch
-    :return: whether it is time, or nobody waits for this number any more; else as much
-        time has passed as one function may take, and another one has to wait on
-    """
-    until = time.time() + PATIENCE * float(run['orchestrator']['execution_timeout'])
-    while (left := due - time.time()) > 0:
-        if time.time() >= until:
-            return False
-        time.sleep(min(LOOK, left, until - time.time()))
-        if left > LOOK and facts.read(claim_key(run['session'], number)) is not None:
-            return True
-    return True
 
 
 class Scene(World, Protocol):

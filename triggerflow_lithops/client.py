@@ -15,6 +15,7 @@ from lithops.job.job import _include_exclude_modules
 from lithops.job.serialize import SerializeIndependent, create_module_data
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, PayloadTooLarge, is_local
 from lithops.monitoring.backends.triggerflow.invoke import performer, run_field
+from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps
 from lithops.utils import setup_lithops_logger
 
 from . import errors, installation, seams
@@ -176,6 +177,7 @@ class TriggerflowExecutor:
                 'runtime_name': runtime.name,
                 'runtime_memory': runtime.memory,
                 'max_deaths': self.config[SECTION]['max_deaths'],
+                'sweep_seconds': self.config[SECTION]['sweep_seconds'],
                 'lanes': runtime.lanes,
             },
             'retry': retry,
@@ -195,6 +197,8 @@ class TriggerflowExecutor:
 
     def _begin(self, run: Run, field: dict[str, Any]) -> None:
         try:
+            # First, so that they find an activation 0 that never began
+            begin_sweeps(self.config, field)
             performer(self.config, field, self._facts)(start_activation(run.session, 0, 'the run was started'))
         except InvocationRefused as error:
             # A sweep, of whoever waits for it, begins it

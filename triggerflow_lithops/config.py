@@ -29,6 +29,9 @@ KEYS: dict[str, tuple[Any, Any]] = {
     'idle_seconds': (float, 30.0),
     # How many activations in a row may die before their run fails
     'max_deaths': (int, 3),
+    # Seconds between two sweeps of a run that nobody waits for. Unless it is given: ten minutes, where a
+    # clock of the cloud's makes them, and none where a function would have to wait
+    'sweep_seconds': (float, None),
 }
 #: … and two that are no numbers: when calls that failed run again,
 RETRY = 'retry'

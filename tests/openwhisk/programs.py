@@ -32,6 +32,14 @@ def nap_then_add():
     return fexec.call_async(add3, fexec.call_async(nap, (3, 3)).result()).result()
 
 
+def naps(calls):
+    fexec = lithops.FunctionExecutor()
+    value = 0
+    for _ in range(calls):
+        value = fexec.call_async(nap, (3, value + 1)).result()
+    return value
+
+
 def nap_within_5_seconds():
     return lithops.FunctionExecutor().call_async(nap, (4, 5), timeout=5).result()
 

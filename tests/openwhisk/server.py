@@ -46,12 +46,12 @@ class Activation:
 
     @property
     def subject(self):
-        """What of a run it was: ('activation', 2), ('call', '0-M000', 0, ['00003']); None for anything else."""
+        """What of a run it was: ('activation', 2), ('sweep', 0), ('call', '0-M000', 0, ['00003']); None for anything else."""
         found = self.value.get('triggerflow')
         if not found:
             return None
-        if found['subject'] == 'activation':
-            return 'activation', found['number']
+        if found['subject'] in ('activation', 'sweep'):
+            return found['subject'], found['number']
         return 'call', found.get('job'), found['attempt'], self.value['call_ids']
 
 
@@ -72,7 +72,7 @@ class Container:
             (self.folder / name).mkdir(parents=True)
         reading, writing = os.pipe()
         environment = {
-            **{'PATH': os.environ['PATH'], 'HOME': str(self.folder / 'home'), 'TMPDIR': str(self.folder / 'tmp')},
+            **{'CLOCK': str(server.clock), 'PATH': os.environ['PATH'], 'HOME': str(self.folder / 'home'), 'TMPDIR': str(self.folder / 'tmp')},
             **{'PYTHONPATH': f'{action.folder}:{server.site}', 'PYTHONDONTWRITEBYTECODE': '1', **server.environment},
         }
         with open(server.folder / 'containers.log', 'ab') as log:
@@ -118,9 +118,11 @@ class OpenWhisk:
     :ivar limit: activations of the namespace at one time
     :ivar fate: called with each :class:`Activation` that is accepted: 'drop', 'twice' or None
     :ivar environment: of new containers, beside what OpenWhisk sets
-    :ivar has_alarms: whether the alarm feed is installed
-    :ivar fired: what was answered to each of its invocations
+    :ivar has_alarms: whether the alarm feeds are installed
+    :ivar minute: seconds that the interval feed takes for one
+    :ivar fired: what was answered to each invocation by an alarm
     :ivar tokens: what ``Bearer`` may carry, and when it expires
+    :ivar unauthorized: how many requests had no valid credentials
     """
 
     MAX_PAYLOAD = 1_048_576
@@ -133,10 +135,13 @@ class OpenWhisk:
         self.actions, self.packages, self.activations = {}, set(), []
         self.fate = lambda activation: None
         self.running = {}
-        self.bound, self.fired, self.has_alarms = {'triggers': {}, 'rules': {}}, [], True
+        self.unauthorized, self.clock = 0, folder / 'clock'
+        self.bound, self.fired, self.has_alarms, self.minute = {'triggers': {}, 'rules': {}}, [], True, 60.0
+        self.clocks = {}
         self.peak = 0
         self._lock = threading.RLock()
         (folder / 'containers').mkdir(parents=True)
+        self.clock.write_text('0')
         self._http = ThreadingHTTPServer(('127.0.0.1', 0), self._handler())
         self._http.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -151,6 +156,8 @@ class OpenWhisk:
     def __exit__(self, *_):
         self._http.shutdown()
         self._http.server_close()
+        for clock in [*self.clocks.values()]:
+            clock.cancel()
         self.kill_all()
 
     def kill_all(self):
@@ -166,6 +173,16 @@ class OpenWhisk:
         """Activations of a kind, 'activation' or 'call', in the order in which they were accepted."""
         return [found for found in self.activations if found.subject and found.subject[0] == kind]
 
+    def later(self, seconds):
+        """Lets time pass in all containers, and where tokens are checked."""
+        moved = self.clock.with_suffix('.new')
+        moved.write_text(str(self.passed() + seconds))
+        moved.replace(self.clock)
+
+    def passed(self):
+        """Seconds that :meth:`later` let pass."""
+        return float(self.clock.read_text())
+
     # REST
 
     def answer(self, method, path, query, headers, body):
@@ -173,6 +190,7 @@ class OpenWhisk:
         if path == '/identity/token':
             return 200, self.grant()
         if not self._is_allowed(headers.get('Authorization', '')):
+            self.unauthorized += 1
             return 401, {'error': 'The supplied authentication is invalid', 'code': uuid.uuid4().hex}
         found = re.fullmatch(r'/api/v1/namespaces/([^/]+)/(packages|actions|triggers|rules)(?:/(.*))?', path)
         if not found:
@@ -182,8 +200,8 @@ class OpenWhisk:
             return self._package(method, rest, query)
         if kind in ('triggers', 'rules'):
             return self._bind(method, kind, rest, body)
-        if namespace == 'whisk.system' and rest == 'alarms/once' and self.has_alarms:
-            return self._set_alarm(json.loads(body))
+        if namespace == 'whisk.system' and rest in ('alarms/once', 'alarms/interval') and self.has_alarms:
+            return self._tell_clock(rest.partition('/')[2], json.loads(body))
         package, _, name = (rest or '').partition('/')
         if method == 'GET' and not name:
             return 200, [{'name': action} for own, action in self.actions if own == package]
@@ -200,7 +218,7 @@ class OpenWhisk:
 
     def grant(self, seconds=3600):
         """A token of the identity service."""
-        now = int(time.time())
+        now = int(time.time() + self.passed())
         token = jwt.encode({'iat': now, 'exp': now + seconds, 'jti': uuid.uuid4().hex}, 'a key of the identity service')
         self.tokens[token] = now + seconds
         return {
@@ -211,7 +229,7 @@ class OpenWhisk:
     def _is_allowed(self, authorization):
         kind, _, given = authorization.partition(' ')
         if kind == 'Bearer':
-            return self.tokens.get(given, 0) > time.time()
+            return self.tokens.get(given, 0) > time.time() + self.passed()
         return kind == 'Basic' and base64.b64decode(given).decode() == self.api_key
 
     def _bind(self, method, kind, name, body):
@@ -220,23 +238,48 @@ class OpenWhisk:
         self.bound[kind][name] = json.loads(body)
         return 200, {'name': name}
 
-    def _set_alarm(self, alarm):
-        name = alarm['triggerName'].rpartition('/')[2]
-        if alarm['authKey'] != self.api_key or name not in self.bound['triggers']:
+    def _tell_clock(self, feed, said):
+        name = said['triggerName'].rpartition('/')[2]
+        if said['authKey'] != self.api_key or name not in self.bound['triggers']:
             return 400, {'error': 'no such trigger, or not allowed'}
+        if said['lifecycleEvent'] == 'DELETE':
+            clock = self.clocks.pop(name, None)
+            if not clock:
+                return 404, {'error': 'no such alarm'}
+            clock.cancel()
+        elif feed == 'once':
+            assert said['deleteAfterFire'] == 'rules'
+            self._wind(name, said, said['date'], None)
+        else:
+            assert int(said['minutes']) == said['minutes'] >= 1
+            self._wind(name, said, said['startDate'], said['minutes'] * self.minute)
+        return 200, {'status': 'success'}
+
+    def _wind(self, name, alarm, date, seconds):
+        """Fires a trigger at its time, in ms since the epoch; and then every so many seconds."""
 
         def fire():
-            for rule, bound in [*self.bound['rules'].items()]:
-                if bound['trigger'] == alarm['triggerName']:
-                    package, _, action = bound['action'].split('/', 2)[2].partition('/')
-                    self.fired.append(self._invoke(package, action, {}, json.dumps(alarm['trigger_payload']).encode()))
+            if seconds:
+                self._wind(name, alarm, date + seconds * 1000, seconds)
+            else:
+                self.clocks.pop(name)
+            self._fire(alarm['triggerName'], alarm['trigger_payload'])
+            if not seconds:
+                for rule in [rule for rule, bound in self.bound['rules'].items() if bound['trigger'] == alarm['triggerName']]:
                     del self.bound['rules'][rule]
-            del self.bound['triggers'][name]
+                del self.bound['triggers'][name]
 
-        timer = threading.Timer(alarm['date'] / 1000 - time.time(), fire)
-        timer.daemon = True
-        timer.start()
-        return 200, {'status': 'success'}
+        clock = threading.Timer(max(0.0, date / 1000 - time.time()), fire)
+        clock.daemon = True
+        self.clocks[name] = clock
+        clock.start()
+
+    def _fire(self, trigger, payload):
+        """Invokes what rules bind to a trigger."""
+        for bound in [*self.bound['rules'].values()]:
+            if bound['trigger'] == trigger:
+                package, _, action = bound['action'].split('/', 2)[2].partition('/')
+                self.fired.append(self._invoke(package, action, {}, json.dumps(payload).encode()))
 
     def _package(self, method, name, query):
         if method == 'GET':

@@ -22,6 +22,7 @@ from programs import (
     futures_everywhere,
     nap_then_add,
     nap_within_5_seconds,
+    naps,
     tries_again,
     twice,
     waits_too_long,
@@ -205,6 +206,19 @@ def test_a_token_that_is_refused_is_renewed_by_whoever_finds_out(openwhisk, exec
     assert len(openwhisk.tokens) >= 1
 
 
+@pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
+def test_a_token_of_an_hour_is_enough_for_a_run_of_days(openwhisk, executor):
+    with renewing(openwhisk):
+        run = executor.run(naps, 3)
+        for number in range(3):
+            until(lambda: len([found for found in openwhisk.of_run('call') if found.began]) == number + 1)
+            openwhisk.later(2 * 86400)
+        until(lambda: run.status() == 'completed')
+    assert run.result() == 3
+    # Whoever ended a call, days later, had to renew its token, and did so before it used it
+    assert len(openwhisk.tokens) >= 1 + 3 and openwhisk.unauthorized == 0
+
+
 class renewing:
     """The identity service has an address that is built in."""
 
@@ -329,6 +343,34 @@ def test_what_is_due_later_is_started_by_an_alarm_or_else_waits_in_its_function(
     first = openwhisk.of_run('activation')[0]
     assert len(openwhisk.fired) == has_alarms and (first.accepted > due - 0.1) == has_alarms
     assert openwhisk.bound == {'triggers': {}, 'rules': {}}
+
+
+@pytest.mark.parametrize('has_alarms', [True, False])
+def test_a_run_that_nobody_waits_for_is_swept_by_an_alarm_or_else_by_a_function(openwhisk, cloud, has_alarms):
+    openwhisk.has_alarms, openwhisk.minute = has_alarms, 2.0
+    dropped = []
+
+    def fate(found):
+        if found.subject == ('activation', 1) and not dropped:
+            dropped.append(found)
+            return 'drop'
+        return 'twice' if found.subject and found.subject[0] == 'sweep' else None
+
+    openwhisk.fate = fate
+    run = TriggerflowExecutor(config={**cloud, 'triggerflow': {'sweep_seconds': 2}}, log_level=None).run(twice)
+    until(lambda: run.status() == 'completed')
+    assert run.result() == 6 and dropped
+    # The next one sees that the run has ended, and is the last one
+    until(lambda: openwhisk.bound == {'triggers': {}, 'rules': {}} and not openwhisk.clocks and not openwhisk.running)
+    numbers = [found.subject[1] for found in openwhisk.of_run('sweep')]
+    assert set(numbers) == {0} if has_alarms else numbers == [*range(1, len(numbers) + 1)]
+    assert bool(openwhisk.fired) == has_alarms
+
+
+def test_no_function_waits_to_sweep_unless_it_is_asked_for(openwhisk, executor):
+    openwhisk.has_alarms = False
+    assert executor.run(twice).result(timeout=60) == 6
+    assert not settled(openwhisk).of_run('sweep')
 
 
 # Secrets

@@ -13,11 +13,7 @@ import time
 from typing import Any
 
 from lithops.monitoring.backends.triggerflow.invoke import run_of
-from lithops.monitoring.backends.triggerflow.sweep import sweep_run
-
-from ..storage import create_store
-from ..triggers.keys import outcome_key, run_key, session_of
-from ..triggers.store import Facts
+from lithops.monitoring.backends.triggerflow.sweep import sweep_unless_over
 
 #: Seconds of quiet before a run is swept: at first, and at the most
 QUIET = (2.0, 60.0)
@@ -104,10 +100,4 @@ def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
 
     :return: ``OVER`` if so, else 0
     """
-    facts = Facts(create_store(config))
-    document = facts.read(run_key(run['run_id']))
-    purged = document is None or session_of(run['run_id'], document['incarnation']) != run['session']
-    if document is None or purged or facts.read(outcome_key(run['session'])) is not None:
-        return OVER
-    sweep_run(config, run, document['time'])
-    return 0
+    return 0 if sweep_unless_over(config, run) else OVER

@@ -367,6 +367,7 @@ def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: i
             'runtime_name': sys.executable,
             'runtime_memory': None,
             'max_deaths': LIMITS.max_deaths,
+            'sweep_seconds': None,
             'lanes': lanes,
         },
         'retry': policy,

@@ -156,6 +156,11 @@ def pack_key(session: str, nonce: str) -> str:
     return f'{run_prefix(session)}pack/{nonce}'
 
 
+def sweep_key(session: str, number: int) -> str:
+    """Who makes sweep ``number``, where one function after the other waits until the next one is due."""
+    return f'{run_prefix(session)}s/{number:06d}.json'
+
+
 def outcome_key(session: str) -> str:
     """How the run ended."""
     return f'{run_prefix(session)}outcome.json'

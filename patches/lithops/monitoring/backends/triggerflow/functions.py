@@ -25,7 +25,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from lithops.config import extract_serverless_config
 from lithops.constants import LOCALHOST
@@ -44,6 +44,10 @@ PAUSES = (0.1, 5.0)
 PATIENCE = 60.0
 #: Seconds from now from which on an alarm is set for what is due later
 ALARM = 90.0
+#: Seconds between two looks whether a function waits in vain
+LOOK = 30.0
+#: Which share of its time a function waits until it is due; then it hands over
+SHARE = 0.8
 #: Seconds before its end when a token is taken for expired
 TOKEN_GRACE = 300.0
 #: Bytes that one invocation may have, where the service says how many
@@ -101,6 +105,26 @@ def _is_kept(config: Dict[str, Any], payload: Dict[str, Any]) -> bool:
     if config['lithops']['backend'] != 'openwhisk' or due - time.time() < ALARM:
         return False
     return set_alarm(handler_of(config).backend, payload, due)
+
+
+def wait_until(due: float, execution_timeout: float, is_in_vain: Callable[[], bool]) -> bool:
+    """
+    Lets the time pass until a function is due, where functions start at once
+
+    :param due: seconds since the epoch
+    :param execution_timeout: seconds that one function may take
+    :param is_in_vain: whether nobody needs what is to be done then
+    :return: whether it is time, or the wait is in vain; else as much time has passed as
+        one function may take, and another one has to wait on
+    """
+    until = time.time() + SHARE * execution_timeout
+    while (left := due - time.time()) > 0:
+        if time.time() >= until:
+            return False
+        time.sleep(min(LOOK, left, until - time.time()))
+        if left > LOOK and is_in_vain():
+            return True
+    return True
 
 
 _handlers: Dict[str, Tuple[ServerlessHandler, float]] = {}

@@ -50,6 +50,9 @@ FOLLOWING = 'following'
 #: … to be looked up
 LOOK_UP: Dict[str, Any] = {}
 
+#: Subjects of what runs the orchestrator's own function: one activation, or a sweep
+ACTIVATION, SWEEP = 'activation', 'sweep'
+
 #: What an activation returns that found its number claimed by somebody else
 CLAIMED = 'claimed'
 
@@ -60,8 +63,9 @@ def run_field(run_id: str, session: str, orchestrator: Dict[str, Any], retry: Po
 
     :param orchestrator: 'function_name', 'execution_timeout' (seconds),
         'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations,
-        'max_deaths', how many of them in a row may die, and 'lanes', how many chunks
-        of one job may be under way at one time (0: any number)
+        'max_deaths', how many of them in a row may die, 'sweep_seconds' between two sweeps
+        (None: as it suits the backend), and 'lanes', how many chunks of one job may be
+        under way at one time (0: any number)
     :param retry: of its jobs, unless one has its own
     """
     return {'version': VERSION, 'run_id': run_id, 'session': session, 'orchestrator': orchestrator, 'retry': retry}
@@ -172,21 +176,37 @@ def start_activation(
     :param cause: why, for people to read
     :param due: seconds since the epoch before which it does not start
     """
+    payload = own_payload(config, run, ACTIVATION, number, cause, due)
+    _invoke(config, payload, [{name: payload[name] for name in ('call_ids', 'data_byte_strs')}], due)
+
+
+def own_payload(
+    config: Dict[str, Any], run: Dict[str, Any], subject: str, number: int, cause: str, due: float
+) -> Dict[str, Any]:
+    """
+    The payload of what runs the orchestrator's own function.
+
+    :param subject: ``ACTIVATION`` or ``SWEEP``
+    :param number: among those of its subject
+    """
     orchestrator = run['orchestrator']
-    payload = _payload(
-        config,
-        {**run, 'subject': 'activation', 'number': number},
-        executor_id=run['session'],
-        job_id='O000',
-        func_key=keys.code_key(run['session']),
-        func_name=orchestrator['function_name'],
-        total_calls=1,
-        extra_env={},
-        chunksize=1,
-        **{name: orchestrator[name] for name in ('execution_timeout', 'log_level', 'runtime_name', 'runtime_memory')},
-    )
-    data = str(pickle.dumps({'number': number, 'cause': cause, 'due': due}))
-    _invoke(config, payload, [{'call_ids': [keys.call_id(number)], 'data_byte_strs': [data]}], due)
+    data = {'subject': subject, 'number': number, 'cause': cause, 'due': due}
+    return {
+        **_payload(
+            config,
+            {**run, 'subject': subject, 'number': number, 'due': due},
+            executor_id=run['session'],
+            job_id={ACTIVATION: 'O000', SWEEP: 'S000'}[subject],
+            func_key=keys.code_key(run['session']),
+            func_name=orchestrator['function_name'],
+            total_calls=1,
+            extra_env={},
+            chunksize=1,
+            **{name: orchestrator[name] for name in ('execution_timeout', 'log_level', 'runtime_name', 'runtime_memory')},
+        ),
+        'call_ids': [keys.call_id(number)],
+        'data_byte_strs': [str(pickle.dumps(data))],
+    }
 
 
 def start_calls(

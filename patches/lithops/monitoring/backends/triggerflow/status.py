@@ -37,7 +37,7 @@ from lithops.storage.utils import create_output_key
 
 from .failure import failure_of, last_words, lost
 from .future import OUTPUT_FIELD, without_credentials
-from .invoke import CLAIMED, FOLLOWING, LOOK_UP, NESTED, field_of, performer, run_of
+from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, field_of, performer, run_of
 from .store import create_store
 from .triggers import keys
 from .triggers.attempt import Execution
@@ -99,9 +99,9 @@ class CallStatus(StorageCallStatus):
         try:
             if self.run['subject'] in ('call', NESTED):
                 self._report_call()
-            elif self.status['exception']:
+            elif self.run['subject'] == ACTIVATION and self.status['exception']:
                 self._report_death(last_words(self.status))
-            elif self.run.get('redelivered') and 'result' in self.status and _result(self.status) == CLAIMED:
+            elif self.run['subject'] == ACTIVATION and self.run.get('redelivered') and 'result' in self.status and _result(self.status) == CLAIMED:
                 # The function service delivers again what has not ended: whoever
                 # claimed the number was killed
                 self._report_death('its process was killed')

@@ -12,16 +12,18 @@
 # limitations under the License.
 #
 """
-Sweeping a run, with the function service that it runs on. Anyone may, at any time.
+Sweeping a run, with the function service that it runs on. Anyone may, at any time; and
+so that somebody does, a clock of the cloud's, or a function that waits.
 """
 
 import functools
 import logging
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from .functions import is_local
-from .invoke import call_payload, held_by_function_service, job_of, performer
+from .alarm import remove_interval, set_interval
+from .functions import handler_of, is_local, submit, wait_until
+from .invoke import SWEEP, call_payload, held_by_function_service, job_of, own_payload, performer
 from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
@@ -35,6 +37,10 @@ logger = logging.getLogger(__name__)
 #: Seconds that a sweep gives what it takes for overdue: where the function service
 #: tells what it has, and where only time does
 PATIENCE = {True: 0.5, False: 10.0}
+#: Seconds between two sweeps that OpenWhisk's alarm feed has made, unless it is said otherwise
+INTERVAL = 600.0
+#: The number of each of those
+BY_ALARM = 0
 
 
 def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> List[str]:
@@ -68,3 +74,75 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
     for said in repaired:
         logger.warning(f"Run {run['run_id']} - swept: {said}")
     return repaired
+
+
+def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
+    """
+    Sweeps a run, unless it has ended, or was purged
+
+    :param run: what every payload of the run carries
+    :return: whether it goes on
+    """
+    facts = Facts(create_store(config))
+    document = facts.read(keys.run_key(run['run_id']))
+    if document is None or keys.session_of(run['run_id'], document['incarnation']) != run['session']:
+        return False
+    if facts.read(keys.outcome_key(run['session'])) is not None:
+        return False
+    sweep_run(config, run, document['time'])
+    return True
+
+
+def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
+    """
+    Has a run swept from time to time until it is over, whoever waits for it: by OpenWhisk's
+    alarm feed, and elsewhere, where it was asked for, by a function that waits. The local
+    function service sweeps by itself
+    """
+    seconds: Optional[float] = run['orchestrator']['sweep_seconds']
+    if is_local(config):
+        return
+    if config['lithops']['backend'] == 'openwhisk':
+        payload = own_payload(config, run, SWEEP, BY_ALARM, '', 0.0)
+        if set_interval(handler_of(config).backend, _interval(run), payload, seconds or INTERVAL):
+            return
+    if seconds is not None:
+        _start_sweep(config, run, BY_ALARM + 1, time.time() + seconds)
+
+
+def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due: float) -> None:
+    """
+    One of the sweeps that :func:`begin_sweeps` began
+
+    :param due: seconds since the epoch
+    """
+    if number == BY_ALARM:
+        if not sweep_unless_over(config, run):
+            remove_interval(handler_of(config).backend, _interval(run))
+        return
+    facts = Facts(create_store(config))
+
+    def is_over() -> bool:
+        return facts.read(keys.outcome_key(run['session'])) is not None
+
+    is_time = wait_until(due, run['orchestrator']['execution_timeout'], is_over)
+    # What is delivered twice must not be two who go on
+    ours, _ = facts.create(keys.sweep_key(run['session'], number), {'time': time.time()})
+    if not ours:
+        return
+    if is_time:
+        try:
+            if not sweep_unless_over(config, run):
+                return
+        except Exception:
+            logger.exception(f"Run {run['run_id']} - a sweep failed, the next one may not")
+        due = time.time() + run['orchestrator']['sweep_seconds']
+    _start_sweep(config, run, number + 1, due)
+
+
+def _start_sweep(config: Dict[str, Any], run: Dict[str, Any], number: int, due: float) -> None:
+    submit(config, [own_payload(config, run, SWEEP, number, '', due)])
+
+
+def _interval(run: Dict[str, Any]) -> str:
+    return f"triggerflow-sweeps-{run['session']}"
