@@ -72,7 +72,8 @@ class Container:
             (self.folder / name).mkdir(parents=True)
         reading, writing = os.pipe()
         environment = {
-            **{'CLOCK': str(server.clock), 'PATH': os.environ['PATH'], 'HOME': str(self.folder / 'home'), 'TMPDIR': str(self.folder / 'tmp')},
+            **{'PATH': os.environ['PATH'], 'HOME': str(self.folder / 'home'), 'TMPDIR': str(self.folder / 'tmp')},
+            **{'CLOCK': str(server.clock)},
             **{'PYTHONPATH': f'{action.folder}:{server.site}', 'PYTHONDONTWRITEBYTECODE': '1', **server.environment},
         }
         with open(server.folder / 'containers.log', 'ab') as log:
@@ -219,7 +220,7 @@ class OpenWhisk:
     def grant(self, seconds=3600):
         """A token of the identity service."""
         now = int(time.time() + self.passed())
-        token = jwt.encode({'iat': now, 'exp': now + seconds, 'jti': uuid.uuid4().hex}, 'a key of the identity service')
+        token = jwt.encode({'iat': now, 'exp': now + seconds, 'jti': uuid.uuid4().hex}, 'the key of the identity service, 32 bytes')
         self.tokens[token] = now + seconds
         return {
             **{'access_token': token, 'refresh_token': 'none', 'token_type': 'Bearer'},

@@ -1,7 +1,6 @@
 """Orchestrators as actions: Lithops' own clients, its real handler zip, a loopback OpenWhisk, a real S3 server."""
 
 import ast
-import contextlib
 import os
 import pickle
 import signal
@@ -13,9 +12,9 @@ import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import servers
+from helpers import children, renewing, settled, until, until_calls_began
 from lithops.monitoring.backends.triggerflow import functions
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
@@ -45,23 +44,6 @@ def as_script(name, environment, *arguments):
     return done.stdout
 
 
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, 'it never came true'
-        time.sleep(0.02)
-
-
-def children(text):
-    """Processes of ours whose command line has ``text`` in it."""
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):  # it has just ended
-            if text in ' '.join(child.cmdline()):
-                found.append(child)
-    return found
-
-
 def first_and_last(openwhisk):
     """Activations of a run; one that comes twice is the one that came first."""
     by_number = {}
@@ -73,11 +55,6 @@ def first_and_last(openwhisk):
 def overlap(one, other):
     """Seconds for which two activations were both alive."""
     return min(one.ended, other.ended) - max(one.began, other.began)
-
-
-def settled(openwhisk):
-    until(lambda: not openwhisk.running)
-    return openwhisk
 
 
 # The examples
@@ -143,7 +120,7 @@ def test_a_killed_container_of_a_call_is_tried_again(openwhisk, executor, monkey
     monkeypatch.setattr(sweep, 'PATIENCE', {True: 0.5, False: 1.0})
 
     run = executor.run(nap_within_5_seconds)
-    until(lambda: [found for found in openwhisk.of_run('call') if found.pid and openwhisk.running])
+    until_calls_began(openwhisk, 1)
     os.killpg(openwhisk.of_run('call')[0].pid, signal.SIGKILL)
     # The orchestrator suspends meanwhile
     settled(openwhisk)
@@ -200,7 +177,7 @@ def test_a_token_that_expires_meanwhile_is_renewed_before_it_is_needed(openwhisk
 def test_a_token_that_is_refused_is_renewed_by_whoever_finds_out(openwhisk, executor):
     with renewing(openwhisk):
         run = executor.run(nap_then_add)
-        until(lambda: [found for found in openwhisk.of_run('call') if found.began])
+        until_calls_began(openwhisk, 1)
         openwhisk.tokens.clear()
         assert run.result(timeout=90) == 6
     assert len(openwhisk.tokens) >= 1
@@ -210,28 +187,13 @@ def test_a_token_that_is_refused_is_renewed_by_whoever_finds_out(openwhisk, exec
 def test_a_token_of_an_hour_is_enough_for_a_run_of_days(openwhisk, executor):
     with renewing(openwhisk):
         run = executor.run(naps, 3)
-        for number in range(3):
-            until(lambda: len([found for found in openwhisk.of_run('call') if found.began]) == number + 1)
+        for number in (1, 2, 3):
+            until_calls_began(openwhisk, number)
             openwhisk.later(2 * 86400)
         until(lambda: run.status() == 'completed')
     assert run.result() == 3
     # Whoever ended a call, days later, had to renew its token, and did so before it used it
     assert len(openwhisk.tokens) >= 1 + 3 and openwhisk.unauthorized == 0
-
-
-class renewing:
-    """The identity service has an address that is built in."""
-
-    def __init__(self, openwhisk):
-        from ibm_cloud_sdk_core.token_managers.iam_request_based_token_manager import IAMRequestBasedTokenManager
-
-        self.manager, self.endpoint = IAMRequestBasedTokenManager, openwhisk.endpoint
-
-    def __enter__(self):
-        self.before, self.manager.DEFAULT_IAM_URL = self.manager.DEFAULT_IAM_URL, self.endpoint
-
-    def __exit__(self, *_):
-        self.manager.DEFAULT_IAM_URL = self.before
 
 
 def test_a_store_that_is_away_for_seconds_loses_nothing(openwhisk, cloud, tmp_path):
@@ -250,7 +212,7 @@ def test_a_store_that_is_away_for_seconds_loses_nothing(openwhisk, cloud, tmp_pa
 @BOTH
 def test_an_action_that_was_deleted_fails_the_run_and_names_it(openwhisk, executor):
     run = executor.run(nap_then_add)
-    until(lambda: [found for found in openwhisk.of_run('call') if found.began])
+    until_calls_began(openwhisk, 1)
     openwhisk.actions.clear()
     with pytest.raises(RuntimeGone, match=r'no action .*lithops runtime deploy'):
         run.result(timeout=60)

@@ -99,9 +99,12 @@ class CallStatus(StorageCallStatus):
         try:
             if self.run['subject'] in ('call', NESTED):
                 self._report_call()
-            elif self.run['subject'] == ACTIVATION and self.status['exception']:
+            elif self.run['subject'] != ACTIVATION:
+                # Somebody else sweeps
+                return
+            elif self.status['exception']:
                 self._report_death(last_words(self.status))
-            elif self.run['subject'] == ACTIVATION and self.run.get('redelivered') and 'result' in self.status and _result(self.status) == CLAIMED:
+            elif self.run.get('redelivered') and 'result' in self.status and _result(self.status) == CLAIMED:
                 # The function service delivers again what has not ended: whoever
                 # claimed the number was killed
                 self._report_death('its process was killed')

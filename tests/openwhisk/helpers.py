@@ -1,0 +1,47 @@
+"""What tests do to a loopback OpenWhisk, and wait for."""
+
+import contextlib
+import time
+
+import psutil
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, 'it never came true'
+        time.sleep(0.02)
+
+
+def until_calls_began(openwhisk, number):
+    until(lambda: len([found for found in openwhisk.of_run('call') if found.pid]) >= number)
+
+
+def settled(openwhisk):
+    until(lambda: not openwhisk.running)
+    return openwhisk
+
+
+def children(text):
+    """Processes of ours whose command line has ``text`` in it."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if text in ' '.join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+class renewing:
+    """The identity service has an address that is built in."""
+
+    def __init__(self, openwhisk):
+        from ibm_cloud_sdk_core.token_managers.iam_request_based_token_manager import IAMRequestBasedTokenManager
+
+        self.manager, self.endpoint = IAMRequestBasedTokenManager, openwhisk.endpoint
+
+    def __enter__(self):
+        self.before, self.manager.DEFAULT_IAM_URL = self.manager.DEFAULT_IAM_URL, self.endpoint
+
+    def __exit__(self, *_):
+        self.manager.DEFAULT_IAM_URL = self.before
