@@ -220,7 +220,7 @@ class OpenWhisk:
     def grant(self, seconds=3600):
         """A token of the identity service."""
         now = int(time.time() + self.passed())
-        token = jwt.encode({'iat': now, 'exp': now + seconds, 'jti': uuid.uuid4().hex}, 'the key of the identity service, 32 bytes')
+        token = jwt.encode({'iat': now, 'exp': now + seconds, 'jti': uuid.uuid4().hex}, 'a key of 32 bytes, of the identity')
         self.tokens[token] = now + seconds
         return {
             **{'access_token': token, 'refresh_token': 'none', 'token_type': 'Bearer'},
