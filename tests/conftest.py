@@ -46,6 +46,20 @@ def seaweedfs(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def certificate(tmp_path_factory):
+    """Paths: of an authority, of a certificate of 127.0.0.1, and of its key."""
+    import trustme
+
+    folder, authority = tmp_path_factory.mktemp('certificate'), trustme.CA()
+    issued = authority.issue_cert('127.0.0.1')
+    authority.cert_pem.write_to_path(folder / 'authority.pem')
+    issued.private_key_pem.write_to_path(folder / 'key.pem')
+    for number, part in enumerate(issued.cert_chain_pems):
+        part.write_to_path(folder / 'certificate.pem', append=number > 0)
+    return tuple(str(folder / name) for name in ('authority.pem', 'certificate.pem', 'key.pem'))
+
+
+@pytest.fixture(scope='session')
 def config():
     """The configuration of all test runs."""
     return CONFIG

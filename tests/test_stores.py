@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import servers
-import trustme
 from botocore.exceptions import ClientError
 from lithops.monitoring.backends.triggerflow import files
 from lithops.monitoring.backends.triggerflow import store as patch
@@ -39,16 +38,10 @@ def moto(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def moto_over_tls(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('moto-tls')
-    authority = trustme.CA()
-    server = authority.issue_cert('127.0.0.1')
-    authority.cert_pem.write_to_path(folder / 'authority.pem')
-    server.private_key_pem.write_to_path(folder / 'key.pem')
-    for number, part in enumerate(server.cert_chain_pems):
-        part.write_to_path(folder / 'certificate.pem', append=number > 0)
-    with servers.moto(folder, (str(folder / 'certificate.pem'), str(folder / 'key.pem'))) as endpoint:
-        yield endpoint, str(folder / 'authority.pem')
+def moto_over_tls(tmp_path_factory, certificate):
+    authority, *pair = certificate
+    with servers.moto(tmp_path_factory.mktemp('moto-tls'), pair) as endpoint:
+        yield endpoint, authority
 
 
 @pytest.fixture(scope='session')

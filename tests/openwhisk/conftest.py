@@ -8,24 +8,12 @@ import environment
 import pytest
 import server
 import servers
-import trustme
 import yaml
 
 
 @pytest.fixture(scope='session')
 def site(tmp_path_factory):
     return environment.build(tmp_path_factory.mktemp('runtime') / 'site')
-
-
-@pytest.fixture(scope='session')
-def certificate(tmp_path_factory):
-    """Paths: of an authority, of a certificate, and of its key."""
-    folder, authority = tmp_path_factory.mktemp('certificate'), trustme.CA()
-    issued = authority.issue_cert('127.0.0.1')
-    authority.cert_pem.write_to_path(folder / 'authority.pem')
-    issued.cert_chain_pems[0].write_to_path(folder / 'certificate.pem')
-    issued.private_key_pem.write_to_path(folder / 'key.pem')
-    return tuple(str(folder / name) for name in ('authority.pem', 'certificate.pem', 'key.pem'))
 
 
 @pytest.fixture
