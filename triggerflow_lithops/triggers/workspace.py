@@ -1,0 +1,315 @@
+"""
+A workspace: triggers that wait for events of any origin, and what makes them fire.
+
+Whoever publishes an event writes it, looks who watches its kind, and evaluates. Whoever
+adds a trigger writes it, watches, and looks at the events that are there. So an event
+that comes before its trigger counts, and one with an id that was seen counts once.
+
+A *channel* has the events of one type and subject. A trigger that counts has a mark of each
+event that counts for it, by the event's digest, so that one listing shows them. Where that
+would be a long one, the marks are parted into ``k`` cells, and a *look* at all of them is
+written down, with what is missing, ``m`` events: as long as no cell has gained ``m / k``, the
+sum cannot have been reached, and a publisher lists its own cell only.
+"""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from . import condition, event
+from .store import Facts, encode
+
+#: Marks that are counted in one listing
+PAGE = 1000
+#: Hexadecimal digits of an event's digest that tell the cell of its mark, where there are more
+DIGITS = 2
+
+WORKSPACES = 'triggerflow.workspaces'
+
+Document = dict[str, Any]
+
+
+class TriggerExistsError(ValueError):
+    """Another trigger of the workspace has this id, or had it."""
+
+
+@dataclass(frozen=True)
+class Firing:
+    """
+    A trigger has fired.
+
+    :param number: among the firings of its trigger: from 0, or, where each event fires, the event's digest
+    :param events: keys of the events that made it fire
+    """
+
+    trigger: Document
+    number: str
+    events: list[str]
+
+
+#: Starts what a fired trigger's action says. At least once: it is asked again by a sweep
+Start = Callable[[Firing], None]
+
+
+@dataclass(frozen=True)
+class _State:
+    """What has become of a trigger."""
+
+    deleted: bool
+    fired: list[str]
+    look: str | None
+    looks: int
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How many events each cell had, and how many more had to come for the next firing."""
+
+    missing: int
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def suggests_another(self, counts: dict[str, int]) -> bool:
+        """Whether nothing may be missing any more, by what some cells have gained."""
+        gain = math.ceil(self.missing / 16**DIGITS)
+        return any(count - self.counts.get(cell, 0) >= gain for cell, count in counts.items())
+
+
+class Workspace:
+    """
+    :param facts: the bucket
+    :param home: prefix of all its keys, different for two workspaces that had one name
+    :param start: starts what a fired trigger's action says
+    """
+
+    def __init__(self, facts: Facts, home: str, start: Start):
+        self._facts = facts
+        self._home = home
+        self._start = start
+
+    def publish(self, document: Document) -> bool:
+        """
+        Writes an event, and fires what it makes fire.
+
+        :param document: a CloudEvents 1.0 document, with a subject
+        :return: whether it is new
+        :raises InvalidEventError: it is none
+        """
+        document = event.validated(document)
+        subject = document.get('subject')
+        if not isinstance(subject, str) or not subject:
+            raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {subject!r}.')
+        channel = channel_of(document['type'], subject)
+        digest = _digest([document['source'], document['id']])
+        new = self._facts.write(self._event_key(channel, digest), encode(document))
+        # One that was there may have lost its publisher before it looked
+        for watch in self._facts.list(f'{self._home}/w/{channel}/'):
+            self._evaluate(watch.rpartition('/')[2], (channel, digest))
+        return new
+
+    def add(self, trigger: Document) -> None:
+        """
+        Adds a trigger. The events that are there count.
+
+        :param trigger: 'id', 'activation_events' (pairs of type and subject), 'condition' and 'transient', and
+            whatever its action needs
+        :raises TriggerExistsError: there is one of this id that differs, or there was one
+        """
+        condition.validated(trigger['condition'])
+        key = self._trigger_key(trigger['id'])
+        there = trigger if self._facts.write(key, encode(trigger)) else self._facts.read(key)
+        if there != json.loads(encode(trigger)) or self._state(trigger['id']).deleted:
+            raise TriggerExistsError(f"Trigger {trigger['id']!r} is there already, or was deleted: choose another id.")
+        self._watch(trigger)
+        self._evaluate(trigger['id'])
+
+    def delete(self, trigger_id: str) -> bool:
+        """
+        Deletes a trigger, for good. What it has started goes on.
+
+        :return: whether there was one
+        """
+        trigger = self.trigger(trigger_id)
+        if trigger is None:
+            return False
+        self._facts.write(self._tombstone_key(trigger_id), b'{}')
+        self._facts.store.delete([f'{self._home}/w/{channel}/{trigger_id}' for channel in _channels(trigger)])
+        return True
+
+    def trigger(self, trigger_id: str) -> Document | None:
+        """A trigger as it was added; None if there is none (any more)."""
+        trigger = self._facts.read(self._trigger_key(trigger_id))
+        return None if trigger is None or self._state(trigger_id).deleted else trigger
+
+    def triggers(self) -> list[str]:
+        """The ids of all triggers that were added and not deleted."""
+        found = [key.split('/') for key in self._facts.list(f'{self._home}/t/')]
+        deleted = {parts[-2] for parts in found if parts[-1] == 's.deleted'}
+        return [parts[-2] for parts in found if parts[-1] == 'trigger.json' and parts[-2] not in deleted]
+
+    def firings(self, trigger_id: str) -> list[Firing]:
+        """All firings of a trigger."""
+        trigger = self._facts.read(self._trigger_key(trigger_id))
+        if trigger is None:
+            return []
+        found = [(number, self._facts.read(self._firing_key(trigger_id, number))) for number in self._state(trigger_id).fired]
+        return [Firing(trigger, number, fact['events']) for number, fact in found if fact]
+
+    def sweep(self, is_started: Callable[[Firing], bool]) -> list[str]:
+        """
+        Evaluates each trigger once more, and starts what was not started.
+
+        :param is_started: whether an action was
+        :return: ids of the triggers for which something was done
+        """
+        repaired = []
+        for trigger_id in self.triggers():
+            # Whoever added it may have died before it watched
+            self._watch(self._facts.read(self._trigger_key(trigger_id)) or {'activation_events': []})
+            before = len(self._state(trigger_id).fired)
+            self._evaluate(trigger_id)
+            lost = [firing for firing in self.firings(trigger_id) if not is_started(firing)]
+            for firing in lost:
+                self._start(firing)
+            if lost or len(self._state(trigger_id).fired) > before:
+                repaired.append(trigger_id)
+        return repaired
+
+    def _watch(self, trigger: Document) -> None:
+        for channel in _channels(trigger):
+            self._facts.write(f"{self._home}/w/{channel}/{trigger['id']}", b'{}')
+
+    # Evaluation
+
+    def _evaluate(self, trigger_id: str, published: tuple[str, str] | None = None) -> None:
+        """
+        Fires a trigger, as often as it holds.
+
+        :param published: channel and digest of the event because of which it is evaluated, if it is
+        """
+        trigger = self._facts.read(self._trigger_key(trigger_id))
+        if trigger is None:
+            return
+        if trigger['condition']['name'] == 'TRUE' and not trigger['transient']:
+            self._fire_for_each(trigger, published)
+            return
+        # An event is marked before the looks are read: whoever writes one lists the marks after that
+        if published is None:
+            self._mark_all(trigger)
+        else:
+            self._mark(trigger_id, *published)
+        state = self._state(trigger_id)
+        if state.deleted or (trigger['transient'] and state.fired):
+            return
+        wanted = int(trigger['condition'].get('count', 1))
+        if published is None or wanted <= PAGE or self._may_hold(trigger, state, wanted, published[1]):
+            self._count(trigger, state, wanted)
+
+    def _fire_for_each(self, trigger: Document, published: tuple[str, str] | None) -> None:
+        if self._facts.read_bytes(self._tombstone_key(trigger['id'])) is not None:
+            return
+        if published is not None:
+            self._fire(trigger, published[1], [self._event_key(*published)])
+            return
+        fired = set(self._state(trigger['id']).fired)
+        for channel in _channels(trigger):
+            for key in self._facts.list(f'{self._home}/e/{channel}/'):
+                digest = key.rpartition('/')[2]
+                if digest not in fired:
+                    self._fire(trigger, digest, [key])
+
+    def _mark_all(self, trigger: Document) -> None:
+        marked = set(self._marks(trigger['id']))
+        for channel in _channels(trigger):
+            for key in self._facts.list(f'{self._home}/e/{channel}/'):
+                digest = key.rpartition('/')[2]
+                if f'{digest}.{channel}' not in marked:
+                    self._mark(trigger['id'], channel, digest)
+
+    def _mark(self, trigger_id: str, channel: str, digest: str) -> None:
+        self._facts.write(f'{self._trigger_prefix(trigger_id)}m.{digest}.{channel}', b'{}')
+
+    def _marks(self, trigger_id: str, cell: str = '') -> list[str]:
+        prefix = f'{self._trigger_prefix(trigger_id)}m.'
+        return [key.removeprefix(prefix) for key in self._facts.list(f'{prefix}{cell}')]
+
+    def _may_hold(self, trigger: Document, state: _State, wanted: int, digest: str) -> bool:
+        found = self._facts.read(state.look) if state.look else None
+        look = _Look(found['missing'], found['counts']) if found else _Look(wanted)
+        cell = digest[:DIGITS]
+        return look.suggests_another({cell: len(self._marks(trigger['id'], cell))})
+
+    def _count(self, trigger: Document, state: _State, wanted: int) -> None:
+        """Looks at all marks, and fires, until what is missing is written down and nothing has come meanwhile."""
+        looks, fired = state.looks, len(state.fired)
+        look: _Look | None = None
+        while True:
+            marks = self._marks(trigger['id'])
+            missing = wanted * (fired + 1) - len(marks)
+            if missing <= 0:
+                self._fire(trigger, f'{fired:06d}', self._unused(trigger, fired, marks)[:wanted])
+                if trigger['transient']:
+                    return
+                fired, look = fired + 1, None
+                continue
+            counts = Counter(mark[:DIGITS] for mark in marks)
+            if wanted <= PAGE or (look and not look.suggests_another(counts)):
+                return
+            look = _Look(missing, counts)
+            key = f"{self._trigger_prefix(trigger['id'])}s.look.{looks:06d}"
+            self._facts.create(key, {'missing': missing, 'counts': counts})
+            looks += 1
+
+    def _unused(self, trigger: Document, fired: int, marks: list[str]) -> list[str]:
+        """The keys of the events that no firing had before."""
+        used: set[str] = set()
+        for number in range(fired):
+            fact = self._facts.read(self._firing_key(trigger['id'], f'{number:06d}'))
+            used |= set(fact['events'] if fact else ())
+        found = (mark.split('.') for mark in marks)
+        return [key for digest, channel in found if (key := self._event_key(channel, digest)) not in used]
+
+    def _fire(self, trigger: Document, number: str, events: list[str]) -> None:
+        """Only who writes that it has fired starts anything."""
+        ours, fact = self._facts.create(self._firing_key(trigger['id'], number), {'events': events})
+        if ours:
+            self._start(Firing(trigger, number, fact['events']))
+
+    def _state(self, trigger_id: str) -> _State:
+        listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}s.')
+        names = [key.rpartition('/')[2] for key in listed]
+        looks = [key for key, name in zip(listed, names, strict=True) if name.startswith('s.look.')]
+        fired = [name.removeprefix('s.fired.') for name in names if name.startswith('s.fired.')]
+        return _State('s.deleted' in names, fired, max(looks, default=None), len(looks))
+
+    # Keys
+
+    def _event_key(self, channel: str, digest: str) -> str:
+        return f'{self._home}/e/{channel}/{digest}'
+
+    def _trigger_prefix(self, trigger_id: str) -> str:
+        return f'{self._home}/t/{trigger_id}/'
+
+    def _trigger_key(self, trigger_id: str) -> str:
+        return f'{self._trigger_prefix(trigger_id)}trigger.json'
+
+    def _tombstone_key(self, trigger_id: str) -> str:
+        return f'{self._trigger_prefix(trigger_id)}s.deleted'
+
+    def _firing_key(self, trigger_id: str, number: str) -> str:
+        return f'{self._trigger_prefix(trigger_id)}s.fired.{number}'
+
+
+def channel_of(kind: str, subject: str) -> str:
+    """The channel of all events of a type and a subject."""
+    return _digest([kind, subject])
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
+
+
+def _channels(trigger: Document) -> list[str]:
+    return sorted({channel_of(kind, subject) for kind, subject in trigger['activation_events']})
