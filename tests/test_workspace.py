@@ -273,9 +273,6 @@ def mark_deliveries(self, trigger_id, channel, digest):
     self._facts.write(f'{self._trigger_prefix(trigger_id)}m.{again}.{channel}', b'{}')
 
 
-suggests_another = room._Look.suggests_another
-
-
 def evaluate_by_an_older_look(self, trigger_id, published=None):
     state = self._state(trigger_id)
     known = Workspace(self._facts, self._home, self._start)
@@ -286,17 +283,12 @@ def evaluate_by_an_older_look(self, trigger_id, published=None):
 evaluate = Workspace._evaluate
 
 
-def suggest_by_one_cell_only(self, counts):
-    return len(counts) == 1 and suggests_another(self, counts)
-
-
 MUTANTS = {
     'no look once a trigger is added': (Workspace, 'add', add_without_a_look),
     'watches before the trigger': (Workspace, 'add', add_after_watching),
     'whoever finds it fired starts it': (Workspace, '_fire', fire_whoever_finds_it),
     'marks that count deliveries': (Workspace, '_mark', mark_deliveries),
     'a look that was read before the mark was written': (Workspace, '_evaluate', evaluate_by_an_older_look),
-    'no second look at the marks': (room._Look, 'suggests_another', suggest_by_one_cell_only),
 }
 
 

@@ -22,7 +22,7 @@ from workloads import EXPECTED
 from triggerflow_lithops import TriggerflowExecutor
 
 #: What has to go wrong at least until the trouble is over
-ENOUGH = {'kill': 20, 'drop': 2, 'twice': 4, 'full': 1, 'revoked': 1, 'standstill': 1}
+ENOUGH = {'kill': 15, 'drop': 2, 'twice': 4, 'full': 1, 'revoked': 1, 'standstill': 1}
 #: Seconds that it may take altogether
 PATIENCE = 180.0
 #: Runs under way at once
