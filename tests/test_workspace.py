@@ -51,6 +51,15 @@ def test_an_event_with_an_id_that_was_seen_counts_once(workspace, started):
     assert len(started) == 1
 
 
+def test_an_event_of_two_subjects_is_one(workspace, started):
+    workspace.add(trigger(of=condition.join(2), subjects='ab'))
+    workspace.publish(done(1, 'a'))
+    workspace.publish(done(1, 'b'))
+    assert not started
+    workspace.publish(done(2, 'b'))
+    assert len(started) == 1
+
+
 def test_events_that_come_before_their_trigger_count(workspace, started):
     workspace.publish(done(1))
     workspace.publish(done(2))
@@ -202,6 +211,9 @@ def simulate(seed, faults):
     """Fifty events, some of them twice, and four triggers, in any order. Whether somebody has died, and what is wrong."""
     world = World(seed, faults)
     events = [done(number, subject) for number in range(25) for subject in 'ab']
+    # An id is one event, whatever its subject
+    for number, event in enumerate(events):
+        event['id'] = str(number)
     added = [
         trigger('once', condition.join(50), 'ab'),
         trigger('tens', condition.join(10), 'a', transient=False),

@@ -204,7 +204,8 @@ class Workspace:
         if state.deleted or (trigger['transient'] and state.fired):
             return
         wanted = int(trigger['condition'].get('count', 1))
-        if published is None or wanted <= PAGE or self._may_hold(trigger, state, wanted, published[1]):
+        in_all = wanted * (len(state.fired) + 1)
+        if published is None or in_all <= PAGE or self._may_hold(trigger, state, in_all, published[1]):
             self._count(trigger, state, wanted)
 
     def _fire_for_each(self, trigger: Document, published: tuple[str, str] | None) -> None:
@@ -221,23 +222,24 @@ class Workspace:
                     self._fire(trigger, digest, [key])
 
     def _mark_all(self, trigger: Document) -> None:
-        marked = set(self._marks(trigger['id']))
+        marked = self._marks(trigger['id'])
         for channel in _channels(trigger):
             for key in self._facts.list(f'{self._home}/e/{channel}/'):
                 digest = key.rpartition('/')[2]
-                if f'{digest}.{channel}' not in marked:
+                if digest not in marked:
                     self._mark(trigger['id'], channel, digest)
 
     def _mark(self, trigger_id: str, channel: str, digest: str) -> None:
         self._facts.write(f'{self._trigger_prefix(trigger_id)}m.{digest}.{channel}', b'{}')
 
-    def _marks(self, trigger_id: str, cell: str = '') -> list[str]:
-        prefix = f'{self._trigger_prefix(trigger_id)}m.'
-        return [key.removeprefix(prefix) for key in self._facts.list(f'{prefix}{cell}')]
+    def _marks(self, trigger_id: str, cell: str = '') -> dict[str, str]:
+        """The digests of the events that count, or of those of a cell, and a channel of each."""
+        listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}m.{cell}')
+        return dict(key.rsplit('.', 2)[1:] for key in listed)
 
-    def _may_hold(self, trigger: Document, state: _State, wanted: int, digest: str) -> bool:
+    def _may_hold(self, trigger: Document, state: _State, in_all: int, digest: str) -> bool:
         found = self._facts.read(state.look) if state.look else None
-        look = _Look(found['missing'], found['counts']) if found else _Look(wanted)
+        look = _Look(found['missing'], found['counts']) if found else _Look(in_all)
         cell = digest[:DIGITS]
         return look.suggests_another({cell: len(self._marks(trigger['id'], cell))})
 
@@ -247,29 +249,29 @@ class Workspace:
         look: _Look | None = None
         while True:
             marks = self._marks(trigger['id'])
-            missing = wanted * (fired + 1) - len(marks)
+            in_all = wanted * (fired + 1)
+            missing = in_all - len(marks)
             if missing <= 0:
                 self._fire(trigger, f'{fired:06d}', self._unused(trigger, fired, marks)[:wanted])
                 if trigger['transient']:
                     return
                 fired, look = fired + 1, None
                 continue
-            counts = Counter(mark[:DIGITS] for mark in marks)
-            if wanted <= PAGE or (look and not look.suggests_another(counts)):
+            counts = Counter(digest[:DIGITS] for digest in marks)
+            if in_all <= PAGE or (look and not look.suggests_another(counts)):
                 return
             look = _Look(missing, counts)
             key = f"{self._trigger_prefix(trigger['id'])}s.look.{looks:06d}"
             self._facts.create(key, {'missing': missing, 'counts': counts})
             looks += 1
 
-    def _unused(self, trigger: Document, fired: int, marks: list[str]) -> list[str]:
+    def _unused(self, trigger: Document, fired: int, marks: dict[str, str]) -> list[str]:
         """The keys of the events that no firing had before."""
         used: set[str] = set()
         for number in range(fired):
             fact = self._facts.read(self._firing_key(trigger['id'], f'{number:06d}'))
             used |= set(fact['events'] if fact else ())
-        found = (mark.split('.') for mark in marks)
-        return [key for digest, channel in found if (key := self._event_key(channel, digest)) not in used]
+        return [key for digest, channel in marks.items() if (key := self._event_key(channel, digest)) not in used]
 
     def _fire(self, trigger: Document, number: str, events: list[str]) -> None:
         """Only who writes that it has fired starts anything."""
