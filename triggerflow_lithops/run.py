@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 from lithops.monitoring.backends.triggerflow.functions import is_local
 from lithops.monitoring.backends.triggerflow.invoke import run_field
 from lithops.monitoring.backends.triggerflow.localhost import Door
-from lithops.monitoring.backends.triggerflow.sweep import sweep_run
+from lithops.monitoring.backends.triggerflow.sweep import end_sweeps, sweep_run
 
 from . import errors
 from .config import SECTION
@@ -106,6 +106,7 @@ class Run:
         """
         if self.status() == 'running':
             raise errors.InvalidRunError(f'Run {self.run_id} is running. Cancel it first: run.cancel().')
+        end_sweeps(self._config, self._field())
         keys = self._facts.list(f'{JOBS}/{self.session}')
         self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
         # The last one, so that a purge that was interrupted can be done again
@@ -119,11 +120,14 @@ class Run:
         """
         if is_local(self._config):
             Door(self._config[SECTION]['service']).rouse()
-        document = self.document
-        run = run_field(self.run_id, self.session, document['orchestrator'], document['retry'])
         with map_store_errors():
-            repaired: list[str] = sweep_run(self._config, run, document['time'])
+            repaired: list[str] = sweep_run(self._config, self._field(), self.document['time'])
         return repaired
+
+    def _field(self) -> dict[str, Any]:
+        """What every payload of the run carries."""
+        field: dict[str, Any] = run_field(self.run_id, self.session, self.document['orchestrator'], self.document['retry'])
+        return field
 
     def _require(self) -> None:
         document = self._facts.read(run_key(self.run_id))

@@ -329,6 +329,15 @@ def test_a_run_that_nobody_waits_for_is_swept_by_an_alarm_or_else_by_a_function(
     assert bool(openwhisk.fired) == has_alarms
 
 
+def test_nobody_sweeps_a_run_that_was_purged(openwhisk, executor):
+    run = executor.run(twice)
+    assert run.result(timeout=60) == 6 and len(openwhisk.clocks) == 1
+    settled(openwhisk)
+    run.purge()
+    assert openwhisk.bound == {'triggers': {}, 'rules': {}} and not openwhisk.clocks
+    assert not executor.store.list(f'lithops.jobs/{run.session}')
+
+
 def test_no_function_waits_to_sweep_unless_it_is_asked_for(openwhisk, executor):
     openwhisk.has_alarms = False
     assert executor.run(twice).result(timeout=60) == 6

@@ -83,14 +83,19 @@ def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     :param run: what every payload of the run carries
     :return: whether it goes on
     """
-    facts = Facts(create_store(config))
-    document = facts.read(keys.run_key(run['run_id']))
-    if document is None or keys.session_of(run['run_id'], document['incarnation']) != run['session']:
-        return False
-    if facts.read(keys.outcome_key(run['session'])) is not None:
+    document = _living(Facts(create_store(config)), run)
+    if document is None:
         return False
     sweep_run(config, run, document['time'])
     return True
+
+
+def _living(facts: Facts, run: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """The document of a run; None if it has ended, or was purged"""
+    document = facts.read(keys.run_key(run['run_id']))
+    if document is None or keys.session_of(run['run_id'], document['incarnation']) != run['session']:
+        return None
+    return document if facts.read(keys.outcome_key(run['session'])) is None else None
 
 
 def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
@@ -110,6 +115,12 @@ def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
         _start_sweep(config, run, BY_ALARM + 1, time.time() + seconds)
 
 
+def end_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
+    """Ends what :func:`begin_sweeps` began: what is to sweep a run that is purged could not be loaded any more"""
+    if config['lithops']['backend'] == 'openwhisk':
+        remove_interval(handler_of(config).backend, _interval(run))
+
+
 def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due: float) -> None:
     """
     One of the sweeps that :func:`begin_sweeps` began
@@ -118,22 +129,23 @@ def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due:
     """
     if number == BY_ALARM:
         if not sweep_unless_over(config, run):
-            remove_interval(handler_of(config).backend, _interval(run))
+            end_sweeps(config, run)
         return
     facts = Facts(create_store(config))
 
     def is_over() -> bool:
-        return facts.read(keys.outcome_key(run['session'])) is not None
+        return _living(facts, run) is None
 
     is_time = wait_until(due, run['orchestrator']['execution_timeout'], is_over)
+    if is_over():
+        return
     # What is delivered twice must not be two who go on
     ours, _ = facts.create(keys.sweep_key(run['session'], number), {'time': time.time()})
     if not ours:
         return
     if is_time:
         try:
-            if not sweep_unless_over(config, run):
-                return
+            sweep_unless_over(config, run)
         except Exception:
             logger.exception(f"Run {run['run_id']} - a sweep failed, the next one may not")
         due = time.time() + run['orchestrator']['sweep_seconds']
