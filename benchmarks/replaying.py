@@ -63,7 +63,7 @@ def measured(config, jobs, counted):
         },
         'retry': DEFAULT,
     }
-    orchestrated = activation.Orchestrator(cloudpickle.dumps((orchestrator, jobs)), run, get_runtime_metadata())
+    orchestrated = activation.Orchestrator(cloudpickle.dumps((orchestrator, jobs)), get_runtime_metadata()), run
     os.environ['LITHOPS_CONFIG'] = json.dumps(tf.config)
     os.environ['LITHOPS_WORKER'] = 'True'
     try:
@@ -94,7 +94,7 @@ def _in_a_process(function, *arguments):
 
 
 def _make_history(store, orchestrated, jobs):
-    session = orchestrated.run['session']
+    session = orchestrated[1]['session']
     engine = Engine(Facts(store), lambda action: None)
 
     def publish_at_once(config, run, number, position, fact, indices):
@@ -117,7 +117,7 @@ def _replay(store, orchestrated, number):
 def _live(store, orchestrated, number, start_calls):
     config = json.loads(os.environ['LITHOPS_CONFIG'])
     engine = Engine(Facts(store), lambda action: None)
-    lived = activation.Activation(orchestrated, config, engine, activation.Stage(), start_calls, unknown)
+    lived = activation.Activation(*orchestrated, config, engine, activation.Stage(), start_calls, unknown)
     return lived.live(number, 'measured')
 
 

@@ -6,6 +6,7 @@ Lithops fixes its folders when it is imported, so they are set before that.
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ for name in ('HOME', 'TMPDIR'):
 tempfile.tempdir = None
 for name in ('LITHOPS_CONFIG', 'LITHOPS_CONFIG_FILE'):
     os.environ.pop(name, None)
+# A process that is aborted says where it stood
+os.environ['PYTHONFAULTHANDLER'] = '1'
 
 CONFIG = {
     'lithops': {'backend': 'localhost', 'storage': 'localhost'},
@@ -27,6 +30,40 @@ CONFIG = {
     'localhost': {'worker_processes': 16},
     'triggerflow': {'idle_seconds': 2},
 }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Of a run that did not end in time, where everything stood that was started by these tests."""
+    report = yield
+    if call.excinfo and call.excinfo.errisinstance(TimeoutError) and 'has not ended within' in str(call.excinfo.value):
+        report.sections.append(('What there was', _what_there_is()))
+    return report
+
+
+def _what_there_is():
+    ours = [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if pid != os.getpid() and _is_ours(pid)]
+    said = [f"{pid}: {_read(f'/proc/{pid}/cmdline', -200)}\n{_read(f'/proc/{pid}/status', 120)}" for pid in ours]
+    for folder in FOLDER.rglob('service-*'):
+        said += [f'{path}' for path in (folder / 'queue').glob('*')]
+    # The youngest first, so that nobody starts anew what was aborted before its stack is written
+    for pid in reversed(sorted(ours)):
+        os.kill(pid, signal.SIGABRT)
+    time.sleep(2)
+    logs = sorted(FOLDER.rglob('*.log'), key=lambda path: path.stat().st_mtime)[-12:]
+    return '\n'.join([*said, *(f'== {path}\n{_read(path, -6000)}' for path in logs)])
+
+
+def _is_ours(pid):
+    return str(FOLDER) in _read(f'/proc/{pid}/environ', 100_000)
+
+
+def _read(path, length):
+    try:
+        text = Path(path).read_text(errors='replace')
+    except OSError:
+        return ''
+    return text[:length] if length > 0 else text[length:]
 
 
 def pytest_sessionfinish(session):

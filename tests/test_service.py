@@ -204,6 +204,16 @@ def test_what_is_done_is_not_on_disk_any_more(apart):
     until(lambda: not os.listdir(Door(apart.config['triggerflow']['service']).queue))
 
 
+def test_a_service_that_stands_still_is_replaced(apart):
+    """It has its bell, and answers nobody: a process that was stopped, or that waits for a lock."""
+    assert apart.run(main).result(timeout=30) == 3
+    [pid] = service_of(apart)
+    os.kill(pid, signal.SIGSTOP)
+    assert apart.run(main).result(timeout=60) == 3
+    assert service_of(apart) != [pid]
+    assert f'pid {pid}, has not answered' in Path(apart.config['triggerflow']['service'], 'service.log').read_text()
+
+
 def test_every_process_is_noted_with_its_life(apart):
     run = apart.run(main)
     run.result(timeout=30)

@@ -21,7 +21,7 @@ def done(number, subject='a', source='urn:test'):
 
 
 def trigger(name='t', of=None, subjects=('a',), transient=True):
-    events = [['shard.done', subject] for subject in subjects]
+    events = [{'type': 'shard.done', 'subject': subject} for subject in subjects]
     return {'id': name, 'activation_events': events, 'condition': of or condition.always(), 'transient': transient}
 
 
@@ -282,7 +282,7 @@ def fire_whoever_finds_it(self, found, number, events):
 
 def mark_deliveries(self, trigger_id, channel, digest):
     again = room._digest([str(random.random())])
-    self._facts.write(f'{self._trigger_prefix(trigger_id)}m.{again}.{channel}', b'{}')
+    self._facts.write(f'{self._home}/m/{trigger_id}/{again}.{channel}', b'{}')
 
 
 def evaluate_by_an_older_look(self, trigger_id, published=None):

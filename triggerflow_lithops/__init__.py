@@ -50,6 +50,7 @@ __all__ = [
     'TriggerflowExecutor',
     'now',
     'record',
+    'sleep',
     'uuid4',
 ]
 
@@ -62,6 +63,19 @@ def now() -> float:
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
     return _seams.hooks('now()').now()
+
+
+def sleep(seconds: float) -> None:
+    """
+    Waits inside an orchestrator, and nothing runs meanwhile: a durable ``time.sleep``.
+
+    :param seconds: 0 or more
+    :raises OutsideOrchestratorError: no orchestrator runs here
+    :raises ValueError: not a number of seconds
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float('inf'):
+        raise ValueError(f'sleep() takes a number of seconds, 0 or more; found {seconds!r}.')
+    _seams.hooks('sleep()').sleep(seconds)
 
 
 def uuid4() -> _uuid.UUID:

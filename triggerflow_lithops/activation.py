@@ -29,7 +29,7 @@ from lithops.monitoring.backends.triggerflow.functions import wait_until
 from lithops.monitoring.backends.triggerflow.invoke import ACTIVATION, CLAIMED, held_by_function_service, performer, start_calls
 from lithops.monitoring.backends.triggerflow.sweep import sweep_in_turn
 
-from .config import follow_lithops_logging
+from .config import SECTION, follow_lithops_logging
 from .errors import OutcomeError
 from .executor import Hooks
 from .history import History
@@ -68,39 +68,38 @@ class Raised:
 
 class Orchestrator:
     """
-    What Lithops runs as the function of every activation of one run.
+    What Lithops runs as the function of every activation of a run. Of which run, its payload tells.
 
     :param code: the user's function and its arguments, pickled
-    :param run: what every payload of the run carries
     :param runtime_meta: Lithops' metadata of the runtime that its calls run in
     """
 
-    def __init__(self, code: bytes, run: dict[str, Any], runtime_meta: dict[str, Any]):
+    def __init__(self, code: bytes, runtime_meta: dict[str, Any]):
         self.code = code
-        self.run = run
         self.runtime_meta = runtime_meta
 
     def __call__(self, subject: str, number: int, cause: str, due: float) -> str | None:
         _end_with_this_call()
         follow_lithops_logging()
         config = json.loads(os.environ['LITHOPS_CONFIG'])
+        run = config[SECTION]['run']
         if subject == ACTIVATION:
-            return self._live(config, number, cause, due)
-        sweep_in_turn(config, self.run, number, due)
+            return self._live(config, run, number, cause, due)
+        sweep_in_turn(config, run, number, due)
         return None
 
-    def _live(self, config: dict[str, Any], number: int, cause: str, due: float) -> str | None:
-        facts = Facts(create_store(config))
-        perform = performer(config, self.run, facts)
+    def _live(self, config: dict[str, Any], run: dict[str, Any], number: int, cause: str, due: float) -> str | None:
+        facts, session = Facts(create_store(config)), run['session']
+        perform = performer(config, run, facts)
 
         def is_claimed() -> bool:
-            return facts.read(claim_key(self.run['session'], number)) is not None
+            return facts.read(claim_key(session, number)) is not None
 
-        if not wait_until(due, self.run['orchestrator']['execution_timeout'], is_claimed):
-            perform(start_activation(self.run['session'], number, cause, due))
+        if not wait_until(due, run['orchestrator']['execution_timeout'], is_claimed):
+            perform(start_activation(session, number, cause, due))
             return str(CLAIMED)
-        held = functools.partial(held_by_function_service, config, self.run['session'])
-        left = Activation(self, config, Engine(facts, perform), Stage(), start_calls, held).live(number, cause)
+        held = functools.partial(held_by_function_service, config, session)
+        left = Activation(self, run, config, Engine(facts, perform), Stage(), start_calls, held).live(number, cause)
         if isinstance(left, Crashed):
             raise left.error
         return CLAIMED if isinstance(left, Superseded) else None
@@ -117,6 +116,7 @@ class Activation:
     """
     One activation of a run: claims its number, replays, and ends somehow.
 
+    :param run: what every payload of the run carries
     :param config: Lithops' configuration of the run
     :param engine: over the bucket of the run
     :param start_calls: invokes calls of a scheduled job
@@ -126,6 +126,7 @@ class Activation:
     def __init__(
         self,
         orchestrator: Orchestrator,
+        run: dict[str, Any],
         config: dict[str, Any],
         engine: Engine,
         stage: Scene,
@@ -133,8 +134,8 @@ class Activation:
         held: Held,
     ):
         self._orchestrator = orchestrator
-        self._run = orchestrator.run
-        self._session = self._run['session']
+        self._run = run
+        self._session = run['session']
         self._config = config
         self._engine = engine
         self._facts = engine.facts

@@ -1,32 +1,25 @@
 """Where runs are started, and found again."""
 
 import logging
-import pickle
 import re
 import threading
 import time
 import uuid
 from typing import Any, Callable
 
-import cloudpickle
 from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
-from lithops.job.job import _include_exclude_modules
-from lithops.job.serialize import SerializeIndependent, create_module_data
-from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, PayloadTooLarge, is_local
-from lithops.monitoring.backends.triggerflow.invoke import performer, run_field
-from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps
 from lithops.utils import setup_lithops_logger
 
 from . import errors, installation, seams
-from .activation import NO_ARGUMENTS, Orchestrator
+from .activation import NO_ARGUMENTS
 from .config import RETRY, SECTION, create_config, follow_lithops_logging
 from .job import qualified_name
+from .program import packed
 from .retry import policy_of
-from .run import Run
+from .run import Run, begin_run
 from .runtime import Runtime, prepare_runtime
 from .storage import open_store, require_guarded
-from .triggers.action import start_activation
 from .triggers.attempt import Policy
 from .triggers.keys import RUNS, code_key, is_run_id, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
@@ -161,51 +154,42 @@ class TriggerflowExecutor:
         function_name: str,
         retry: Policy,
     ) -> Run:
-        runtime = self._prepared()
         incarnation = uuid.uuid4().hex[:8]
-        session = session_of(run_id, incarnation)
-        document: dict[str, Any] = {
+        key = code_key(session_of(run_id, incarnation))
+        described = self.store_code(key, orchestrator, args)
+        described['function'], described['function_name'] = function_name, function_name.rpartition('.')[2]
+        document = {
             'version': 1,
             'run_id': run_id,
             'incarnation': incarnation,
-            'name': name or function_name.rpartition('.')[2],
-            'orchestrator': {
-                'function': function_name,
-                'function_name': function_name.rpartition('.')[2],
-                'execution_timeout': runtime.timeout_of(self.config['lithops']['execution_timeout']),
-                'log_level': _lithops_log_level(),
-                'runtime_name': runtime.name,
-                'runtime_memory': runtime.memory,
-                'max_deaths': self.config[SECTION]['max_deaths'],
-                'sweep_seconds': self.config[SECTION]['sweep_seconds'],
-                'lanes': runtime.lanes,
-            },
+            'name': name or described['function_name'],
+            'orchestrator': described,
             'retry': retry,
             'time': time.time(),
         }
-        field = run_field(run_id, session, document['orchestrator'], retry)
-        code = self._code(orchestrator, args, field, runtime.metadata)
-        self._facts.write(code_key(session), code)
-        ours, document = self._facts.create(run_key(run_id), document)
-        run = Run(self.config, self._facts, document)
-        if ours:
-            self._begin(run, field)
-            logger.info('Run %s - started: %s', run_id, function_name)
-        else:
-            self._facts.store.delete([code_key(session)])
+        run, ours = begin_run(self.config, self._facts, document)
+        if not ours:
+            self.store.delete([key])
         return run
 
-    def _begin(self, run: Run, field: dict[str, Any]) -> None:
-        try:
-            # First, so that they find an activation 0 that never began
-            begin_sweeps(self.config, field)
-            performer(self.config, field, self._facts)(start_activation(run.session, 0, 'the run was started'))
-        except InvocationRefused as error:
-            # A sweep, of whoever waits for it, begins it
-            logger.warning('Run %s - could not begin yet: %s', run.run_id, error)
-        except PayloadTooLarge as error:
-            run.cancel()
-            raise errors.ConfigurationError(str(error)) from error
+    def store_code(self, key: str, orchestrator: Callable[..., Any], args: Any) -> dict[str, Any]:
+        """
+        Writes an orchestrator and all that it needs, in the form of a Lithops function.
+
+        :return: what a run of it has to know: as :func:`run_field` says, but for the names
+        """
+        runtime = self._prepared()
+        self._facts.write(key, packed(self.config, orchestrator, args, runtime.metadata))
+        return {
+            'code_key': key,
+            'execution_timeout': runtime.timeout_of(self.config['lithops']['execution_timeout']),
+            'log_level': _lithops_log_level(),
+            'runtime_name': runtime.name,
+            'runtime_memory': runtime.memory,
+            'max_deaths': self.config[SECTION]['max_deaths'],
+            'sweep_seconds': self.config[SECTION]['sweep_seconds'],
+            'lanes': runtime.lanes,
+        }
 
     def _prepared(self) -> Runtime:
         """What a run needs beside its code. Asked for by the first one only."""
@@ -214,31 +198,6 @@ class TriggerflowExecutor:
                 require_guarded(self.config, self.store)
                 self._runtime = prepare_runtime(self.config, self._facts, self._deploy)
             return self._runtime
-
-    def _code(
-        self, orchestrator: Callable[..., Any], args: Any, field: dict[str, Any], metadata: dict[str, Any]
-    ) -> bytes:
-        """The orchestrator and all that it needs, in the form of a Lithops function."""
-        _require_picklable(orchestrator, 'The orchestrator')
-        _require_picklable(args, 'The arguments')
-        code = cloudpickle.dumps((orchestrator, args))
-        serializer = SerializeIndependent(metadata['preinstalls'])
-        include, exclude = _include_exclude_modules(self.config, [], [])
-        paths = serializer.module_paths([orchestrator], include, exclude)
-        if include is not None and not include:
-            paths |= serializer.module_paths([{'args': args}], include, exclude)
-        function = cloudpickle.dumps(Orchestrator(code, field, metadata))
-        modules = create_module_data(paths)
-        if not is_local(self.config):
-            # The local function service has what its client has
-            modules.update(_own_modules())
-        return pickle.dumps({'func': function, 'module_data': modules}, -1)
-
-
-def _own_modules() -> dict[str, str]:
-    """What of this package an activation imports."""
-    modules: dict[str, str] = create_module_data([str(installation.PACKAGE)])
-    return {name: text for name, text in modules.items() if not name.startswith(f'{installation.PACKAGE.name}/testing/')}
 
 
 def _checked_run_id(run_id: object) -> str:
@@ -250,16 +209,6 @@ def _checked_run_id(run_id: object) -> str:
 def _new_run_id(function_name: str) -> str:
     readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2])[:40]
     return f'{readable}-{uuid.uuid4().hex[:8]}'
-
-
-def _require_picklable(value: Any, what: str) -> None:
-    try:
-        cloudpickle.dumps(value)
-    except Exception as error:
-        raise errors.InvalidRunError(
-            f'{what} cannot be pickled, and has to travel: {error}. '
-            'Leave out what belongs to this process (open files, locks, clients), and create it inside.'
-        ) from error
 
 
 def _set_up_logging(log_level: str | bool | None, config: dict[str, Any] | None, config_file: str | None) -> None:

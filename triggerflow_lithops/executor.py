@@ -436,6 +436,10 @@ class Hooks:
         """The time, recorded."""
         return float(self.guarded(lambda: self.replay.choice('now', '', self._world.time), 'now()'))
 
+    def sleep(self, seconds: float) -> None:
+        """Nothing runs until that time has passed."""
+        self.guarded(lambda: self.replay.sleep(seconds), 'sleep()')
+
     def uuid4(self) -> Any:
         """A UUID, derived from run and position."""
         return self.guarded(self.replay.uuid4, 'uuid4()')

@@ -257,6 +257,18 @@ class Replay:
                 self._suspend(position, fingerprint, calls, needed, until_failure, due)
         return self._settle(calls, fact), 'choice' not in fact or fact['choice']['in_time']
 
+    def sleep(self, seconds: float) -> None:
+        """Waits for nothing but time."""
+        position = self._advance()
+        fingerprint = Fingerprint('sleep')
+        fact, _ = self._known(position, fingerprint)
+        due = self._due(position, seconds) if fact is None else None
+        while due is not None and fact is None:
+            if self._is_up(due):
+                fact = self._choose(position, fingerprint, {'due': due})
+            else:
+                self._suspend(position, fingerprint, [], 0, False, due)
+
     def choice(self, kind: str, function: str, choose: Callable[[], Any], digest: str = '') -> Any:
         """
         A value that could come out otherwise next time, chosen once.
@@ -434,7 +446,7 @@ class Replay:
             session=self.session,
             number=self.number,
             position=position,
-            condition=conditions.join(needed) if needed == len(calls) else conditions.threshold(needed, len(calls)),
+            condition=_condition(needed, len(calls)),
             members=members,
             until_failure=until_failure,
             jobs={job: self._jobs[job] for job in members.ranges},
@@ -445,7 +457,7 @@ class Replay:
             if due is not None:
                 self.engine.perform(start_activation(self.session, self.number + 1, 'its time was up', due))
             jobs = len(members.ranges)
-            self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}"))
+            self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}" if jobs else 'sleeps'))
         # The function service knows this process by the number that it was started as
         claim = {'cause': 'its condition held already', 'time': self.world.time(), 'lived_by': min(self._lives)}
         ours, _ = self.facts.create(claim_key(self.session, self.number + 1), claim)
@@ -474,6 +486,12 @@ class Replay:
             there = self.facts.read(trigger_key(self.session, self.number)) or {}
             if there.get('context') != document['context']:
                 self.world.leave(Superseded(self.number, f'activation {self.number} is lived twice'))
+
+
+def _condition(needed: int, of: int) -> conditions.Condition:
+    if not of:
+        return conditions.never()
+    return conditions.join(needed) if needed == of else conditions.threshold(needed, of)
 
 
 def failure(error: Exception, time: float) -> dict[str, Any]:

@@ -8,16 +8,17 @@ import time
 from types import TracebackType
 from typing import Any, Callable, Iterator
 
-from lithops.monitoring.backends.triggerflow.functions import is_local
-from lithops.monitoring.backends.triggerflow.invoke import run_field
+from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, PayloadTooLarge, is_local
+from lithops.monitoring.backends.triggerflow.invoke import performer, run_field
 from lithops.monitoring.backends.triggerflow.localhost import Door
-from lithops.monitoring.backends.triggerflow.sweep import end_sweeps, sweep_run
+from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps, end_sweeps, sweep_run
 
 from . import errors
 from .config import SECTION
 from .progress import Progress
 from .report import Report
 from .storage import map_store_errors
+from .triggers.action import start_activation
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
 
@@ -90,6 +91,25 @@ class Run:
         """One dict per activation: number, started, ended (None if unknown), cause, result."""
         return Report(self.document, self.session, self._facts).activations()
 
+    def begin(self) -> None:
+        """
+        Starts activation 0. For whoever has written that there is this run.
+
+        :raises ConfigurationError: the function service will never take it
+        """
+        field = self._field()
+        try:
+            # First, so that they find an activation 0 that never began
+            begin_sweeps(self._config, field)
+            performer(self._config, field, self._facts)(start_activation(self.session, 0, 'the run was started'))
+            logger.info('Run %s - started: %s', self.run_id, self.document['orchestrator']['function'])
+        except InvocationRefused as error:
+            # A sweep, of whoever waits for it, begins it
+            logger.warning('Run %s - could not begin yet: %s', self.run_id, error)
+        except PayloadTooLarge as error:
+            self.cancel()
+            raise errors.ConfigurationError(str(error)) from error
+
     def cancel(self) -> None:
         """
         Ends the run as cancelled, unless it has ended. Calls that are under way go on,
@@ -160,6 +180,21 @@ class Run:
                 sweeps.begin()
             progress.update()
         return outcome
+
+
+def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> tuple[Run, bool]:
+    """
+    Starts a run, unless one of its id is there.
+
+    :param document: of the run
+    :return: the run that there is, and whether it was started here
+    :raises ConfigurationError: the function service will never take it
+    """
+    ours, document = facts.create(run_key(document['run_id']), document)
+    run = Run(config, facts, document)
+    if ours:
+        run.begin()
+    return run, ours
 
 
 class _Sweeps:

@@ -46,6 +46,8 @@ LOOK = 1.0
 REPORT = (0.5, 60.0)
 #: How often that is tried, before it is left to a sweep
 MAX_REPORTS = 12
+#: Seconds after which a service that does not answer its bell is killed. What it had begun goes on, or begins again
+DEAF = 10.0
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
 
@@ -242,6 +244,11 @@ class Service:
             log.write(json.dumps(line) + '\n')
 
 
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -259,9 +266,12 @@ def serve(folder: str) -> None:
         _start_again_at_home(folder)
         return
     os.makedirs(os.path.join(folder, 'queue'), mode=0o700, exist_ok=True)
-    with open(os.path.join(folder, 'lock'), 'w') as lock:
+    with open(os.path.join(folder, 'lock'), 'a+') as lock:
         if not _locked(lock, folder):
             return
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         _clean(os.path.join(folder, 'scratch'))
         write_runtime_metadata(folder)
         _prepare_nested_executors()
@@ -284,7 +294,8 @@ def _start_again_at_home(folder: str) -> None:
 
 
 def _locked(lock: IO[str], folder: str) -> bool:
-    """Waits for a service that is just ending. One that answers the bell is alive."""
+    """Waits for a service that is just ending. One that answers the bell is alive; one that has it and does not is killed."""
+    deadline = time.monotonic() + DEAF
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -292,9 +303,16 @@ def _locked(lock: IO[str], folder: str) -> bool:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-        if Door(folder).knock():
+        if Door(folder).hears(timeout=0.5):
             return False
         time.sleep(0.02)
+        if time.monotonic() > deadline:
+            lock.seek(0)
+            holder = int(lock.read() or 0)
+            logger.error('The local function service, pid %d, has not answered for %.0f s: it is killed', holder, DEAF)
+            if holder:
+                _kill(holder)
+            deadline = time.monotonic() + DEAF
 
 
 def _clean(scratch: str) -> None:

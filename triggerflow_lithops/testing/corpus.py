@@ -16,7 +16,7 @@ import lithops
 from lithops.concurrent.futures import FunctionExecutor as Executor
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
-from .. import Retry, now, record, uuid4
+from .. import Retry, now, record, sleep, uuid4
 from ..replay import Crashed
 from ..seams import hooks
 from . import faults
@@ -244,6 +244,17 @@ def waits_too_long() -> Any:
     return 'exceeded' in said or not said, [future.result() for future in futures]
 
 
+def sleeps() -> Any:
+    """Not a second less, whatever dies meanwhile."""
+    fexec = lithops.FunctionExecutor()
+    began, values = now(), []
+    for step in range(3):
+        future = fexec.call_async(add3, step)
+        sleep(60)
+        values.append(future.result())
+    return now() - began >= 179, values
+
+
 def by_reference() -> Any:
     """Large results lie beside their events. Read twice, they are the same."""
     fexec = lithops.FunctionExecutor()
@@ -393,6 +404,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         partitioned,
         waits_in_time,
         waits_too_long,
+        sleeps,
         by_reference,
         chunked,
         chained,

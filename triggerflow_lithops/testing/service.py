@@ -90,14 +90,16 @@ class _Invocation:
 
 class SimulatedService:
     """
+    :param run: what every payload of the run carries
     :param asked: whether it tells what it has, and reports what was killed. One that
         does not leaves all that to deadlines
     """
 
-    def __init__(self, world: World, orchestrator: Orchestrator, config: dict[str, Any], asked: bool):
+    def __init__(self, world: World, orchestrator: Orchestrator, run: dict[str, Any], config: dict[str, Any], asked: bool):
         self._world = world
         self._scheduler = world.scheduler
         self._orchestrator = orchestrator
+        self._run = run
         self._config = config
         self._asked = asked
         self._here: Counter[Call | int] = Counter()
@@ -254,7 +256,7 @@ class SimulatedService:
         def start_calls(config: Any, run: Any, *args: Any) -> None:
             self._start_calls(process, *args)
 
-        activation = Activation(self._orchestrator, self._config, self.engine(process), stage, start_calls, self.held)
+        activation = Activation(self._orchestrator, self._run, self._config, self.engine(process), stage, start_calls, self.held)
         left = activation.live(number, cause)
         if isinstance(left, Crashed):
             self._bury(process, number, f'{left.error!r}')

@@ -183,8 +183,8 @@ class Simulation:
         policy = policy_of(retry)
         self._document = _document(orchestrator, policy, lanes)
         field = run_field(RUN_ID, self.session, self._document['orchestrator'], policy)
-        runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), field, _runtime_metadata())
-        self._service = SimulatedService(self, runs, CONFIG, asked)
+        runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), _runtime_metadata())
+        self._service = SimulatedService(self, runs, field, CONFIG, asked)
 
     def run(self) -> Simulated:
         """Until there is an outcome and everything has come to rest, zombies included."""

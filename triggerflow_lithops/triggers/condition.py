@@ -29,6 +29,25 @@ def threshold(count: int, of: int) -> Condition:
     return validated({'name': 'THRESHOLD', 'count': count, 'of': of})
 
 
+def of_callable() -> Condition:
+    """``CALLABLE``: a function of the user's is asked at each event."""
+    return {'name': 'CALLABLE'}
+
+
+def or_after(seconds: float, condition: Condition | None = None) -> Condition:
+    """``condition``, or when so much time has passed. Time alone without one."""
+    return validated({**(condition or never()), 'seconds': seconds})
+
+
+def never() -> Condition:
+    """``NEVER``: no event fires, only time."""
+    return {'name': 'NEVER'}
+
+
+def _never(condition: Condition, distinct: int) -> bool:
+    return False
+
+
 def _true(condition: Condition, distinct: int) -> bool:
     return distinct >= 1
 
@@ -38,7 +57,9 @@ def _count_reached(condition: Condition, distinct: int) -> bool:
 
 
 _CONDITIONS: dict[str, Callable[[Condition, int], bool]] = {
+    'CALLABLE': _true,
     'JOIN': _count_reached,
+    'NEVER': _never,
     'THRESHOLD': _count_reached,
     'TRUE': _true,
 }
@@ -63,7 +84,9 @@ def validated(condition: Any) -> Condition:
     if name not in _CONDITIONS:
         known = ', '.join(sorted(_CONDITIONS))
         raise InvalidConditionError(f"A condition is a document with a 'name' of {known}; found {condition!r}.")
-    if name == 'TRUE':
+    if 'seconds' in condition:
+        _check_seconds(condition)
+    if name in ('TRUE', 'NEVER', 'CALLABLE'):
         return condition  # type: ignore[no-any-return]
     count = condition.get('count')
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -71,3 +94,11 @@ def validated(condition: Any) -> Condition:
     if name == 'THRESHOLD' and not (isinstance(condition.get('of'), int) and count <= condition['of']):
         raise InvalidConditionError(f"{name} of {count} events out of {condition.get('of')!r} could never hold.")
     return condition  # type: ignore[no-any-return]
+
+
+def _check_seconds(condition: Condition) -> None:
+    seconds = condition['seconds']
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float('inf'):
+        raise InvalidConditionError(f'A time-out is a number of seconds, 0 or more; found {seconds!r}.')
+    if condition['name'] == 'CALLABLE':
+        raise InvalidConditionError('A callable is asked at each event, and cannot be left when time is up. Count the events instead.')

@@ -26,8 +26,8 @@ from .store import Facts, encode
 PAGE = 1000
 #: Hexadecimal digits of an event's digest that tell the cell of its mark, where there are more
 DIGITS = 2
-
-WORKSPACES = 'triggerflow.workspaces'
+#: Digits of the number of a firing, where events are counted
+NUMBER = 6
 
 Document = dict[str, Any]
 
@@ -36,13 +36,17 @@ class TriggerExistsError(ValueError):
     """Another trigger of the workspace has this id, or had it."""
 
 
+class TriggerNotFoundError(LookupError):
+    """No trigger of the workspace has this id (any more)."""
+
+
 @dataclass(frozen=True)
 class Firing:
     """
     A trigger has fired.
 
     :param number: among the firings of its trigger: from 0, or, where each event fires, the event's digest
-    :param events: keys of the events that made it fire
+    :param events: keys of the events that made it fire. None, where time did
     """
 
     trigger: Document
@@ -56,9 +60,18 @@ Start = Callable[[Firing], None]
 
 @dataclass(frozen=True)
 class _State:
-    """What has become of a trigger."""
+    """
+    What has become of a trigger.
+
+    :param acted: whether a callable has let it fire for the one time that it may
+    :param late: whether its time is up
+    """
 
     deleted: bool
+    acted: bool
+    late: bool
+    enabled: bool
+    switches: int
     fired: list[str]
     look: str | None
     looks: int
@@ -109,21 +122,65 @@ class Workspace:
             self._evaluate(watch.rpartition('/')[2], (channel, digest))
         return new
 
+    def events(self, keys: list[str]) -> list[Document]:
+        """The events that lie at ``keys``."""
+        return [found for key in keys if (found := self._facts.read(key))]
+
     def add(self, trigger: Document) -> None:
         """
         Adds a trigger. The events that are there count.
 
-        :param trigger: 'id', 'activation_events' (pairs of type and subject), 'condition' and 'transient', and
-            whatever its action needs
-        :raises TriggerExistsError: there is one of this id that differs, or there was one
+        :param trigger: 'id', 'activation_events' ('type' and 'subject' of each), 'condition', 'transient', 'action'
+            and 'context', and whatever starting its action needs
+        :raises TriggerExistsError: there is one of this id that differs in one of those, or there was one
         """
         condition.validated(trigger['condition'])
         key = self._trigger_key(trigger['id'])
         there = trigger if self._facts.write(key, encode(trigger)) else self._facts.read(key)
-        if there != json.loads(encode(trigger)) or self._state(trigger['id']).deleted:
+        if _definition(there) != json.loads(encode(_definition(trigger))) or self._state(trigger['id']).deleted:
             raise TriggerExistsError(f"Trigger {trigger['id']!r} is there already, or was deleted: choose another id.")
         self._watch(trigger)
         self._evaluate(trigger['id'])
+
+    def switch(self, trigger_id: str, enabled: bool) -> None:
+        """
+        Events that come while a trigger is disabled count when it is enabled again.
+
+        :raises TriggerNotFoundError: there is none
+        """
+        state = self._existing(trigger_id)
+        if state.enabled != enabled:
+            self._facts.write(f"{self._trigger_prefix(trigger_id)}s.switch.{state.switches:06d}.{'on' if enabled else 'off'}", b'{}')
+        if enabled:
+            self._evaluate(trigger_id)
+
+    def intercept(self, trigger_id: str, by: str) -> None:
+        """
+        Whenever ``trigger_id`` fires, the action of trigger ``by`` is first.
+
+        :raises TriggerNotFoundError: there is none
+        """
+        for name in (trigger_id, by):
+            self._existing(name)
+        self._facts.write(f'{self._trigger_prefix(trigger_id)}x.{by}', b'{}')
+
+    def interceptors(self, trigger_id: str) -> list[Document]:
+        """The triggers that intercept one, and that are there."""
+        listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}x.')
+        found = [self.trigger(key.rpartition('/')[2].removeprefix('x.')) for key in listed]
+        return [trigger for trigger in found if trigger]
+
+    def time_is_up(self, trigger_id: str) -> None:
+        """A trigger fires with what has come, if it has not fired and is there."""
+        self._facts.write(f'{self._trigger_prefix(trigger_id)}s.late', b'{}')
+        self._evaluate(trigger_id)
+
+    def may_act(self, firing: Firing) -> bool:
+        """For a firing that a callable has let pass: whether it is the one, where there may be only one."""
+        if not firing.trigger['transient']:
+            return True
+        key = f"{self._trigger_prefix(firing.trigger['id'])}s.acted"
+        return self._facts.write(key, encode({'number': firing.number})) or (self._facts.read(key) or {}).get('number') == firing.number
 
     def delete(self, trigger_id: str) -> bool:
         """
@@ -149,13 +206,21 @@ class Workspace:
         deleted = {parts[-2] for parts in found if parts[-1] == 's.deleted'}
         return [parts[-2] for parts in found if parts[-1] == 'trigger.json' and parts[-2] not in deleted]
 
+    def is_enabled(self, trigger_id: str) -> bool:
+        """Whether a trigger may fire."""
+        return self._state(trigger_id).enabled
+
+    def firing(self, trigger_id: str, number: str) -> Firing | None:
+        """A firing of a trigger, whatever has become of that since."""
+        trigger = self._facts.read(self._trigger_key(trigger_id))
+        fact = self._facts.read(self._firing_key(trigger_id, number))
+        return None if trigger is None or fact is None else Firing(trigger, number, fact['events'])
+
     def firings(self, trigger_id: str) -> list[Firing]:
         """All firings of a trigger."""
-        trigger = self._facts.read(self._trigger_key(trigger_id))
-        if trigger is None:
-            return []
-        found = [(number, self._facts.read(self._firing_key(trigger_id, number))) for number in self._state(trigger_id).fired]
-        return [Firing(trigger, number, fact['events']) for number, fact in found if fact]
+        numbers = [*self._state(trigger_id).fired, *self._fired_for_each(trigger_id)]
+        found = [self.firing(trigger_id, number) for number in numbers]
+        return [firing for firing in found if firing]
 
     def sweep(self, is_started: Callable[[Firing], bool]) -> list[str]:
         """
@@ -168,12 +233,13 @@ class Workspace:
         for trigger_id in self.triggers():
             # Whoever added it may have died before it watched
             self._watch(self._facts.read(self._trigger_key(trigger_id)) or {'activation_events': []})
-            before = len(self._state(trigger_id).fired)
+            before = len(self.firings(trigger_id))
             self._evaluate(trigger_id)
-            lost = [firing for firing in self.firings(trigger_id) if not is_started(firing)]
+            now = self.firings(trigger_id)
+            lost = [firing for firing in now if not is_started(firing)]
             for firing in lost:
                 self._start(firing)
-            if lost or len(self._state(trigger_id).fired) > before:
+            if lost or len(now) > before:
                 repaired.append(trigger_id)
         return repaired
 
@@ -192,7 +258,7 @@ class Workspace:
         trigger = self._facts.read(self._trigger_key(trigger_id))
         if trigger is None:
             return
-        if trigger['condition']['name'] == 'TRUE' and not trigger['transient']:
+        if trigger['condition']['name'] == 'CALLABLE' or (trigger['condition']['name'] == 'TRUE' and not trigger['transient']):
             self._fire_for_each(trigger, published)
             return
         # An event is marked before the looks are read: whoever writes one lists the marks after that
@@ -201,7 +267,11 @@ class Workspace:
         else:
             self._mark(trigger_id, *published)
         state = self._state(trigger_id)
-        if state.deleted or (trigger['transient'] and state.fired):
+        if state.deleted or not state.enabled or (trigger['transient'] and state.fired):
+            return
+        if trigger['condition']['name'] == 'NEVER' or state.late:
+            if state.late:
+                self._fire(trigger, f'{0:0{NUMBER}d}', [self._event_key(channel, digest) for digest, channel in self._marks(trigger_id).items()])
             return
         wanted = int(trigger['condition'].get('count', 1))
         in_all = wanted * (len(state.fired) + 1)
@@ -209,12 +279,13 @@ class Workspace:
             self._count(trigger, state, wanted)
 
     def _fire_for_each(self, trigger: Document, published: tuple[str, str] | None) -> None:
-        if self._facts.read_bytes(self._tombstone_key(trigger['id'])) is not None:
+        state = self._state(trigger['id'])
+        if state.deleted or state.acted or not state.enabled:
             return
         if published is not None:
             self._fire(trigger, published[1], [self._event_key(*published)])
             return
-        fired = set(self._state(trigger['id']).fired)
+        fired = set(self._fired_for_each(trigger['id']))
         for channel in _channels(trigger):
             for key in self._facts.list(f'{self._home}/e/{channel}/'):
                 digest = key.rpartition('/')[2]
@@ -230,12 +301,12 @@ class Workspace:
                     self._mark(trigger['id'], channel, digest)
 
     def _mark(self, trigger_id: str, channel: str, digest: str) -> None:
-        self._facts.write(f'{self._trigger_prefix(trigger_id)}m.{digest}.{channel}', b'{}')
+        self._facts.write(f'{self._home}/m/{trigger_id}/{digest}.{channel}', b'{}')
 
     def _marks(self, trigger_id: str, cell: str = '') -> dict[str, str]:
         """The digests of the events that count, or of those of a cell, and a channel of each."""
-        listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}m.{cell}')
-        return dict(key.rsplit('.', 2)[1:] for key in listed)
+        listed = self._facts.list(f'{self._home}/m/{trigger_id}/{cell}')
+        return dict(key.rpartition('/')[2].split('.') for key in listed)
 
     def _may_hold(self, trigger: Document, state: _State, in_all: int, digest: str) -> bool:
         found = self._facts.read(state.look) if state.look else None
@@ -252,7 +323,7 @@ class Workspace:
             in_all = wanted * (fired + 1)
             missing = in_all - len(marks)
             if missing <= 0:
-                self._fire(trigger, f'{fired:06d}', self._unused(trigger, fired, marks)[:wanted])
+                self._fire(trigger, f'{fired:0{NUMBER}d}', self._unused(trigger, fired, marks)[:wanted])
                 if trigger['transient']:
                     return
                 fired, look = fired + 1, None
@@ -269,7 +340,7 @@ class Workspace:
         """The keys of the events that no firing had before."""
         used: set[str] = set()
         for number in range(fired):
-            fact = self._facts.read(self._firing_key(trigger['id'], f'{number:06d}'))
+            fact = self._facts.read(self._firing_key(trigger['id'], f'{number:0{NUMBER}d}'))
             used |= set(fact['events'] if fact else ())
         return [key for digest, channel in marks.items() if (key := self._event_key(channel, digest)) not in used]
 
@@ -283,8 +354,23 @@ class Workspace:
         listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}s.')
         names = [key.rpartition('/')[2] for key in listed]
         looks = [key for key, name in zip(listed, names, strict=True) if name.startswith('s.look.')]
-        fired = [name.removeprefix('s.fired.') for name in names if name.startswith('s.fired.')]
-        return _State('s.deleted' in names, fired, max(looks, default=None), len(looks))
+        switches = [name for name in names if name.startswith('s.switch.')]
+        return _State(
+            deleted='s.deleted' in names,
+            acted='s.acted' in names,
+            late='s.late' in names,
+            enabled=not switches or switches[-1].endswith('.on'),
+            switches=len(switches),
+            fired=[name.removeprefix('s.fired.') for name in names if name.startswith('s.fired.')],
+            look=max(looks, default=None),
+            looks=len(looks),
+        )
+
+    def _existing(self, trigger_id: str) -> _State:
+        state = self._state(trigger_id)
+        if state.deleted or self._facts.read(self._trigger_key(trigger_id)) is None:
+            raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
+        return state
 
     # Keys
 
@@ -300,8 +386,12 @@ class Workspace:
     def _tombstone_key(self, trigger_id: str) -> str:
         return f'{self._trigger_prefix(trigger_id)}s.deleted'
 
+    def _fired_for_each(self, trigger_id: str) -> list[str]:
+        """The digests of the events for each of which a trigger has fired. Apart from its state, for they may be many."""
+        return [key.rpartition('/')[2].removeprefix('e.') for key in self._facts.list(f'{self._trigger_prefix(trigger_id)}e.')]
+
     def _firing_key(self, trigger_id: str, number: str) -> str:
-        return f'{self._trigger_prefix(trigger_id)}s.fired.{number}'
+        return f"{self._trigger_prefix(trigger_id)}{'s.fired' if len(number) == NUMBER else 'e'}.{number}"
 
 
 def channel_of(kind: str, subject: str) -> str:
@@ -314,4 +404,10 @@ def _digest(parts: list[str]) -> str:
 
 
 def _channels(trigger: Document) -> list[str]:
-    return sorted({channel_of(kind, subject) for kind, subject in trigger['activation_events']})
+    return sorted({channel_of(wanted['type'], wanted['subject']) for wanted in trigger['activation_events']})
+
+
+def _definition(trigger: Document | None) -> Document:
+    """What makes two triggers of one id the same."""
+    names = ('id', 'activation_events', 'condition', 'transient', 'action', 'context')
+    return {name: (trigger or {}).get(name) for name in names}

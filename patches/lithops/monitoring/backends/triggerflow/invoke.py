@@ -61,7 +61,7 @@ def run_field(run_id: str, session: str, orchestrator: Dict[str, Any], retry: Po
     """
     What every payload of a run carries.
 
-    :param orchestrator: 'function_name', 'execution_timeout' (seconds),
+    :param orchestrator: 'function_name', 'code_key' (where its code is), 'execution_timeout' (seconds),
         'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations,
         'max_deaths', how many of them in a row may die, 'sweep_seconds' between two sweeps
         (None: as it suits the backend), and 'lanes', how many chunks of one job may be
@@ -197,7 +197,7 @@ def own_payload(
             {**run, 'subject': subject, 'number': number, 'due': due},
             executor_id=run['session'],
             job_id={ACTIVATION: 'O000', SWEEP: 'S000'}[subject],
-            func_key=keys.code_key(run['session']),
+            func_key=orchestrator['code_key'],
             func_name=orchestrator['function_name'],
             total_calls=1,
             extra_env={},

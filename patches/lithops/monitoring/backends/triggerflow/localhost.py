@@ -111,13 +111,26 @@ class Door:
         """
         before = self._last_heard()
         self.ring()
+        if not self._answers(before, timeout):
+            # It ends at once if there is one after all
+            self._start_service()
+
+    def hears(self, timeout: float) -> bool:
+        """
+        Wakes the service. Whether there is one that answers
+
+        :param timeout: seconds to wait for its answer
+        """
+        before = self._last_heard()
+        return self.knock() and self._answers(before, timeout)
+
+    def _answers(self, before: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while self._last_heard() == before:
             if time.monotonic() > deadline:
-                # It ends at once if there is one after all
-                self._start_service()
-                return
+                return False
             time.sleep(0.005)
+        return True
 
     def heard(self) -> None:
         """The service's answer to the bell"""
@@ -149,6 +162,8 @@ class Door:
             os.write(bell, b'!')
         except BlockingIOError:
             pass  # it has been rung often enough
+        except BrokenPipeError:
+            return False  # it has just left
         finally:
             os.close(bell)
         return True
