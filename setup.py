@@ -40,6 +40,7 @@ setup(
         'triggerflow_lithops',
         'triggerflow_lithops.triggers',
         'triggerflow_lithops.localhost',
+        'triggerflow_lithops.native',
         'triggerflow_lithops.testing',
         BACKEND,
         f'{BACKEND}.triggers',

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import lithops
 import pytest
-from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.localhost import Door, chunks_done
 
 from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
+from triggerflow_lithops.localhost.queue import Queue
 from triggerflow_lithops.localhost.service import processes_log
 
 
@@ -212,6 +214,27 @@ def test_a_service_that_stands_still_is_replaced(apart):
     assert apart.run(main).result(timeout=60) == 3
     assert service_of(apart) != [pid]
     assert f'pid {pid}, has not answered' in Path(apart.config['triggerflow']['service'], 'service.log').read_text()
+
+
+def test_what_is_no_invocation_is_put_aside(tmp_path):
+    (tmp_path / 'x.json').write_text('{"payload"')
+    assert not list(Queue(str(tmp_path)).accept(redelivered=False))
+    assert os.listdir(tmp_path) == ['x.json.unreadable']
+
+
+def test_what_cannot_be_read_now_is_accepted_later(tmp_path, monkeypatch):
+    document = {'payload': {'triggerflow': {'subject': 'call', 'session': 's'}}, 'chunks': [{'call_ids': ['00000']}], 'due': 0}
+    (tmp_path / 'x.json').write_text(json.dumps(document))
+    queue = Queue(str(tmp_path))
+    with monkeypatch.context() as full:
+        full.setattr('builtins.open', Mock(side_effect=OSError(24, 'Too many open files')))
+        assert not list(queue.accept(redelivered=False))
+    assert len(list(queue.accept(redelivered=False))) == 1 and len(queue.calls) == 1
+
+
+def test_a_note_that_a_full_disk_has_cut_short_counts_for_nothing(tmp_path):
+    (tmp_path / 'x.json.done').write_text('\n3;\n\n1\n12;\n')
+    assert chunks_done(str(tmp_path / 'x.json')) == {3, 12}
 
 
 def test_every_process_is_noted_with_its_life(apart):

@@ -28,17 +28,45 @@ from .errors import (
     RuntimeGone,
     TriggerflowError,
 )
+from .native.actions import END, PASS, CallAsync, InvalidActionError, Map, Orchestrate, Publish, PythonCallable
+from .native.client import Triggerflow, WorkspaceNotFoundError, publish
+from .native.conditions import ANY, JOIN, THRESHOLD, TIMEOUT, TRUE
+from .native.context import Context
+from .native.events import CloudEvent, Failed, Succeeded
+from .native.triggers import InvalidTriggerError
 from .retry import Retry
 from .run import Run
+from .triggers.condition import InvalidConditionError
+from .triggers.event import InvalidEventError
+from .triggers.workspace import TriggerExistsError, TriggerNotFoundError
 
 __all__ = [
+    'ANY',
+    'END',
+    'JOIN',
+    'PASS',
+    'THRESHOLD',
+    'TIMEOUT',
+    'TRUE',
+    'CallAsync',
     'ChangedCodeError',
+    'CloudEvent',
     'ConfigurationError',
+    'Context',
+    'Failed',
     'InstallationError',
+    'InvalidActionError',
+    'InvalidConditionError',
+    'InvalidEventError',
     'InvalidRunError',
+    'InvalidTriggerError',
+    'Map',
     'NotDurableError',
+    'Orchestrate',
     'OutcomeError',
     'OutsideOrchestratorError',
+    'Publish',
+    'PythonCallable',
     'Retry',
     'Run',
     'RunCancelled',
@@ -46,9 +74,15 @@ __all__ = [
     'RunExistsError',
     'RunNotFoundError',
     'RuntimeGone',
+    'Succeeded',
+    'TriggerExistsError',
+    'TriggerNotFoundError',
+    'Triggerflow',
     'TriggerflowError',
     'TriggerflowExecutor',
+    'WorkspaceNotFoundError',
     'now',
+    'publish',
     'record',
     'sleep',
     'uuid4',

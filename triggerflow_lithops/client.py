@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import uuid
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
@@ -70,11 +70,11 @@ class TriggerflowExecutor:
         self.store = open_store(self.config)
         section = self.config['lithops']['storage']
         self.bucket = f"{section}://{self.config[section]['storage_bucket']}"
-        self._facts = Facts(self.store)
+        self.facts = Facts(self.store)
         self._deploy = deploy
         self._runtime: Runtime | None = None
         self._preparing = threading.Lock()
-        self._retry = policy_of(retry) if retry is not None else self.config[SECTION][RETRY]
+        self.retry = policy_of(retry) if retry is not None else self.config[SECTION][RETRY]
 
     def __repr__(self) -> str:
         return f'TriggerflowExecutor({self.bucket})'
@@ -102,7 +102,7 @@ class TriggerflowExecutor:
         :raises InstallationError: the runtime of its functions lacks what workers need
         :raises ConfigurationError: the runtime cannot be deployed, or the storage overwrites what was written first
         """
-        policy = self._retry if retry is None else policy_of(retry)
+        policy = self.retry if retry is None else policy_of(retry)
         if not callable(orchestrator):
             raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
         function_name = qualified_name(orchestrator)
@@ -137,13 +137,13 @@ class TriggerflowExecutor:
 
     def list_runs(self) -> list[Run]:
         """All runs in the bucket, the oldest first."""
-        keys = self._facts.list(f'{RUNS}/')
+        keys = self.facts.list(f'{RUNS}/')
         runs = [self._find(run_id_of(key)) for key in keys]
         return sorted((run for run in runs if run), key=lambda run: run.document['time'])
 
     def _find(self, run_id: str) -> Run | None:
-        document = self._facts.read(run_key(run_id))
-        return None if document is None else Run(self.config, self._facts, document)
+        document = self.facts.read(run_key(run_id))
+        return None if document is None else Run(self.config, self.facts, document)
 
     def _start(
         self,
@@ -167,19 +167,23 @@ class TriggerflowExecutor:
             'retry': retry,
             'time': time.time(),
         }
-        run, ours = begin_run(self.config, self._facts, document)
+        run, ours = begin_run(self.config, self.facts, document)
         if not ours:
             self.store.delete([key])
         return run
 
-    def store_code(self, key: str, orchestrator: Callable[..., Any], args: Any) -> dict[str, Any]:
+    def store_code(
+        self, key: str, orchestrator: Callable[..., Any], args: Any = NO_ARGUMENTS, functions: Sequence[Callable[..., Any]] = ()
+    ) -> dict[str, Any]:
         """
         Writes an orchestrator and all that it needs, in the form of a Lithops function.
+
+        :param functions: of the user's, inside of it: what they import travels, too
 
         :return: what a run of it has to know: as :func:`run_field` says, but for the names
         """
         runtime = self._prepared()
-        self._facts.write(key, packed(self.config, orchestrator, args, runtime.metadata))
+        self.facts.write(key, packed(self.config, orchestrator, args, runtime.metadata, functions))
         return {
             'code_key': key,
             'execution_timeout': runtime.timeout_of(self.config['lithops']['execution_timeout']),
@@ -196,7 +200,7 @@ class TriggerflowExecutor:
         with self._preparing:
             if self._runtime is None:
                 require_guarded(self.config, self.store)
-                self._runtime = prepare_runtime(self.config, self._facts, self._deploy)
+                self._runtime = prepare_runtime(self.config, self.facts, self._deploy)
             return self._runtime
 
 

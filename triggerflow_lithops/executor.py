@@ -61,11 +61,11 @@ class Hooks:
     """
     What the hooked methods do, in one activation.
 
-    :param config: Lithops' configuration of the run
-    :param run: what every payload of the run carries
-    :param runtime_meta: Lithops' metadata of the runtime that calls run in
     :param start_calls: invokes calls of a scheduled job
     :param thread: the one that the orchestrator runs in
+    :ivar config: Lithops' configuration of the run
+    :ivar run: what every payload of the run carries
+    :ivar runtime_meta: Lithops' metadata of the runtime that calls run in
     :ivar session_of_executors: Lithops' session id of the executors that are made
     """
 
@@ -81,9 +81,9 @@ class Hooks:
     ):
         self.replay = replay
         self._world = world
-        self._config = config
-        self._run = run
-        self._runtime_meta = runtime_meta
+        self.config = config
+        self.run = run
+        self.runtime_meta = runtime_meta
         self._start_calls = start_calls
         self._thread = thread
         self.session_of_executors = replay.session
@@ -95,7 +95,7 @@ class Hooks:
     @property
     def has_redis(self) -> bool:
         """Whether the configuration names a server of it."""
-        return bool(self._config.get('redis'))
+        return bool(self.config.get('redis'))
 
     def pin_session(self) -> None:
         """Executors are numbered from 0 in every activation, whatever the process did before."""
@@ -278,12 +278,12 @@ class Hooks:
                     return {'calls': 0, 'exception': _pickled_error(error)}
                 raise _UsersError(error) from error
             memory = made.runtime_memory or create.keywords['runtime_memory']
-            policy, lanes = innermost(self._run['retry']), self._run['orchestrator']['lanes']
+            policy, lanes = innermost(self.run['retry']), self.run['orchestrator']['lanes']
             return job_document(made, uploads, executor.invoker.runtime_name, memory, policy, found, lanes)
 
         def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
-            config = {**executor.config, SECTION: self._config[SECTION]}
-            self._start_calls(config, self._run, number, self.replay.position, fact, indices)
+            config = {**executor.config, SECTION: self.config[SECTION]}
+            self._start_calls(config, self.run, number, self.replay.position, fact, indices)
 
         fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke), f'{fingerprint.kind}()')
         if 'exception' in fact:
@@ -292,11 +292,11 @@ class Hooks:
 
     def _runtime_of(self, executor: Any, job_id: str, memory: int | None) -> dict[str, Any]:
         """Lithops' metadata of the runtime of a job, which is deployed if it is another one than the orchestrator's."""
-        if is_local(self._config):
-            return self._runtime_meta
-        ours, info = self._run['orchestrator'], executor.invoker.runtime_info
+        if is_local(self.config):
+            return self.runtime_meta
+        ours, info = self.run['orchestrator'], executor.invoker.runtime_info
         if (info['runtime_name'], memory or info['runtime_memory']) == (ours['runtime_name'], ours['runtime_memory']):
-            return self._runtime_meta
+            return self.runtime_meta
         metadata: dict[str, Any] = executor.invoker.select_runtime(job_id, memory)
         return metadata
 
@@ -471,16 +471,16 @@ class Hooks:
         """:raises ConfigurationError: it would store, or compute, elsewhere than the run"""
         self._check_backends(executor.config['lithops'])
         bucket = executor.internal_storage.bucket
-        storage = self._config['lithops']['storage']
-        if bucket != self._config[storage]['storage_bucket']:
+        storage = self.config['lithops']['storage']
+        if bucket != self.config[storage]['storage_bucket']:
             raise ConfigurationError(
                 f"FunctionExecutor with bucket '{bucket}' inside an orchestrator of a run in bucket "
-                f"'{self._config[storage]['storage_bucket']}'. Leave storage_bucket out."
+                f"'{self.config[storage]['storage_bucket']}'. Leave storage_bucket out."
             )
 
     def _check_backends(self, named: dict[str, Any]) -> None:
         for what in ('backend', 'storage'):
-            ours, theirs = self._config['lithops'][what], named.get(what)
+            ours, theirs = self.config['lithops'][what], named.get(what)
             if theirs and ours != theirs:
                 raise ConfigurationError(
                     f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
@@ -526,6 +526,9 @@ def _fetch(ready: list[ResponseFuture], download_results: bool, throw_except: bo
 def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, str]:
     try:
         value = function(*args)
+    except StoreUnavailable:
+        # Of ours, and no outcome of the step: another activation tries again
+        raise
     except BaseException as error:
         return {'exception': _pickled_error(error)}
     try:

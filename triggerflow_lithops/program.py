@@ -1,7 +1,7 @@
 """What an activation needs of the user's program: the orchestrator, packed so that it can travel."""
 
 import pickle
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import cloudpickle
 from lithops.job.job import _include_exclude_modules
@@ -13,13 +13,20 @@ from .activation import Orchestrator
 from .errors import InvalidRunError
 
 
-def packed(config: dict[str, Any], orchestrator: Callable[..., Any], args: Any, metadata: dict[str, Any]) -> bytes:
+def packed(
+    config: dict[str, Any],
+    orchestrator: Callable[..., Any],
+    args: Any,
+    metadata: dict[str, Any],
+    functions: Sequence[Callable[..., Any]] = (),
+) -> bytes:
     """
     An orchestrator and all that it needs, in the form of a Lithops function.
 
     :param config: Lithops' configuration, which may name modules to include
     :param args: what it is called with
     :param metadata: Lithops' own, of the runtime that it runs in
+    :param functions: of the user's, inside of it: what they import travels, too
     :raises InvalidRunError: it cannot be pickled
     """
     _require_picklable(orchestrator, 'The orchestrator')
@@ -27,7 +34,7 @@ def packed(config: dict[str, Any], orchestrator: Callable[..., Any], args: Any, 
     code = cloudpickle.dumps((orchestrator, args))
     serializer = SerializeIndependent(metadata['preinstalls'])
     include, exclude = _include_exclude_modules(config, [], [])
-    paths = serializer.module_paths([orchestrator], include, exclude)
+    paths = serializer.module_paths([orchestrator, *functions], include, exclude)
     if include is not None and not include:
         paths |= serializer.module_paths([{'args': args}], include, exclude)
     function = cloudpickle.dumps(Orchestrator(code, metadata))

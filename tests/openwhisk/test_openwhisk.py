@@ -296,7 +296,7 @@ def test_what_is_due_later_is_started_by_an_alarm_or_else_waits_in_its_function(
     due = time.time() + 5
 
     def later(run, field):
-        performer(executor.config, field, executor._facts)(start_activation(run.session, 0, 'it was due', due))
+        performer(executor.config, field, executor.facts)(start_activation(run.session, 0, 'it was due', due))
 
     monkeypatch.setattr(executor, '_begin', later)
     run = executor.run(twice)

@@ -113,6 +113,7 @@ class Queue:
                     document = json.load(accepted)
             except (OSError, ValueError) as error:
                 logger.warning('Could not accept %s: %s', path, error)
+                self._refuse(path, error)
                 continue
             payload, chunks = document['payload'], document['chunks']
             done = chunks_done(path)
@@ -123,6 +124,13 @@ class Queue:
             if not of.left:
                 self._forget(of)
             yield payload
+
+    def _refuse(self, path: str, error: Exception) -> None:
+        """What cannot be read now may be at the next look. What is no invocation is put aside: nobody takes it for held."""
+        self._known.discard(os.path.basename(path))
+        if isinstance(error, ValueError):
+            with full_disk_tolerated('put aside what cannot be read'):
+                os.rename(path, f'{path}.unreadable')
 
     def _accept_chunk(self, chunk: Chunk, due: float) -> None:
         chunk.is_timer = chunk.is_activation and due > time.time()
@@ -167,7 +175,7 @@ class Queue:
             self._forget(chunk.of)
             return
         with full_disk_tolerated('note what is done'), open(f'{chunk.of.path}.done', 'a') as done:
-            done.write(f'{chunk.number}\n')
+            done.write(f'\n{chunk.number};\n')
 
     def _forget(self, of: Accepted) -> None:
         with full_disk_tolerated('forget what is done'):

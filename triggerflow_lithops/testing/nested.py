@@ -37,9 +37,9 @@ class NestedHooks(Hooks):
         self._session = session
         # Its executors are numbered from 0, in a session of its own
         self.session_of_executors = f'{session}-{caller}-{new_nonce()}'
-        self._runtime_meta = runtime_meta
+        self.runtime_meta = runtime_meta
         self._start_calls = start_calls
-        self._config = json.loads(os.environ['LITHOPS_CONFIG'])
+        self.config = json.loads(os.environ['LITHOPS_CONFIG'])
         self._executors = 0
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:
@@ -93,7 +93,7 @@ class NestedHooks(Hooks):
             config=executor.config,
             internal_storage=uploads,
             executor_id=executor.executor_id,
-            runtime_meta=self._runtime_meta,
+            runtime_meta=self.runtime_meta,
         )
         document = job_document(made, uploads, executor.invoker.runtime_name, None, NO_RETRIES, Inputs({}, {}), lanes=0)
         indices: Sequence[int] = range(document['calls'])

@@ -101,4 +101,4 @@ def _check_seconds(condition: Condition) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float('inf'):
         raise InvalidConditionError(f'A time-out is a number of seconds, 0 or more; found {seconds!r}.')
     if condition['name'] == 'CALLABLE':
-        raise InvalidConditionError('A callable is asked at each event, and cannot be left when time is up. Count the events instead.')
+        raise InvalidConditionError('A callable is asked at each event, and a TIMEOUT is for a count: use JOIN or THRESHOLD.')

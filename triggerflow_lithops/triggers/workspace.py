@@ -102,11 +102,12 @@ class Workspace:
         self._home = home
         self._start = start
 
-    def publish(self, document: Document) -> bool:
+    def publish(self, document: Document, unwatched: Callable[[], object] = lambda: None) -> bool:
         """
         Writes an event, and fires what it makes fire.
 
         :param document: a CloudEvents 1.0 document, with a subject
+        :param unwatched: called when no trigger waits for such events
         :return: whether it is new
         :raises InvalidEventError: it is none
         """
@@ -118,8 +119,11 @@ class Workspace:
         digest = _digest([document['source'], document['id']])
         new = self._facts.write(self._event_key(channel, digest), encode(document))
         # One that was there may have lost its publisher before it looked
-        for watch in self._facts.list(f'{self._home}/w/{channel}/'):
+        watching = self._facts.list(f'{self._home}/w/{channel}/')
+        for watch in watching:
             self._evaluate(watch.rpartition('/')[2], (channel, digest))
+        if not watching:
+            unwatched()
         return new
 
     def events(self, keys: list[str]) -> list[Document]:
@@ -150,7 +154,8 @@ class Workspace:
         """
         state = self._existing(trigger_id)
         if state.enabled != enabled:
-            self._facts.write(f"{self._trigger_prefix(trigger_id)}s.switch.{state.switches:06d}.{'on' if enabled else 'off'}", b'{}')
+            name = f"s.switch.{state.switches:06d}.{'on' if enabled else 'off'}"
+            self._facts.write(f'{self._trigger_prefix(trigger_id)}{name}', b'{}')
         if enabled:
             self._evaluate(trigger_id)
 
@@ -180,7 +185,8 @@ class Workspace:
         if not firing.trigger['transient']:
             return True
         key = f"{self._trigger_prefix(firing.trigger['id'])}s.acted"
-        return self._facts.write(key, encode({'number': firing.number})) or (self._facts.read(key) or {}).get('number') == firing.number
+        self._facts.write(key, encode({'number': firing.number}))
+        return bool((self._facts.read(key) or {}).get('number') == firing.number)
 
     def delete(self, trigger_id: str) -> bool:
         """
@@ -271,7 +277,8 @@ class Workspace:
             return
         if trigger['condition']['name'] == 'NEVER' or state.late:
             if state.late:
-                self._fire(trigger, f'{0:0{NUMBER}d}', [self._event_key(channel, digest) for digest, channel in self._marks(trigger_id).items()])
+                come = [self._event_key(channel, digest) for digest, channel in self._marks(trigger_id).items()]
+                self._fire(trigger, f'{0:0{NUMBER}d}', come)
             return
         wanted = int(trigger['condition'].get('count', 1))
         in_all = wanted * (len(state.fired) + 1)

@@ -23,6 +23,7 @@ import errno
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -195,7 +196,8 @@ def chunks_done(path: str) -> Set[int]:
     """
     try:
         with open(f'{path}.done') as done:
-            return {int(line) for line in done if line.strip()}
+            # A line that a full disk has cut short has no end
+            return {int(line) for line in re.findall(r'^(\d+);$', done.read(), re.MULTILINE)}
     except FileNotFoundError:
         return set()
 

@@ -1,0 +1,287 @@
+"""``Triggerflow``: where a user adds triggers, and publishes events."""
+
+import time
+from typing import Any
+
+from .. import errors
+from ..client import TriggerflowExecutor
+from ..retry import policy_of
+from ..run import Run
+from ..triggers.event import validated as validated_event
+from ..triggers.keys import is_run_id
+from ..triggers.workspace import TriggerNotFoundError
+from . import workspaces
+from .events import CloudEvent, require_json
+from .firing import Performance
+from .triggers import InvalidTriggerError, Triggers, end_key, require_trigger_id
+
+#: Seconds between two looks whether a workspace has ended, and between two sweeps of one that somebody waits for
+POLL, SWEEP = 0.1, 10.0
+
+
+class WorkspaceNotFoundError(errors.TriggerflowError, LookupError):
+    """There is no workspace of this name."""
+
+    def __init__(self, name: str, bucket: str):
+        self.name = name
+        self.bucket = bucket
+        super().__init__(
+            f'No workspace {name!r} in {bucket}. Triggerflow({name!r}) makes one; it may have been deleted, or made with '
+            "another configuration; 'triggerflow-lithops workspaces' lists those that are there."
+        )
+
+
+class Triggerflow:
+    """
+    Triggers of one's own, and the functions that they run: an event-condition-action service with nothing running.
+
+    :param workspace: 1 to 64 of ``A-Z a-z 0-9 . _ -``. It is made if it is not there
+    :param context: that all callables of the workspace may read, JSON. Only of a workspace that is made here
+    :param create: whether a workspace that is not there is made
+    :param options: as for :class:`~triggerflow_lithops.TriggerflowExecutor`: ``config=``, ``backend=``, ``retry=``, …
+    :raises WorkspaceNotFoundError: it is not there, and is not to be made
+    :raises InvalidTriggerError: it is no name
+    :raises ConfigurationError: the configuration cannot be used
+    """
+
+    def __init__(
+        self, workspace: str | None = None, *, context: dict[str, Any] | None = None, create: bool = True, **options: Any
+    ):
+        self.executor = TriggerflowExecutor(**options)
+        self._facts = self.executor.facts
+        self._name = workspace
+        self._triggers: Triggers | None = None
+        if workspace is not None:
+            self._open(workspace, context, create)
+
+    def __repr__(self) -> str:
+        return f'Triggerflow({self._name!r})'
+
+    # Workspaces
+
+    def create_workspace(self, name: str, context: dict[str, Any] | None = None) -> None:
+        """
+        Makes a workspace, and uses it from here on. One that is there is used as it is.
+
+        :param context: that all callables of the workspace may read, JSON
+        """
+        self._open(name, context, create=True)
+
+    def delete_workspace(self, name: str | None = None) -> None:
+        """
+        Deletes a workspace, its triggers, its events and its runs. What they call goes on, and changes nothing.
+
+        :param name: this one unless given
+        :raises WorkspaceNotFoundError: it is not there
+        """
+        name = self._named if name is None else name
+        document = self._find(name)
+        triggers = self._triggers_of(workspaces.home_of(document))
+        # So that nothing fires any more
+        started = [run for found in triggers.workspace.triggers() for run in triggers.runs(found)]
+        self._flush(triggers)
+        for run in started:
+            run.cancel()
+            run.purge()
+        workspaces.delete(self._facts, document)
+        if name == self._name:
+            self._triggers = None
+
+    def list_workspaces(self) -> list[str]:
+        """The names of all workspaces in the bucket."""
+        return workspaces.names(self._facts)
+
+    # Triggers
+
+    def add_trigger(
+        self,
+        trigger_id: str,
+        event: CloudEvent | list[CloudEvent] | None = None,
+        condition: Any = None,
+        action: Any = None,
+        *,
+        context: dict[str, Any] | None = None,
+        transient: bool = True,
+    ) -> None:
+        """
+        Adds a trigger. Events that are there already count.
+
+        :param trigger_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``. The same trigger may be added twice
+        :param event: of which type and subject an event activates it; one, or several
+        :param condition: ``TRUE`` unless given, ``ANY``, ``JOIN``, ``THRESHOLD``, ``TIMEOUT``, or a function
+            ``(context, event) -> bool`` that is asked at each event
+        :param action: ``CallAsync``, ``Map``, ``Orchestrate``, ``PythonCallable``, ``Publish``, ``PASS`` or ``END``
+        :param context: what its functions are given, JSON
+        :param transient: whether it fires once only
+        :raises InvalidTriggerError: not an id, not an event
+        :raises InvalidConditionError: not a condition, or one that could never hold
+        :raises InvalidActionError: not an action
+        :raises TriggerExistsError: another one has this id, or had it
+        """
+        self._own().add(trigger_id, event, condition, action, context=context, transient=transient)
+
+    def get_trigger(self, trigger_id: str) -> dict[str, Any]:
+        """
+        A trigger: 'id', 'activation_events', 'condition', 'action', 'transient', its 'context' as it is now, whether
+        it is 'enabled', and how often it has 'fired'. Where the condition is a function, how often that was asked.
+
+        :raises TriggerNotFoundError: there is none
+        """
+        require_trigger_id(trigger_id)
+        own = self._own()
+        found = own.workspace.trigger(trigger_id)
+        if found is None:
+            raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
+        names = ('id', 'activation_events', 'condition', 'action', 'transient')
+        return {
+            **{name: found[name] for name in names},
+            'context': workspaces.context_of(self._facts, own.home, found)[1],
+            'enabled': own.workspace.is_enabled(trigger_id),
+            'fired': len(own.workspace.firings(trigger_id)),
+        }
+
+    def list_triggers(self) -> list[str]:
+        """The ids of all triggers."""
+        return self._own().workspace.triggers()
+
+    def delete_trigger(self, trigger_id: str) -> None:
+        """
+        Deletes a trigger, for good. What it has started goes on.
+
+        :raises TriggerNotFoundError: there is none
+        """
+        require_trigger_id(trigger_id)
+        if not self._own().delete(trigger_id):
+            raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
+
+    def flush_triggers(self) -> None:
+        """Deletes all triggers."""
+        self._flush(self._own())
+
+    def enable_trigger(self, trigger_id: str) -> None:
+        """
+        A trigger may fire again, and does at once if its condition holds.
+
+        :raises TriggerNotFoundError: there is none
+        """
+        self._own().enable(trigger_id)
+
+    def disable_trigger(self, trigger_id: str) -> None:
+        """
+        A trigger does not fire. Events that come go on to count.
+
+        :raises TriggerNotFoundError: there is none
+        """
+        self._own().disable(trigger_id)
+
+    def intercept_trigger(self, trigger_id: str, by: str) -> None:
+        """
+        Whenever ``trigger_id`` fires, the action of trigger ``by`` is performed first; if that gives ``False``, its own is not.
+
+        :raises TriggerNotFoundError: one of them is not there
+        """
+        self._own().intercept(trigger_id, by)
+
+    # Events
+
+    def publish(self, event: CloudEvent | dict[str, Any]) -> bool:
+        """
+        Publishes an event, and fires what it makes fire.
+
+        :param event: or a CloudEvents 1.0 document, with a subject
+        :return: whether it is new: an event with an id that was seen counts once
+        :raises InvalidEventError: it is none
+        :raises WorkspaceNotFoundError: the workspace was deleted
+        """
+        if not isinstance(event, CloudEvent):
+            require_json(validated_event(event).get('data'), 'The data of the event')
+        document = event.document() if isinstance(event, CloudEvent) else event
+        # What nobody waits for may be for a workspace that is gone
+        return self._own().publish(document, unwatched=lambda: self._find(self._named))
+
+    def runs(self, trigger_id: str) -> list[Run]:
+        """The runs of a trigger's actions: each may be followed, and has a result."""
+        require_trigger_id(trigger_id)
+        return self._own().runs(trigger_id)
+
+    def wait(self, timeout: float | None = None) -> list[Any]:
+        """
+        Waits until an ``END`` was reached, and sweeps meanwhile.
+
+        :param timeout: seconds
+        :return: the data of the events that it was reached by
+        :raises TimeoutError: it was not reached by then
+        """
+        own = self._own()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        swept = time.monotonic()
+        while True:
+            ended = self._facts.read(end_key(own.home))
+            if ended is not None:
+                return list(ended['data'])
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f'Workspace {self._name} has not ended within {timeout} s. It goes on; ask again.')
+            if time.monotonic() - swept > SWEEP:
+                own.sweep()
+                swept = time.monotonic()
+            time.sleep(POLL)
+
+    def sweep(self) -> list[str]:
+        """
+        Repairs what nobody reported: an event whose publisher died, an action that was not started, a run.
+
+        :return: what it repaired, in words
+        """
+        return self._own().sweep()
+
+    # Inside
+
+    @property
+    def _named(self) -> str:
+        if self._name is None:
+            raise InvalidTriggerError('Which workspace? Triggerflow(workspace=…) or create_workspace(…) says so.')
+        return self._name
+
+    def _own(self) -> Triggers:
+        if self._triggers is None:
+            self._triggers = self._triggers_of(workspaces.home_of(self._find(self._named)))
+        return self._triggers
+
+    def _open(self, name: str, context: dict[str, Any] | None, create: bool) -> None:
+        if not is_run_id(name):
+            raise InvalidTriggerError(f'Found workspace {name!r}; a name is 1 to 64 of A-Z a-z 0-9 . _ -')
+        require_json(context or {}, 'The context of a workspace')
+        document = workspaces.create(self._facts, name, context or {})[1] if create else self._find(name)
+        self._name = name
+        self._triggers = self._triggers_of(workspaces.home_of(document))
+
+    def _find(self, name: str) -> dict[str, Any]:
+        document = workspaces.find(self._facts, name)
+        if document is None:
+            raise WorkspaceNotFoundError(name, self.executor.bucket)
+        return document
+
+    def _triggers_of(self, home: str) -> Triggers:
+        executor = self.executor
+        return Triggers(executor.config, self._facts, home, executor.store_code, Performance, self._policy_of)
+
+    def _policy_of(self, retry: Any) -> dict[str, Any]:
+        return self.executor.retry if retry is None else policy_of(retry)
+
+    def _flush(self, triggers: Triggers) -> None:
+        for trigger_id in triggers.workspace.triggers():
+            triggers.delete(trigger_id)
+
+
+def publish(workspace: str, event: CloudEvent | dict[str, Any], **options: Any) -> bool:
+    """
+    Publishes an event to a workspace, from anywhere that can write to its bucket.
+
+    :param options: as for :class:`~triggerflow_lithops.TriggerflowExecutor`
+    :return: whether it is new
+    :raises WorkspaceNotFoundError: there is no such workspace
+    :raises InvalidEventError: it is no event
+    """
+    return Triggerflow(workspace, create=False, **options).publish(event)
+
+

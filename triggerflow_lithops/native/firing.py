@@ -1,0 +1,223 @@
+"""What runs when a trigger has fired: an orchestrator, and so it survives whatever happens."""
+
+import base64
+import itertools
+import os
+import pickle
+import sys
+import time
+from typing import Any, Callable
+
+import cloudpickle
+import lithops
+import lithops.worker.utils as worker_utils
+from lithops.job.serialize import write_module_data
+
+from .. import seams
+from ..activation import NO_ARGUMENTS
+from ..program import packed
+from ..retry import policy_of
+from ..triggers.attempt import delay
+from ..triggers.store import Facts, StoreUnavailable
+from ..triggers.workspace import Document, Firing
+from . import workspaces
+from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
+from .context import Context
+from .triggers import TIMER, Triggers
+
+
+class Performance:
+    """
+    The orchestrator of a firing: asks the condition if that is a function of the user's, performs the action,
+    and publishes that it has ended.
+
+    :param condition: the user's, if it is a function
+    """
+
+    def __init__(self, action: Action, condition: Callable[..., Any] | None):
+        self._action = action
+        self._condition = condition
+
+    def __call__(self) -> Any:
+        here = _Here(seams.hooks('A trigger'))
+        if here.number == TIMER:
+            here.wait_for_its_time()
+            return None
+        events: list[Document] = here.record(here.events)
+        try:
+            if not self._lets_pass(here, events):
+                return None
+            value = self.perform(here, events)
+        except Exception as error:
+            here.record(here.report, None, error)
+            raise
+        if self._action not in (END, PASS):
+            here.record(here.report, value, None)
+        return value
+
+    def _lets_pass(self, here: '_Here', events: list[Document]) -> bool:
+        if self._condition:
+            if not here.ask(self._condition, events) or not here.record(here.may_act):
+                return False
+        for trigger_id in here.record(here.interceptors):
+            other, performance = here.of_another(trigger_id)
+            if performance.perform(other, events) is False:
+                return False
+        return True
+
+    def perform(self, here: '_Here', events: list[Document]) -> Any:
+        """
+        Does what the action says.
+
+        :return: what its function returned
+        """
+        action = self._action
+        if isinstance(action, PythonCallable):
+            return here.ask(action.function, events)
+        if isinstance(action, Orchestrate):
+            return action.function(here.record(here.context), events)
+        if isinstance(action, CallAsync):
+            return lithops.FunctionExecutor().call_async(action.function, (here.record(here.context), events)).result()
+        if isinstance(action, Map):
+            fexec = lithops.FunctionExecutor()
+            return fexec.get_result(fexec.map(action.function, [found.get('data') for found in events]))
+        if isinstance(action, Publish):
+            data = action.event.data if action.event.data is not None else [found.get('data') for found in events]
+            here.record(here.publish, {**action.event.document(), 'id': here.run['run_id'], 'data': data})
+        elif action is END or action == END:
+            here.record(here.triggers.end, events)
+        return None
+
+
+class _Here:
+    """
+    One firing, from inside of its run.
+
+    :param trigger_id: of the trigger whose context is meant, unless it is the one that has fired
+    """
+
+    def __init__(self, hooks: Any, trigger_id: str | None = None):
+        self._hooks = hooks
+        self.run = hooks.run
+        firing = self.run['orchestrator']['firing']
+        self.trigger_id = trigger_id or firing['trigger']
+        self.number = firing['number']
+        self._fired = firing['trigger']
+        self._home = firing['home']
+        self._facts: Facts = hooks.replay.facts
+        self.triggers = Triggers(hooks.config, self._facts, self._home, self._store_code, Performance, self._policy_of)
+
+    def record(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Runs it here once; on replay, what it returned then."""
+        return self._hooks.record(function, args)
+
+    def _store_code(self, key: str, orchestrator: Callable[..., Any], *, functions: Any) -> dict[str, Any]:
+        meta = self._hooks.runtime_meta
+        self._facts.write(key, packed(self._hooks.config, orchestrator, NO_ARGUMENTS, meta, functions))
+        names = ('firing', 'function', 'function_name')
+        return {**{name: value for name, value in self.run['orchestrator'].items() if name not in names}, 'code_key': key}
+
+    def _policy_of(self, retry: Any) -> dict[str, Any]:
+        return policy_of(retry) if retry is not None else self.run['retry']
+
+    def wait_for_its_time(self) -> None:
+        """Nothing runs until the trigger's time is up; then it fires, if it has not."""
+        trigger = self._trigger()
+        self._hooks.sleep(max(0.0, trigger['time'] + trigger['condition']['seconds'] - self.record(time.time)))
+        self.record(self.triggers.workspace.time_is_up, self.trigger_id)
+
+    # What is recorded
+
+    def _firing(self) -> Firing:
+        firing = self.triggers.workspace.firing(self._fired, self.number)
+        if firing is None:
+            raise StoreUnavailable(f'Firing {self.number} of trigger {self._fired} is gone: was its workspace deleted meanwhile?')
+        return firing
+
+    def events(self) -> list[Document]:
+        """Those that made the trigger fire, the oldest first."""
+        keys = self._firing().events
+        found = [document for document in self._hooks.replay.world.each(self._facts.read, keys) if document]
+        return sorted(found, key=lambda document: (document['time'] if 'time' in document else '', document['id']))
+
+    def may_act(self) -> bool:
+        """Whether this is the one firing of its trigger that acts, where there may be only one."""
+        return self.triggers.workspace.may_act(self._firing())
+
+    def interceptors(self) -> list[str]:
+        """Ids of the triggers that come first."""
+        return [trigger['id'] for trigger in self.triggers.workspace.interceptors(self._fired)]
+
+    def context(self) -> Document:
+        """Of the trigger, as it is now."""
+        return workspaces.context_of(self._facts, self._home, self._trigger())[1]
+
+    def publish(self, document: Document) -> None:
+        """Publishes an event."""
+        self.triggers.publish(document)
+
+    def report(self, value: Any, error: BaseException | None) -> None:
+        """Publishes that the action has ended."""
+        self.triggers.has_ended(self._firing().trigger, self.number, value, error)
+
+    def _trigger(self) -> Document:
+        trigger = self._facts.read(f'{self._home}/t/{self.trigger_id}/trigger.json')
+        if trigger is None:
+            raise StoreUnavailable(f'Trigger {self.trigger_id} is gone: was its workspace deleted meanwhile?')
+        return trigger
+
+    # Callables
+
+    def ask(self, function: Callable[..., Any], events: list[Document]) -> Any:
+        """Runs a callable, again if it raises, and then does what it asked for."""
+        policy = self.run['retry']
+        since = self.record(self._version)
+        for attempt in itertools.count(1):
+            try:
+                value, asked = self.record(self._change, since, function, events)
+                break
+            except Exception:
+                if attempt > policy['retries']:
+                    raise
+                wait = self.record(delay, policy, attempt)
+            self._hooks.sleep(wait)
+        step = self._hooks.replay.position
+        for number, (name, args, more) in enumerate(asked):
+            if name == 'publish':
+                # The same event, however often this is done
+                ours = {'source': f'triggerflow-lithops/{self._home}', 'id': f"{self.run['run_id']}/{step}.{number}"}
+                args = ({**args[0], **ours},)
+            self.record(self._do, name, args, more)
+        return value
+
+    def _do(self, name: str, args: tuple[Any, ...], more: dict[str, Any]) -> None:
+        getattr(self.triggers, name)(*args, **more)
+
+    def _version(self) -> int:
+        return workspaces.context_of(self._facts, self._home, self._trigger())[0]
+
+    def _change(self, since: int, function: Callable[..., Any], events: list[Document]) -> tuple[Any, Any]:
+        trigger = self._trigger()
+        of_workspace = workspaces.global_context(self._facts, self._home)
+
+        def make(values: Document) -> Document:
+            context = Context(values, self.trigger_id, of_workspace, events)
+            value = function(context, events[-1] if events else None)
+            said = base64.b64encode(cloudpickle.dumps((value, context.asked()))).decode()
+            return {'context': context.values_now(), 'said': said, 'asks': bool(context.asked())}
+
+        changed = workspaces.change_context(self._facts, self._home, trigger, since, self.run['run_id'], make)
+        value, asked = pickle.loads(base64.b64decode(changed['said']))
+        return value, asked
+
+    # Interceptors
+
+    def of_another(self, trigger_id: str) -> 'tuple[_Here, Performance]':
+        """What is performed first when another trigger intercepts this one."""
+        stored = pickle.loads(self._facts.read_bytes(f'{self._home}/code/{trigger_id}') or b'')
+        folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
+        os.makedirs(folder, exist_ok=True)
+        write_module_data(folder, stored['module_data'])
+        sys.path.append(folder)
+        performance, _ = pickle.loads(pickle.loads(stored['func']).code)
+        return _Here(self._hooks, trigger_id), performance

@@ -1,0 +1,240 @@
+"""
+The triggers of one workspace, from wherever they are reached: a client, or an activation.
+
+A trigger that fires starts a *run*, of an id that follows from the firing: so that two who
+start it start one run, and what was lost is found as in any run.
+"""
+
+import hashlib
+import time
+import uuid
+from typing import Any, Callable, Protocol, Sequence
+
+from ..run import Run, begin_run
+from ..triggers import condition as conditions
+from ..triggers.condition import InvalidConditionError
+from ..triggers.event import FAILURE, SUCCESS, InvalidEventError, new_event
+from ..triggers.keys import is_run_id, run_key
+from ..triggers.store import Facts
+from ..triggers.workspace import Document, Firing, Workspace
+from .actions import END, PASS, Action, require_action
+from .conditions import TRUE, document_of
+from .events import CloudEvent, require_json
+
+#: In place of the number of a firing: what waits until the time of a trigger is up
+TIMER = 'timer'
+
+
+class StoreCode(Protocol):
+    """Writes an orchestrator under a key, and says what a run of it has to know."""
+
+    def __call__(self, key: str, orchestrator: Callable[..., Any], *, functions: Sequence[Callable[..., Any]]) -> dict[str, Any]:
+        """:param functions: of the user's, inside of it"""
+
+
+#: Makes the orchestrator of an action, given the user's condition if that is a function
+Perform = Callable[[Action, 'Callable[..., Any] | None'], Callable[[], Any]]
+
+
+class Triggers:
+    """
+    :param config: Lithops' configuration, as whoever uses this was given it
+    :param home: prefix of the workspace's keys
+    :param store_code: see there
+    :param perform: makes the orchestrator of an action
+    :param policy: when callables, and calls, run again that failed, unless an action has its own
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        facts: Facts,
+        home: str,
+        store_code: StoreCode,
+        perform: Perform,
+        policy_of: Callable[[Any], dict[str, Any]],
+    ):
+        self._config = config
+        self._facts = facts
+        self.home = home
+        self._store_code = store_code
+        self._perform = perform
+        self._policy_of = policy_of
+        self.workspace = Workspace(facts, home, self._start)
+
+    # What callables may ask for, too: the names of Context
+
+    def add(
+        self,
+        trigger_id: str,
+        event: Any = None,
+        condition: Any = None,
+        action: Any = None,
+        *,
+        context: dict[str, Any] | None = None,
+        transient: bool = True,
+    ) -> None:
+        """As ``Triggerflow.add_trigger``."""
+        require_trigger_id(trigger_id)
+        action, events = require_action(action), _patterns(event)
+        found = document_of(TRUE if condition is None else condition)
+        _check_together(found, events, transient, action)
+        require_json(context or {}, f'The context of trigger {trigger_id!r}')
+        trigger: Document = {
+            'id': trigger_id,
+            'activation_events': events,
+            'condition': found,
+            'action': action.document(),
+            'context': context or {},
+            'transient': transient,
+            'retry': self._policy_of(getattr(action, 'retry', None)),
+            'time': time.time(),
+        }
+        asked = condition if found == conditions.of_callable() else None
+        functions = [*action.functions(), *([asked] if asked else [])]
+        code_key = f'{self.home}/code/{trigger_id}'
+        trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
+        self.workspace.add(trigger)
+        self._start_timer(trigger)
+
+    def publish(self, document: Document, unwatched: Callable[[], object] = lambda: None) -> bool:
+        """Whether the event is new."""
+        return self.workspace.publish(document, unwatched)
+
+    def delete(self, trigger_id: str) -> bool:
+        """Whether there was such a trigger."""
+        return self.workspace.delete(trigger_id)
+
+    def enable(self, trigger_id: str) -> None:
+        """A trigger may fire again."""
+        self.workspace.switch(trigger_id, True)
+
+    def disable(self, trigger_id: str) -> None:
+        """A trigger does not fire."""
+        self.workspace.switch(trigger_id, False)
+
+    def intercept(self, trigger_id: str, by: str) -> None:
+        """``by`` is first."""
+        self.workspace.intercept(trigger_id, by)
+
+    # What has fired
+
+    def end(self, events: list[Document]) -> None:
+        """The workspace has come to its end."""
+        self._facts.create(end_key(self.home), {'data': [found.get('data') for found in events], 'time': time.time()})
+        for trigger_id in self.workspace.triggers():
+            self.workspace.delete(trigger_id)
+
+    def has_ended(self, trigger: Document, number: str, value: Any, error: BaseException | None) -> None:
+        """Publishes that an action has ended."""
+        run_id = run_id_of(self.home, trigger['id'], number)
+        data = value if error is None else {'error': [type(error).__name__, str(error)]}
+        try:
+            require_json(data, 'What it returned')
+        except InvalidEventError:
+            # It is in the outcome of the run
+            data = None
+        kind = SUCCESS if error is None else FAILURE
+        source = f'triggerflow-lithops/{self.home}'
+        document = new_event(kind, trigger['id'], source, time=time.time(), data=data, event_id=run_id)
+        self.publish({**document, 'runid': run_id})
+
+    def runs(self, trigger_id: str) -> list[Run]:
+        """The runs that a trigger has started, its timer's included."""
+        numbers = [firing.number for firing in self.workspace.firings(trigger_id)]
+        return [run for number in [TIMER, *numbers] if (run := self._run(trigger_id, number))]
+
+    def sweep(self) -> list[str]:
+        """Repairs what nobody reported, here and in the runs. In words."""
+        repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self._is_started)]
+        for trigger_id in self.workspace.triggers():
+            self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
+            for run in self.runs(trigger_id):
+                if run.status() == 'running':
+                    repaired += [f'{run.run_id}: {said}' for said in run.sweep()]
+        return repaired
+
+    def _run(self, trigger_id: str, number: str) -> Run | None:
+        document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))
+        return None if document is None else Run(self._config, self._facts, document)
+
+    def _is_started(self, firing: Firing) -> bool:
+        return _needs_nothing(firing.trigger) or self._run(firing.trigger['id'], firing.number) is not None
+
+    def _start(self, firing: Firing) -> None:
+        if time.time() < firing.trigger['time'] + firing.trigger['condition'].get('seconds', 0.0):
+            timer = self._run(firing.trigger['id'], TIMER)
+            if timer:
+                timer.cancel()
+        if not _needs_nothing(firing.trigger):
+            self._start_run(firing.trigger, firing.number)
+
+    def _start_timer(self, trigger: Document) -> None:
+        if 'seconds' in trigger['condition']:
+            self._start_run(trigger, TIMER)
+
+    def _start_run(self, trigger: Document, number: str) -> None:
+        described = trigger['action']
+        document = {
+            'version': 1,
+            'run_id': run_id_of(self.home, trigger['id'], number),
+            'incarnation': uuid.uuid4().hex[:8],
+            'name': trigger['id'],
+            'orchestrator': {
+                **trigger['orchestrator'],
+                'function': described.get('function', described['name']),
+                'function_name': described['name'],
+                'firing': {'home': self.home, 'trigger': trigger['id'], 'number': number},
+            },
+            'retry': trigger['retry'],
+            'time': time.time(),
+        }
+        begin_run(self._config, self._facts, document)
+
+
+def run_id_of(home: str, trigger_id: str, number: str) -> str:
+    """The run of a firing: its trigger's id, to be read, and what tells it from any other."""
+    digest = hashlib.blake2b(f'{home}/{trigger_id}/{number}'.encode(), digest_size=8).hexdigest()
+    return f'{trigger_id[:40]}-{digest}'
+
+
+def end_key(home: str) -> str:
+    """That a workspace has come to its end."""
+    return f'{home}/ended.json'
+
+
+def require_trigger_id(trigger_id: Any) -> None:
+    """:raises InvalidTriggerError: it is no id"""
+    if not is_run_id(trigger_id):
+        raise InvalidTriggerError(f'Found trigger id {trigger_id!r}; one is 1 to 64 of A-Z a-z 0-9 . _ -')
+
+
+class InvalidTriggerError(ValueError):
+    """Something else than a trigger."""
+
+
+def _patterns(given: Any) -> list[dict[str, str]]:
+    events = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    for found in events:
+        if not isinstance(found, CloudEvent):
+            raise InvalidTriggerError(f'A trigger is activated by a CloudEvent, or a list of them; found {found!r}.')
+    return [dict(pair) for pair in dict.fromkeys(tuple(found.pattern().items()) for found in events)]
+
+
+def _check_together(condition: conditions.Condition, events: list[dict[str, str]], transient: bool, action: Action) -> None:
+    if not events and 'seconds' not in condition:
+        raise InvalidTriggerError('A trigger needs an event that activates it, unless its condition is a TIMEOUT.')
+    if condition['name'] == 'NEVER' and 'seconds' not in condition:
+        raise InvalidConditionError(f'Found condition {condition!r}, which would never hold.')
+    if 'seconds' in condition and not transient:
+        raise InvalidConditionError('A TIMEOUT is once: its trigger has to be transient. Add the next one in a PythonCallable.')
+    if action is END and not transient:
+        raise InvalidTriggerError('A workspace ends once: a trigger that ends it has to be transient.')
+
+
+def _needs_nothing(trigger: Document) -> bool:
+    """Whether there is nothing to start when it fires."""
+    name = trigger['action']['name']
+    return bool(name == PASS.document()['name'] and trigger['condition']['name'] != 'CALLABLE')
+
+

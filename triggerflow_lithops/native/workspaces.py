@@ -1,0 +1,98 @@
+"""Workspaces: the documents that say which there are, and the contexts of their triggers."""
+
+import copy
+import time
+import uuid
+from typing import Any, Callable
+
+from ..triggers.store import Facts
+from ..triggers.workspace import Document
+
+WORKSPACES = 'triggerflow.workspaces'
+HOMES = 'triggerflow.events'
+
+
+def create(facts: Facts, name: str, context: Document) -> tuple[bool, Document]:
+    """
+    Writes that there is a workspace.
+
+    :return: whether it is new, and its document
+    """
+    document = {'version': 1, 'name': name, 'incarnation': uuid.uuid4().hex[:8], 'context': context, 'time': time.time()}
+    return facts.create(_key(name), document)
+
+
+def find(facts: Facts, name: str) -> Document | None:
+    """The document of a workspace."""
+    return facts.read(_key(name))
+
+
+def names(facts: Facts) -> list[str]:
+    """Of all workspaces."""
+    return [key.split('/')[1].removesuffix('.json') for key in facts.list(f'{WORKSPACES}/')]
+
+
+def delete(facts: Facts, document: Document) -> None:
+    """Everything of a workspace leaves the bucket. Its name may be used again."""
+    facts.store.delete(facts.list(f'{home_of(document)}/'))
+    # The last one, so that a deletion that was interrupted can be done again
+    facts.store.delete([_key(document['name'])])
+
+
+def home_of(document: Document) -> str:
+    """The prefix of all keys of a workspace."""
+    return f"{HOMES}/{document['name']}@{document['incarnation']}"
+
+
+def global_context(facts: Facts, home: str) -> Document:
+    """The context of the workspace whose home this is."""
+    document = find(facts, home.split('/')[1].rpartition('@')[0])
+    return document['context'] if document else {}
+
+
+def _key(name: str) -> str:
+    return f'{WORKSPACES}/{name}.json'
+
+
+# Contexts: a series of versions, each written once. Version 0 is what the trigger was added with
+
+
+def context_of(facts: Facts, home: str, trigger: Document) -> tuple[int, Document]:
+    """The newest version of a trigger's context, and its number."""
+    listed = facts.list(f"{home}/c/{trigger['id']}/")
+    if not listed:
+        return 0, trigger['context']
+    newest = facts.read(listed[-1]) or {'context': trigger['context']}
+    return int(listed[-1].rpartition('/')[2]), newest['context']
+
+
+def change_context(
+    facts: Facts, home: str, trigger: Document, since: int, by: str, make: Callable[[Document], Document]
+) -> Document:
+    """
+    Changes a context, once for whoever ``by`` names, however often it is tried.
+
+    :param since: number of a version that was there before ``by`` had changed anything
+    :param make: given a context, returns what is written: the changed one as 'context', as 'asks' whether it is
+        written although nothing was changed, and anything else. It is asked again if somebody else was faster
+    :return: what was written
+    """
+    number, current = since, trigger['context']
+    if since:
+        current = (facts.read(_version_key(home, trigger, since)) or {})['context']
+    while True:
+        number += 1
+        there = facts.read(_version_key(home, trigger, number))
+        if there is None:
+            made = make(copy.deepcopy(current))
+            if made['context'] == current and not made['asks']:
+                # There is nothing that could get lost
+                return made
+            there = facts.create(_version_key(home, trigger, number), {**made, 'by': by})[1]
+        if there['by'] == by:
+            return there
+        current = there['context']
+
+
+def _version_key(home: str, trigger: Any, number: int) -> str:
+    return f"{home}/c/{trigger['id']}/{number:08d}"
