@@ -1,8 +1,17 @@
-"""Triggers and functions of one's own: what a user writes, and what comes of it."""
+"""Triggers and functions of one's own: what a user writes, and what comes of it. With files as store, and with S3."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 import time
+import uuid
+from datetime import datetime
 
 import pytest
+import servers
 
 from triggerflow_lithops import (
     ANY,
@@ -14,6 +23,7 @@ from triggerflow_lithops import (
     TRUE,
     CallAsync,
     CloudEvent,
+    ConfigurationError,
     Failed,
     InvalidActionError,
     InvalidConditionError,
@@ -45,21 +55,327 @@ def triple(x):
     return 3 * x
 
 
-def shard(number, subject='today'):
-    return CloudEvent('shard.done', subject, data=number)
+def shard(number=None, subject='today', **more):
+    return CloudEvent('shard.done', subject, data=number, **more)
+
+
+@pytest.fixture(scope='module')
+def s3_config(config, seaweedfs):
+    keys = {'access_key_id': servers.ACCESS_KEY, 'secret_access_key': servers.SECRET_KEY}
+    bucket = f'bucket-{uuid.uuid4().hex[:8]}'
+    lithops = {'backend': 'localhost', 'storage': 'minio'}
+    return {**config, 'lithops': lithops, 'minio': {'endpoint': seaweedfs, 'storage_bucket': bucket, **keys}}
+
+
+@pytest.fixture(params=['localhost', 's3'])
+def tf(request, config):
+    chosen = request.getfixturevalue('s3_config') if request.param == 's3' else config
+    made = Triggerflow(f'w-{uuid.uuid4().hex[:8]}', context={'unit': 'kg'}, config=chosen, log_level=None)
+    yield made
+    if made._name in made.list_workspaces():
+        made.delete_workspace()
 
 
 @pytest.fixture
-def tf(config, request):
-    made = Triggerflow(f'w-{time.time_ns()}', config=config, log_level=None)
+def local(config):
+    made = Triggerflow(f'w-{uuid.uuid4().hex[:8]}', config=config, log_level=None)
     yield made
     made.delete_workspace()
 
 
-def test_a_join_calls_its_function_once_and_the_workspace_ends(tf):
-    tf.add_trigger('merge', shard(0), JOIN(3), CallAsync(total), context={'start': 100})
-    tf.add_trigger('end', Succeeded('merge'), action=END)
+def at_the_end(tf, trigger_id, event=None):
+    """The workspace ends when a trigger's action has ended well."""
+    tf.add_trigger('end', event or Succeeded(trigger_id), action=END)
+    return tf.wait(timeout=60)
+
+
+def test_a_join_calls_its_function_once_with_distinct_events_whenever_they_came(tf):
+    tf.publish(shard(1, id='early'))
+    tf.add_trigger('merge', shard(), JOIN(3), CallAsync(total), context={'start': 100})
+    assert tf.publish(shard(2, id='second')) and not tf.publish(shard(2, id='second')) and not tf.publish(shard(1, id='early'))
+    assert tf.get_trigger('merge')['fired'] == 0
+    tf.publish(shard(3))
+    assert at_the_end(tf, 'merge') == [106]
+    assert [run.result(timeout=60) for run in tf.runs('merge')] == [106] and tf.list_triggers() == []
+
+
+def test_all_triggers_of_an_event_fire_transient_ones_once(tf):
+    tf.add_trigger('one', shard(), action=CallAsync(total))
+    tf.add_trigger('other', [shard(), shard(subject='tomorrow')], ANY, CallAsync(total))
+    tf.add_trigger('lasting', shard(), TRUE, CallAsync(total), transient=False)
     for number in range(3):
         tf.publish(shard(number))
-    assert tf.wait(timeout=60) == [103]
-    assert [run.result(timeout=60) for run in tf.runs('merge')] == [103] and tf.list_triggers() == []
+    values = {name: sorted(run.result(timeout=60) for run in tf.runs(name)) for name in ('one', 'other', 'lasting')}
+    assert values['one'] == values['other'] == [0] and values['lasting'] == [0, 1, 2]
+
+
+def test_a_deleted_trigger_stays_deleted(tf):
+    tf.add_trigger('gone', shard(), action=CallAsync(total))
+    tf.add_trigger('flushed', shard(), action=CallAsync(total))
+    tf.delete_trigger('gone')
+    tf.flush_triggers()
+    tf.publish(shard(1))
+    assert tf.sweep() == [] and tf.list_triggers() == [] and tf.runs('gone') == tf.runs('flushed') == []
+    with pytest.raises(TriggerNotFoundError):
+        tf.get_trigger('gone')
+    with pytest.raises(TriggerExistsError, match='choose another id'):
+        tf.add_trigger('gone', shard(), action=CallAsync(total))
+
+
+def test_functions_chain_and_a_failure_is_an_event_too(tf):
+    tf.add_trigger('fails', shard(), action=CallAsync(fails))
+    tf.add_trigger('tells', Failed('fails'), action=PythonCallable(lambda context, event: event['data']['error']))
+    tf.publish(shard(0))
+    assert at_the_end(tf, 'tells') == [['ValueError', 'no good']]
+
+
+def counts(context, event):
+    context['seen'] = [*context.get('seen', []), event['data']]
+    if len(context['seen']) == 12:
+        context.publish(CloudEvent('all.seen', 'today', data=sorted(context['seen'])))
+
+
+def test_callables_change_a_context_and_no_update_is_lost(tf):
+    tf.add_trigger('counts', shard(), action=PythonCallable(counts), transient=False)
+    tf.add_trigger('end', CloudEvent('all.seen', 'today'), action=END)
+    for number in range(12):
+        tf.publish(shard(number))
+    assert tf.wait(timeout=90) == [list(range(12))]
+
+
+def note_and_raise(folder):
+    def raises(context, event):
+        with open(os.path.join(folder, 'times'), 'a') as times:
+            times.write(f'{time.time()}\n')
+        context['changed'] = True
+        context.publish(CloudEvent('never', 'seen'))
+        raise KeyError('no such shard')
+
+    return raises
+
+
+def test_a_callable_that_raises_is_retried_with_backoff_and_then_visible_as_failed(tf, tmp_path):
+    action = PythonCallable(note_and_raise(str(tmp_path)), retry=Retry(retries=2, backoff=0.5, jitter=0))
+    tf.add_trigger('raises', shard(), action=action)
+    tf.add_trigger('never', CloudEvent('never', 'seen'), action=CallAsync(total))
+    tf.add_trigger('end', Failed('raises'), action=END)
+    tf.publish(shard(1))
+    assert tf.wait(timeout=60) == [{'error': ['KeyError', "'no such shard'"]}]
+    first, second, third = map(float, (tmp_path / 'times').read_text().split())
+    assert second - first >= 0.5 and third - second >= 1.0
+    [run] = tf.runs('raises')
+    with pytest.raises(KeyError, match='no such shard'):
+        run.result(timeout=60)
+    assert run.status() == 'failed' and tf.runs('never') == []
+
+
+def test_nothing_fires_twice_after_a_restart(local, config):
+    local.add_trigger('merge', shard(), JOIN(2), CallAsync(total), transient=False)
+    for number in range(4):
+        local.publish(shard(number, id=str(number)))
+    assert sorted(run.result(timeout=60) for run in local.runs('merge')) in ([1, 5], [2, 4], [3, 3])
+    # Another client, who begins anew: adds what is there, publishes what was published, and sweeps
+    again = Triggerflow(local._name, config=config, log_level=None)
+    again.add_trigger('merge', shard(), JOIN(2), CallAsync(total), transient=False)
+    for number in range(4):
+        assert not again.publish(shard(number, id=str(number)))
+    assert again.sweep() == [] and len(again.runs('merge')) == 2
+
+
+def test_what_a_publisher_left_is_found(local, config):
+    """Killed when it had written its event, and nobody had looked; and again, when the firing was written."""
+    local.add_trigger('merge', shard(), JOIN(2), CallAsync(total))
+    local.publish(shard(1))
+    code = """
+        import json, os, sys
+        from triggerflow_lithops import CloudEvent, Triggerflow
+        from triggerflow_lithops.triggers.workspace import Workspace
+        setattr(Workspace, sys.argv[2], lambda *args: os.kill(os.getpid(), 9))
+        tf = Triggerflow(sys.argv[1], config=json.loads(sys.argv[3]), log_level=None)
+        tf.publish(CloudEvent('shard.done', 'today', data=2, id='2'))
+    """
+    for dies_in in ('_evaluate', '_fire'):
+        command = [sys.executable, '-c', textwrap.dedent(code), local._name, dies_in, json.dumps(config)]
+        assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+        assert local.runs('merge') == []
+    assert local.sweep() == ['trigger merge was evaluated again']
+    assert [run.result(timeout=60) for run in local.runs('merge')] == [3]
+
+
+def test_maps_orchestrators_and_publishers(tf):
+    def squares(context, events):
+        import lithops
+
+        fexec = lithops.FunctionExecutor()
+        return sum(fexec.get_result(fexec.map(triple, events[0]['data'])))
+
+    tf.add_trigger('map', shard(), THRESHOLD(2, of=3), Map(triple))
+    tf.add_trigger('orchestrate', Succeeded('map'), action=Orchestrate(squares))
+    tf.add_trigger('tell', Succeeded('orchestrate'), action=Publish(CloudEvent('told', 'all')))
+    tf.add_trigger('pass', Succeeded('orchestrate'), action=PASS)
+    tf.publish(shard(1))
+    tf.publish(shard(2))
+    assert at_the_end(tf, '', CloudEvent('told', 'all')) == [[27]]
+    assert [sorted(run.result(timeout=60)) for run in tf.runs('map')] == [[3, 6]]
+
+
+def is_large(context, event):
+    context['asked'] = context.get('asked', 0) + 1
+    return event['data'] > 5 and context.workspace['unit'] == 'kg'
+
+
+def test_a_function_may_be_the_condition(tf):
+    tf.add_trigger('large', shard(), is_large, CallAsync(total))
+    for number in (3, 4):
+        tf.publish(shard(number))
+    for run in tf.runs('large'):
+        assert run.result(timeout=60) is None
+    tf.publish(shard(7))
+    assert at_the_end(tf, 'large') == [7]
+    tf.publish(shard(8))
+    assert len(tf.runs('large')) == 3
+
+
+def test_a_trigger_whose_time_is_up_fires_with_what_has_come(local):
+    began = time.time()
+    local.add_trigger('late', shard(), TIMEOUT(2, JOIN(3)), CallAsync(total))
+    local.add_trigger('early', shard(), TIMEOUT(600, JOIN(1)), CallAsync(total))
+    local.add_trigger('alone', condition=TIMEOUT(1), action=PythonCallable(lambda context, event: str(event)))
+    local.publish(shard(5))
+    assert at_the_end(local, 'late') == [5] and time.time() - began >= 2
+    assert 'completed' in [run.wait(timeout=60) for run in local.runs('alone')]
+    early = [run.wait(timeout=60) for run in local.runs('early')]
+    assert sorted(early) == ['cancelled', 'completed'] and time.time() - began < 120
+
+
+def grow(context, event):
+    """Dynamic: it deletes, adds, disables and enables others."""
+    context.delete_trigger('deleted')
+    context.disable_trigger('disabled')
+    context.enable_trigger('enabled')
+    context.add_trigger('added', CloudEvent('shard.done', 'today'), JOIN(2), CallAsync(total), context={'start': 10})
+
+
+def test_a_trigger_adds_deletes_enables_and_disables_others(tf):
+    for name in ('deleted', 'disabled', 'enabled'):
+        tf.add_trigger(name, CloudEvent('go', 'today'), action=CallAsync(total))
+    tf.disable_trigger('enabled')
+    tf.add_trigger('grows', shard(), action=PythonCallable(grow))
+    tf.publish(shard(1))
+    [run] = tf.runs('grows')
+    run.result(timeout=60)
+    assert tf.list_triggers() == ['added', 'disabled', 'enabled', 'grows']
+    assert [tf.get_trigger(name)['enabled'] for name in ('disabled', 'enabled')] == [False, True]
+    tf.publish(CloudEvent('go', 'today', data=3))
+    assert [run.result(timeout=60) for run in tf.runs('enabled')] == [3] and tf.runs('disabled') == []
+    tf.enable_trigger('disabled')
+    assert [run.result(timeout=60) for run in tf.runs('disabled')] == [3]
+    tf.publish(shard(2))
+    assert [run.result(timeout=60) for run in tf.runs('added')] == [13]
+
+
+def forbid_odd(context, event):
+    context['seen'] = context.get('seen', 0) + 1
+    return event['data'] % 2 == 0
+
+
+def test_a_trigger_intercepts_another(local):
+    local.add_trigger('merge', shard(), action=CallAsync(total), transient=False)
+    local.add_trigger('guard', CloudEvent('nothing', 'comes'), action=PythonCallable(forbid_odd))
+    local.intercept_trigger('merge', by='guard')
+    for number in (1, 2):
+        local.publish(shard(number))
+    assert {run.result(timeout=60) for run in local.runs('merge')} == {None, 2}
+    assert local.get_trigger('guard')['context'] == {'seen': 2}
+
+
+def test_an_event_from_outside(local, config, tmp_path):
+    local.add_trigger('merge', shard(), JOIN(2), CallAsync(total))
+    assert publish(local._name, shard(1, id='x'), config=config, log_level=None)
+    (tmp_path / 'config.yaml').write_text(json.dumps(config))
+    (tmp_path / 'data.json').write_text('41')
+    command = [os.path.join(os.path.dirname(sys.executable), 'triggerflow-lithops'), 'publish', local._name]
+    command += ['--type', 'shard.done']
+    command += ['--subject', 'today', '--data', f"@{tmp_path / 'data.json'}", '--config', str(tmp_path / 'config.yaml')]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0 and 'published' in said.stdout, said.stderr
+    assert [run.result(timeout=60) for run in local.runs('merge')] == [42]
+
+
+def test_workspaces_are_made_listed_and_deleted(config):
+    tf = Triggerflow(config=config, log_level=None)
+    with pytest.raises(InvalidTriggerError, match='Which workspace'):
+        tf.list_triggers()
+    with pytest.raises(WorkspaceNotFoundError, match="No workspace 'nowhere'"):
+        Triggerflow('nowhere', create=False, config=config, log_level=None)
+    tf.create_workspace('made', context={'a': 1})
+    tf.add_trigger('t', shard(), action=CallAsync(total))
+    tf.publish(shard(1))
+    assert 'made' in tf.list_workspaces()
+    other = Triggerflow('made', config=config, log_level=None)
+    tf.delete_workspace('made')
+    assert 'made' not in tf.list_workspaces() and not tf._facts.list('triggerflow.events/made@')
+    with pytest.raises(WorkspaceNotFoundError):
+        other.publish(shard(2))
+    # Its past is not met again
+    anew = Triggerflow('made', config=config, log_level=None)
+    assert anew.list_triggers() == []
+    anew.add_trigger('t', shard(), action=CallAsync(total))
+    assert anew.runs('t') == []
+    anew.delete_workspace()
+
+
+@pytest.mark.parametrize(
+    ('added', 'error', 'said'),
+    [
+        ({'trigger_id': 'a/b'}, InvalidTriggerError, "'a/b'"),
+        ({'trigger_id': ''}, InvalidTriggerError, "''"),
+        ({'event': {'type': 'x'}}, InvalidTriggerError, 'CloudEvent'),
+        ({'event': None}, InvalidTriggerError, 'needs an event'),
+        ({'condition': 'TRUE'}, InvalidConditionError, "'TRUE'"),
+        ({'condition': {'name': 'SOME'}}, InvalidConditionError, 'SOME'),
+        ({'condition': JOIN}, InvalidConditionError, 'JOIN needs its numbers'),
+        ({'condition': {'name': 'NEVER'}}, InvalidConditionError, 'never hold'),
+        ({'condition': TIMEOUT(1), 'transient': False}, InvalidConditionError, 'once'),
+        ({'action': total}, InvalidActionError, r'CallAsync\(.*total\)'),
+        ({'action': None}, InvalidActionError, 'An action is'),
+        ({'action': END, 'transient': False}, InvalidTriggerError, 'ends once'),
+        ({'context': {'when': datetime.now()}}, InvalidEventError, 'not JSON'),
+    ],
+)
+def test_what_is_no_trigger_is_refused(local, added, error, said):
+    given = {'trigger_id': 't', 'event': shard(), 'action': CallAsync(total), **added}
+    with pytest.raises(error, match=said):
+        local.add_trigger(**given)
+    assert local.list_triggers() == []
+
+
+@pytest.mark.parametrize(
+    ('make', 'error', 'said'),
+    [
+        (lambda: CloudEvent('', 'today'), InvalidEventError, "'type'"),
+        (lambda: CloudEvent('shard.done', ''), InvalidEventError, "'subject'"),
+        (lambda: CloudEvent('shard.done', None), InvalidEventError, "'subject'"),
+        (lambda: CloudEvent('shard.done', 'today', data=b'bytes'), InvalidEventError, 'not JSON'),
+        (lambda: CloudEvent('shard.done', 'today', data=float('nan')), InvalidEventError, 'not JSON'),
+        (lambda: JOIN(0), InvalidConditionError, 'at least 1; found 0'),
+        (lambda: THRESHOLD(3, of=2), InvalidConditionError, 'never hold'),
+        (lambda: TIMEOUT(-1), InvalidConditionError, '-1'),
+        (lambda: TIMEOUT(1, TIMEOUT), InvalidConditionError, 'TIMEOUT'),
+        (lambda: CallAsync(3), InvalidActionError, 'found 3'),
+        (lambda: CallAsync(total, retry='often'), ConfigurationError, 'often'),
+        (lambda: Publish('told'), InvalidActionError, "'told'"),
+    ],
+)
+def test_what_is_no_event_no_condition_and_no_action_is_refused(make, error, said):
+    with pytest.raises(error, match=said):
+        make()
+
+
+def test_a_document_is_an_event_if_it_is_one(local, config):
+    with pytest.raises(InvalidEventError, match='subject'):
+        local.publish({'specversion': '1.0', 'type': 'x', 'source': 'y', 'id': '1'})
+    with pytest.raises(InvalidEventError, match='not JSON'):
+        local.publish({'specversion': '1.0', 'type': 'x', 'source': 'y', 'id': '1', 'subject': 's', 'data': {1, 2}})
+    with pytest.raises(InvalidTriggerError, match='a name is'):
+        Triggerflow('a/b', config=config, log_level=None)

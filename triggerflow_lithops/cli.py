@@ -3,6 +3,7 @@
 import functools
 import json
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Callable
 
 import click
@@ -11,9 +12,17 @@ from tabulate import tabulate
 from . import doctor as checks
 from .client import TriggerflowExecutor
 from .errors import TriggerflowError
+from .native.client import Triggerflow
+from .native.events import CloudEvent
+from .native.triggers import InvalidTriggerError
 from .run import Run
 from .triggers import event
+from .triggers.event import InvalidEventError
 from .triggers.store import StoreUnavailable
+from .triggers.workspace import TriggerNotFoundError
+
+#: What floor 0 says of bad input
+INVALID = (InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
 
 
 def _configured(command: Callable[..., None]) -> Callable[..., None]:
@@ -32,7 +41,7 @@ def _configured(command: Callable[..., None]) -> Callable[..., None]:
 
         try:
             command(create, **arguments)
-        except (TriggerflowError, StoreUnavailable) as error:
+        except (TriggerflowError, StoreUnavailable, *INVALID) as error:
             if debug:
                 raise
             raise click.ClickException(str(error)) from error
@@ -126,6 +135,49 @@ def purge(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
 
 
 @main.command()
+@click.argument('workspace', metavar='WORKSPACE')
+@click.option('--type', 'kind', required=True, help='Type of the event, such as shard.done')
+@click.option('--subject', required=True, help='What it is about')
+@click.option('--data', default=None, help='JSON, or @FILE with JSON')
+@click.option('--source', default=None, help='Who publishes it')
+@click.option('--id', 'event_id', default=None, help='Two events of one source and id are one event; random unless given')
+@_configured
+def publish(create: Callable[[], TriggerflowExecutor], workspace: str, **given: str | None) -> None:
+    """Publish an event to a workspace of triggers."""
+    named = {'source': given['source'], 'id': given['event_id']}
+    found = CloudEvent(
+        str(given['kind']),
+        str(given['subject']),
+        data=_json(given['data']),
+        **{name: value for name, value in named.items() if value is not None},
+    )
+    new = Triggerflow(workspace, create=False, executor=create()).publish(found)
+    click.echo(f"{found.id}: {'published' if new else 'was published before'}")
+
+
+@main.command()
+@_configured
+def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
+    """List all workspaces of triggers in the bucket."""
+    for name in Triggerflow(executor=create()).list_workspaces():
+        click.echo(name)
+
+
+@main.command()
+@click.argument('workspace', metavar='WORKSPACE')
+@_configured
+def triggers(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
+    """List the triggers of a workspace."""
+    tf = Triggerflow(workspace, create=False, executor=create())
+    rows = []
+    for found in map(tf.get_trigger, tf.list_triggers()):
+        events = ', '.join(f"{wanted['type']} of {wanted['subject']}" for wanted in found['activation_events'])
+        fired = f"{found['fired']}{'' if found['enabled'] else ', disabled'}"
+        rows.append([found['id'], events, found['condition']['name'], found['action']['name'], fired])
+    click.echo(tabulate(rows, headers=['Trigger', 'Events', 'Condition', 'Action', 'Fired']))
+
+
+@main.command()
 @_configured
 def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
     """Check whether orchestrators can run here, and say what to do if not."""
@@ -134,6 +186,15 @@ def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
         click.echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
+
+
+def _json(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(Path(text[1:]).read_text() if text.startswith('@') else text)
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f'{text} is not JSON, nor a file of it: {error}', param_hint='--data') from error
 
 
 def _utc(seconds: float) -> str:

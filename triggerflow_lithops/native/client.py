@@ -38,16 +38,23 @@ class Triggerflow:
     :param workspace: 1 to 64 of ``A-Z a-z 0-9 . _ -``. It is made if it is not there
     :param context: that all callables of the workspace may read, JSON. Only of a workspace that is made here
     :param create: whether a workspace that is not there is made
-    :param options: as for :class:`~triggerflow_lithops.TriggerflowExecutor`: ``config=``, ``backend=``, ``retry=``, …
+    :param executor: whose configuration is used
+    :param options: without one, as for :class:`~triggerflow_lithops.TriggerflowExecutor`: ``config=``, ``retry=``, …
     :raises WorkspaceNotFoundError: it is not there, and is not to be made
     :raises InvalidTriggerError: it is no name
     :raises ConfigurationError: the configuration cannot be used
     """
 
     def __init__(
-        self, workspace: str | None = None, *, context: dict[str, Any] | None = None, create: bool = True, **options: Any
+        self,
+        workspace: str | None = None,
+        *,
+        context: dict[str, Any] | None = None,
+        create: bool = True,
+        executor: TriggerflowExecutor | None = None,
+        **options: Any,
     ):
-        self.executor = TriggerflowExecutor(**options)
+        self.executor = executor or TriggerflowExecutor(**options)
         self._facts = self.executor.facts
         self._name = workspace
         self._triggers: Triggers | None = None
@@ -79,7 +86,7 @@ class Triggerflow:
         triggers = self._triggers_of(workspaces.home_of(document))
         # So that nothing fires any more
         started = [run for found in triggers.workspace.triggers() for run in triggers.runs(found)]
-        self._flush(triggers)
+        triggers.flush()
         for run in started:
             run.cancel()
             run.purge()
@@ -156,7 +163,7 @@ class Triggerflow:
 
     def flush_triggers(self) -> None:
         """Deletes all triggers."""
-        self._flush(self._own())
+        self._own().flush()
 
     def enable_trigger(self, trigger_id: str) -> None:
         """
@@ -267,10 +274,6 @@ class Triggerflow:
 
     def _policy_of(self, retry: Any) -> dict[str, Any]:
         return self.executor.retry if retry is None else policy_of(retry)
-
-    def _flush(self, triggers: Triggers) -> None:
-        for trigger_id in triggers.workspace.triggers():
-            triggers.delete(trigger_id)
 
 
 def publish(workspace: str, event: CloudEvent | dict[str, Any], **options: Any) -> bool:

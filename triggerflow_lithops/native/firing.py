@@ -56,9 +56,8 @@ class Performance:
         return value
 
     def _lets_pass(self, here: '_Here', events: list[Document]) -> bool:
-        if self._condition:
-            if not here.ask(self._condition, events) or not here.record(here.may_act):
-                return False
+        if self._condition and not (here.ask(self._condition, events) and here.record(here.may_act)):
+            return False
         for trigger_id in here.record(here.interceptors):
             other, performance = here.of_another(trigger_id)
             if performance.perform(other, events) is False:
@@ -138,7 +137,7 @@ class _Here:
         """Those that made the trigger fire, the oldest first."""
         keys = self._firing().events
         found = [document for document in self._hooks.replay.world.each(self._facts.read, keys) if document]
-        return sorted(found, key=lambda document: (document['time'] if 'time' in document else '', document['id']))
+        return sorted(found, key=lambda document: (document.get('time', ''), document['id']))
 
     def may_act(self) -> bool:
         """Whether this is the one firing of its trigger that acts, where there may be only one."""

@@ -117,13 +117,17 @@ class Triggers:
         """``by`` is first."""
         self.workspace.intercept(trigger_id, by)
 
+    def flush(self) -> None:
+        """Deletes all triggers."""
+        for trigger_id in self.workspace.triggers():
+            self.workspace.delete(trigger_id)
+
     # What has fired
 
     def end(self, events: list[Document]) -> None:
         """The workspace has come to its end."""
+        self.flush()
         self._facts.create(end_key(self.home), {'data': [found.get('data') for found in events], 'time': time.time()})
-        for trigger_id in self.workspace.triggers():
-            self.workspace.delete(trigger_id)
 
     def has_ended(self, trigger: Document, number: str, value: Any, error: BaseException | None) -> None:
         """Publishes that an action has ended."""
