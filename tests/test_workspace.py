@@ -175,7 +175,7 @@ class World:
         self.deaths += 1
         self.scheduler.die()
 
-    def count_request(self, process):
+    def count_request(self, process, key):
         pass
 
     def count_listed(self, process, keys):

@@ -35,6 +35,7 @@ from .executor import Hooks
 from .history import History
 from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, World, failure
 from .retry import enter_orchestrator
+from .run import begin_run
 from .seams import hook, use
 from .storage import create_store
 from .triggers.action import start_activation
@@ -238,6 +239,10 @@ class Stage:
             return [function(item) for item in items]
         with ThreadPoolExecutor(min(THREADS, len(items))) as pool:
             return list(pool.map(function, items))
+
+    def begin_run(self, config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> None:
+        """Starts another run, unless one of its id is there."""
+        begin_run(config, facts, document)
 
     def caught_up(self) -> None:
         """From here on, what the orchestrator prints and logs is new."""

@@ -21,7 +21,7 @@ from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.inputs import Inputs
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
-from .triggers.store import encode, new_nonce
+from .triggers.store import Facts, encode, new_nonce
 from .triggers.sweep import Held, unknown
 from .triggers.trigger import Members, Trigger
 
@@ -78,6 +78,9 @@ class World(Protocol):
 
     def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """``function`` of each item, in order; at the same time where that is faster."""
+
+    def begin_run(self, config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> Any:
+        """Starts another run, unless one of its id is there."""
 
     def caught_up(self) -> None:
         """The replay has come to where the run last stood."""

@@ -1,12 +1,13 @@
 """``Triggerflow``: where a user adds triggers, and publishes events."""
 
+import functools
 import time
 from typing import Any
 
 from .. import errors
 from ..client import TriggerflowExecutor
 from ..retry import policy_of
-from ..run import Run
+from ..run import Run, begin_run
 from ..triggers.event import validated as validated_event
 from ..triggers.keys import is_run_id
 from ..triggers.workspace import TriggerNotFoundError
@@ -270,7 +271,8 @@ class Triggerflow:
 
     def _triggers_of(self, home: str) -> Triggers:
         executor = self.executor
-        return Triggers(executor.config, self._facts, home, executor.store_code, Performance, self._policy_of)
+        begin = functools.partial(begin_run, executor.config, self._facts)
+        return Triggers(executor.config, self._facts, home, begin, executor.store_code, Performance, self._policy_of)
 
     def _policy_of(self, retry: Any) -> dict[str, Any]:
         return self.executor.retry if retry is None else policy_of(retry)

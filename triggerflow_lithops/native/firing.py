@@ -1,6 +1,7 @@
 """What runs when a trigger has fired: an orchestrator, and so it survives whatever happens."""
 
 import base64
+import functools
 import itertools
 import os
 import pickle
@@ -23,6 +24,7 @@ from ..triggers.workspace import Document, Firing
 from . import workspaces
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context
+from .events import CloudEvent
 from .triggers import TIMER, Triggers
 
 
@@ -39,7 +41,7 @@ class Performance:
         self._condition = condition
 
     def __call__(self) -> Any:
-        here = _Here(seams.hooks('A trigger'))
+        here = Here(seams.hooks('A trigger'))
         if here.number == TIMER:
             here.wait_for_its_time()
             return None
@@ -55,7 +57,7 @@ class Performance:
             here.record(here.report, value, None)
         return value
 
-    def _lets_pass(self, here: '_Here', events: list[Document]) -> bool:
+    def _lets_pass(self, here: 'Here', events: list[Document]) -> bool:
         if self._condition and not (here.ask(self._condition, events) and here.record(here.may_act)):
             return False
         for trigger_id in here.record(here.interceptors):
@@ -64,7 +66,7 @@ class Performance:
                 return False
         return True
 
-    def perform(self, here: '_Here', events: list[Document]) -> Any:
+    def perform(self, here: 'Here', events: list[Document]) -> Any:
         """
         Does what the action says.
 
@@ -82,13 +84,13 @@ class Performance:
             return fexec.get_result(fexec.map(action.function, [found.get('data') for found in events]))
         if isinstance(action, Publish):
             data = action.event.data if action.event.data is not None else [found.get('data') for found in events]
-            here.record(here.publish, {**action.event.document(), 'id': here.run['run_id'], 'data': data})
+            here.record(here.publish, action.event.pattern(), data)
         elif action is END or action == END:
             here.record(here.triggers.end, events)
         return None
 
 
-class _Here:
+class Here:
     """
     One firing, from inside of its run.
 
@@ -104,7 +106,8 @@ class _Here:
         self._fired = firing['trigger']
         self._home = firing['home']
         self._facts: Facts = hooks.replay.facts
-        self.triggers = Triggers(hooks.config, self._facts, self._home, self._store_code, Performance, self._policy_of)
+        begin = functools.partial(hooks.replay.world.begin_run, hooks.config, self._facts)
+        self.triggers = Triggers(hooks.config, self._facts, self._home, begin, self._store_code, Performance, self._policy_of)
 
     def record(self, function: Callable[..., Any], *args: Any) -> Any:
         """Runs it here once; on replay, what it returned then."""
@@ -151,9 +154,9 @@ class _Here:
         """Of the trigger, as it is now."""
         return workspaces.context_of(self._facts, self._home, self._trigger())[1]
 
-    def publish(self, document: Document) -> None:
-        """Publishes an event."""
-        self.triggers.publish(document)
+    def publish(self, pattern: dict[str, str], data: Any) -> None:
+        """Publishes the event of an action, the same one however often it is performed."""
+        self.triggers.publish(CloudEvent(**pattern, data=data, id=self.run['run_id']).document())
 
     def report(self, value: Any, error: BaseException | None) -> None:
         """Publishes that the action has ended."""
@@ -211,7 +214,7 @@ class _Here:
 
     # Interceptors
 
-    def of_another(self, trigger_id: str) -> 'tuple[_Here, Performance]':
+    def of_another(self, trigger_id: str) -> 'tuple[Here, Performance]':
         """What is performed first when another trigger intercepts this one."""
         stored = pickle.loads(self._facts.read_bytes(f'{self._home}/code/{trigger_id}') or b'')
         folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
@@ -219,4 +222,4 @@ class _Here:
         write_module_data(folder, stored['module_data'])
         sys.path.append(folder)
         performance, _ = pickle.loads(pickle.loads(stored['func']).code)
-        return _Here(self._hooks, trigger_id), performance
+        return Here(self._hooks, trigger_id), performance

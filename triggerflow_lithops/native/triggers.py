@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import Any, Callable, Protocol, Sequence
 
-from ..run import Run, begin_run
+from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, SUCCESS, InvalidEventError, new_event
@@ -40,9 +40,10 @@ class Triggers:
     """
     :param config: Lithops' configuration, as whoever uses this was given it
     :param home: prefix of the workspace's keys
+    :param begin_run: starts a run, unless one of its id is there; given its document
     :param store_code: see there
     :param perform: makes the orchestrator of an action
-    :param policy: when callables, and calls, run again that failed, unless an action has its own
+    :param policy_of: when callables, and calls, run again that failed; given what an action says of it
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Triggers:
         config: dict[str, Any],
         facts: Facts,
         home: str,
+        begin_run: Callable[[Document], Any],
         store_code: StoreCode,
         perform: Perform,
         policy_of: Callable[[Any], dict[str, Any]],
@@ -57,6 +59,7 @@ class Triggers:
         self._config = config
         self._facts = facts
         self.home = home
+        self._begin_run = begin_run
         self._store_code = store_code
         self._perform = perform
         self._policy_of = policy_of
@@ -150,7 +153,7 @@ class Triggers:
 
     def sweep(self) -> list[str]:
         """Repairs what nobody reported, here and in the runs. In words."""
-        repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self._is_started)]
+        repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self.is_started)]
         for trigger_id in self.workspace.triggers():
             self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
             for run in self.runs(trigger_id):
@@ -162,7 +165,8 @@ class Triggers:
         document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))
         return None if document is None else Run(self._config, self._facts, document)
 
-    def _is_started(self, firing: Firing) -> bool:
+    def is_started(self, firing: Firing) -> bool:
+        """Whether what a firing starts was started."""
         return _needs_nothing(firing.trigger) or self._run(firing.trigger['id'], firing.number) is not None
 
     def _start(self, firing: Firing) -> None:
@@ -193,7 +197,7 @@ class Triggers:
             'retry': trigger['retry'],
             'time': time.time(),
         }
-        begin_run(self._config, self._facts, document)
+        self._begin_run(document)
 
 
 def run_id_of(home: str, trigger_id: str, number: str) -> str:

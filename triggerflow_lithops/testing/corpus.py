@@ -19,7 +19,7 @@ from lithops.wait import ALWAYS, ANY_COMPLETED
 from .. import Retry, now, record, sleep, uuid4
 from ..replay import Crashed
 from ..seams import hooks
-from . import faults
+from . import faults, firings
 
 #: What the orchestrators and their calls note of themselves
 NOTES: 'Counter[Any]' = Counter()
@@ -418,5 +418,6 @@ CORPUS: dict[str, Callable[[], Any]] = {
         standard_futures,
         cleans_up,
         poisoned,
+        *firings.ALL,
     )
 }

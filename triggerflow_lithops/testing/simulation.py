@@ -57,6 +57,8 @@ CONFIG = {
     'triggerflow': {},
 }
 
+#: Counts requests that are not about the run: of a workspace that it is a firing of
+ELSEWHERE = 'elsewhere'
 #: After so many requests a run is taken for one that never ends …
 MOST_REQUESTS = 1_000_000
 #: … and after so many sweeps while nothing else was under way
@@ -71,7 +73,8 @@ class Simulated:
     :param seed: that repeats it
     :param outcome: its document; None if it has none
     :param seconds: of virtual time, from its start to its outcome
-    :param requests: to the store, by the kind of process that made them
+    :param requests: to the store, by the kind of process that made them; as ``elsewhere`` those that
+        were not about the run
     :param listed: keys that listings showed, by the kind of process that asked
     :param invocations: how often each call, and each activation by its number, was invoked
     :param faults: how often each was injected
@@ -258,9 +261,9 @@ class Simulation:
         """The store, as this process reaches it."""
         return SimulatedStore(self, self.memory, process, self.session, self._seen)
 
-    def count_request(self, process: Process) -> None:
-        """A request was made."""
-        self.requests[process.kind] += 1
+    def count_request(self, process: Process, key: str) -> None:
+        """A request was made, about this key, or keys that begin so."""
+        self.requests[process.kind if key.startswith(f'{keys.JOBS}/') else ELSEWHERE] += 1
         self._requests += 1
 
     def count_listed(self, process: Process, keys: int) -> None:

@@ -9,6 +9,8 @@ from ..activation import Raised, Returned, perform_play
 from ..executor import Hooks
 from ..replay import Left
 from ..seams import use
+from ..triggers.keys import run_key
+from ..triggers.store import Facts
 from .scheduler import Process, Scheduler
 
 
@@ -49,6 +51,10 @@ class SimulatedStage:
     def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """``function`` of each item."""
         return [function(item) for item in items]
+
+    def begin_run(self, config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> None:
+        """One run is simulated: of another one it is written that there is it."""
+        facts.create(run_key(document['run_id']), document)
 
     def caught_up(self) -> None:
         """What a simulated orchestrator prints is shown each time."""

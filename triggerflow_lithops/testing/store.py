@@ -31,8 +31,8 @@ class Fate(Protocol):
     def kill(self, process: Process, reported: bool) -> None:
         """The current process dies."""
 
-    def count_request(self, process: Process) -> None:
-        """A request was made."""
+    def count_request(self, process: Process, key: str) -> None:
+        """A request was made, about this key, or keys that begin so."""
 
     def count_listed(self, process: Process, keys: int) -> None:
         """A listing showed so many keys."""
@@ -82,7 +82,7 @@ class SimulatedStore:
 
     def get(self, key: str) -> bytes | None:
         """The value, or None when there is none."""
-        value = self._request(lambda: self._memory.get(key))
+        value = self._request(key, lambda: self._memory.get(key))
         if value is not None:
             if self._seen.setdefault(key, value) != value:
                 self._fate.broken(f'{key} was seen in two values')
@@ -92,7 +92,7 @@ class SimulatedStore:
 
     def list(self, prefix: str) -> List[str]:
         """All keys that begin with ``prefix``, sorted."""
-        found = self._request(lambda: self._memory.list(prefix))
+        found = self._request(prefix, lambda: self._memory.list(prefix))
         self._fate.count_listed(self._process, len(found))
         return found
 
@@ -105,19 +105,19 @@ class SimulatedStore:
                 raise StoreUnavailable('the answer was lost')
             return created
 
-        return self._request(write)
+        return self._request(key, write)
 
     def put(self, key: str, value: bytes) -> None:
         """Writes as Lithops does: over what is there."""
-        self._request(lambda: self._memory.put(key, value))
+        self._request(key, lambda: self._memory.put(key, value))
 
     def delete(self, keys: List[str]) -> None:
         """Removes objects."""
-        self._request(lambda: self._memory.delete(keys))
+        self._request(keys[0] if keys else '', lambda: self._memory.delete(keys))
 
-    def _request(self, request: Callable[[], _Answer]) -> _Answer:
+    def _request(self, key: str, request: Callable[[], _Answer]) -> _Answer:
         fate, scheduler = self._fate, self._fate.scheduler
-        fate.count_request(self._process)
+        fate.count_request(self._process, key)
         fault = fate.one_of_request()
         random = scheduler.random
         # Many at one time, so that their order is up to the seed
