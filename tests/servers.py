@@ -124,10 +124,12 @@ def rclone(folder):
 
 
 @contextlib.contextmanager
-def redis(folder):
+def redis(folder, password=''):
     """Yields its port."""
     (port,) = free_ports(1)
     command = [_installed('redis-server'), '--bind', '127.0.0.1', '--port', str(port), '--save', '']
+    if password:
+        command += ['--requirepass', password]
 
     def is_ready():
         with socket.socket() as found:

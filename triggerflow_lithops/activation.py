@@ -28,6 +28,7 @@ import cloudpickle
 from lithops.monitoring.backends.triggerflow.functions import wait_until
 from lithops.monitoring.backends.triggerflow.invoke import ACTIVATION, CLAIMED, held_by_function_service, performer, start_calls
 from lithops.monitoring.backends.triggerflow.sweep import sweep_in_turn
+from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups, triggers_of
 
 from .config import SECTION, follow_lithops_logging
 from .errors import OutcomeError
@@ -100,9 +101,12 @@ class Orchestrator:
             perform(start_activation(session, number, cause, due))
             return str(CLAIMED)
         held = functools.partial(held_by_function_service, config, session)
-        left = Activation(self, run, config, Engine(facts, perform), Stage(), start_calls, held).live(number, cause)
+        engine = Engine(facts, perform, triggers_of(config, run))
+        left = Activation(self, run, config, engine, Stage(), start_calls, held).live(number, cause)
         if isinstance(left, Crashed):
             raise left.error
+        if isinstance(left, (Returned, Raised, Failed)):
+            end_wake_ups(config, run)
         return CLAIMED if isinstance(left, Superseded) else None
 
 

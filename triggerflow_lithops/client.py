@@ -9,6 +9,7 @@ from typing import Any, Callable, Sequence
 
 from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
+from lithops.monitoring.backends.triggerflow.wakeups import WakeUpsUnavailable, require_wake_ups
 from lithops.utils import setup_lithops_logger
 
 from . import errors, installation, seams
@@ -200,8 +201,16 @@ class TriggerflowExecutor:
         with self._preparing:
             if self._runtime is None:
                 require_guarded(self.config, self.store)
+                _require_wake_ups(self.config)
                 self._runtime = prepare_runtime(self.config, self.facts, self._deploy)
             return self._runtime
+
+
+def _require_wake_ups(config: dict[str, Any]) -> None:
+    try:
+        require_wake_ups(config)
+    except WakeUpsUnavailable as error:
+        raise errors.ConfigurationError(str(error)) from error
 
 
 def _checked_run_id(run_id: object) -> str:

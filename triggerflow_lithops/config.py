@@ -9,6 +9,7 @@ import copy
 import difflib
 import logging
 import os
+import re
 import sys
 from typing import Any
 
@@ -33,9 +34,26 @@ KEYS: dict[str, tuple[Any, Any]] = {
     # clock of the cloud's makes them, and none where a function would have to wait
     'sweep_seconds': (float, None),
 }
-#: … and two that are no numbers: when calls that failed run again,
+#: … and those that are no numbers: when calls that failed run again,
 RETRY = 'retry'
-#: and (``UNGUARDED``) whether a storage is used that may overwrite what was written first
+#: (``UNGUARDED``) whether a storage is used that may overwrite what was written first,
+#: where wake-ups come from,
+BACKEND = 'backend'
+#: on which compute backends each of these works (None: on all),
+WAKE_UPS: dict[str, tuple[str, ...] | None] = {'storage': None, 'service': ('openwhisk',), 'openwhisk': ('openwhisk', 'ibm_cf')}
+#: and of a service, how to reach it, with its default (None: there is none)
+SERVICE: dict[str, str | None] = {'endpoint': None, 'user': None, 'password': None, 'workspace': 'lithops'}
+#: … and the Redis stream that it reads: likewise, and of which type each is
+SINK = 'sink'
+SINK_KEYS: dict[str, tuple[type, Any]] = {
+    'host': (str, None),
+    'port': (int, 6379),
+    'username': (str, ''),
+    'password': (str, ''),
+    # The workspace's name, unless it is given
+    'stream': (str, ''),
+    'tls': (bool, False),
+}
 
 
 def create_config(
@@ -67,6 +85,7 @@ def create_config(
     except Exception as error:
         raise ConfigurationError(f'Lithops does not take this configuration: {error}') from error
     _require_functions(complete['lithops']['backend'])
+    _require_wake_ups(section[BACKEND], complete['lithops']['backend'])
     # Lithops fills in the number of processes, and runs a chunk by that many. Here one
     # process serves a chunk in turn, and the service runs processes side by side
     complete['lithops']['chunksize'] = chunksize or 1
@@ -102,21 +121,71 @@ def _checked_section(section: Any) -> dict[str, Any]:
     checked[UNGUARDED] = (section or {}).get(UNGUARDED, False)
     if not isinstance(checked[UNGUARDED], bool):
         raise ConfigurationError(f"'{SECTION}: {UNGUARDED}' is true or false; found {checked[UNGUARDED]!r}.")
-    known = [*KEYS, RETRY, UNGUARDED]
+    checked |= _checked_wake_ups(section or {})
+    others = [RETRY, UNGUARDED, BACKEND, *SERVICE, SINK]
+    _require_known(section or {}, [*KEYS, *others], SECTION)
     for key, value in (section or {}).items():
-        if key in (RETRY, UNGUARDED):
+        if key in others:
             continue
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
-            raise ConfigurationError(
-                f"Found '{key}' in the '{SECTION}' section of the configuration, which is no key of it. "
-                f"The nearest one is '{nearest}'; all: {', '.join(sorted(known))}."
-            )
         kind, _ = KEYS[key]
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or value <= 0:
             raise ConfigurationError(f"'{SECTION}: {key}' is a positive {kind.__name__}; found {value!r}.")
         checked[key] = value
     return checked
+
+
+def _require_known(section: dict[str, Any], known: list[str], name: str) -> None:
+    for key in section:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)[0]
+            raise ConfigurationError(
+                f"Found '{key}' in the '{name}' section of the configuration, which is no key of it. "
+                f"The nearest one is '{nearest}'; all: {', '.join(sorted(known))}."
+            )
+
+
+def _checked_wake_ups(section: dict[str, Any]) -> dict[str, Any]:
+    """Where wake-ups come from; and how to reach that, if it is a service."""
+    chosen = section.get(BACKEND, 'storage')
+    if chosen not in WAKE_UPS:
+        raise ConfigurationError(f"'{SECTION}: {BACKEND}' is one of {', '.join(WAKE_UPS)}; found {chosen!r}.")
+    if chosen != 'service':
+        for key in (*SERVICE, SINK):
+            if key in section:
+                raise ConfigurationError(f"Found '{SECTION}: {key}', which is of a service: set '{BACKEND}: service', too.")
+        return {BACKEND: chosen}
+    checked = {key: section.get(key, default) for key, default in SERVICE.items()}
+    for key, value in checked.items():
+        if not isinstance(value, str) or not value:
+            # Not what was found: it may be half of a password
+            raise ConfigurationError(f"'{SECTION}: {key}' of a service is a text; found {type(value).__name__}.")
+    if not str(checked['endpoint']).startswith(('https://', 'http://')):
+        raise ConfigurationError(f"'{SECTION}: endpoint' begins with https:// (or http://); found {checked['endpoint']!r}.")
+    if not re.fullmatch(r'[A-Za-z0-9._-]+', str(checked['workspace'])):
+        raise ConfigurationError(f"'{SECTION}: workspace' is made of A-Z a-z 0-9 . _ -; found {checked['workspace']!r}.")
+    return {BACKEND: chosen, **checked, SINK: _checked_sink(section.get(SINK), str(checked['workspace']))}
+
+
+def _checked_sink(sink: Any, workspace: str) -> dict[str, Any]:
+    if not isinstance(sink, dict):
+        raise ConfigurationError(
+            f"'{SECTION}: {SINK}' says where the events of a service go: a mapping with the 'host' of a Redis; found {sink!r}."
+        )
+    _require_known(sink, [*SINK_KEYS], f'{SECTION}: {SINK}')
+    checked = {key: sink.get(key, default) for key, (_, default) in SINK_KEYS.items()}
+    for key, (kind, _) in SINK_KEYS.items():
+        if type(checked[key]) is not kind or (key == 'host' and not checked[key]):
+            raise ConfigurationError(f"'{SECTION}: {SINK}: {key}' is {kind.__name__}; found {type(checked[key]).__name__}.")
+    return {**checked, 'stream': checked['stream'] or workspace}
+
+
+def _require_wake_ups(chosen: str, backend: str) -> None:
+    needed = WAKE_UPS[chosen]
+    if needed is not None and backend not in needed:
+        raise ConfigurationError(
+            f"Found '{SECTION}: {BACKEND}: {chosen}' with compute backend '{backend}': it starts functions by the REST interface "
+            f"of OpenWhisk, with {' or '.join(needed)}. Leave it out, and the bucket is all that is needed."
+        )
 
 
 def _require_functions(backend: str) -> None:

@@ -12,6 +12,7 @@ from lithops.monitoring.backends.triggerflow.functions import InvocationRefused,
 from lithops.monitoring.backends.triggerflow.invoke import performer, run_field
 from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps, end_sweeps, sweep_run
+from lithops.monitoring.backends.triggerflow.wakeups import begin_wake_ups, end_wake_ups
 
 from . import errors
 from .config import SECTION
@@ -101,6 +102,7 @@ class Run:
         try:
             # First, so that they find an activation 0 that never began
             begin_sweeps(self._config, field)
+            begin_wake_ups(self._config, field)
             performer(self._config, field, self._facts)(start_activation(self.session, 0, 'the run was started'))
             logger.info('Run %s - started: %s', self.run_id, self.document['orchestrator']['function'])
         except InvocationRefused as error:
@@ -117,6 +119,7 @@ class Run:
         """
         self._require()
         self._facts.create(outcome_key(self.session), {'status': 'cancelled', 'time': time.time()})
+        end_wake_ups(self._config, self._field())
 
     def purge(self) -> None:
         """
@@ -127,6 +130,7 @@ class Run:
         if self.status() == 'running':
             raise errors.InvalidRunError(f'Run {self.run_id} is running. Cancel it first: run.cancel().')
         end_sweeps(self._config, self._field())
+        end_wake_ups(self._config, self._field())
         keys = self._facts.list(f'{JOBS}/{self.session}')
         self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
         # The last one, so that a purge that was interrupted can be done again

@@ -5,6 +5,7 @@ import signal
 import time
 
 import lithops
+from lithops.wait import ANY_COMPLETED
 
 
 def add3(x):
@@ -25,6 +26,11 @@ def twice():
 def wide(calls):
     fexec = lithops.FunctionExecutor()
     return fexec.get_result(fexec.map(add3, list(range(calls))))
+
+
+def slow_and_wide(calls):
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(nap, [(6, x) for x in range(calls)]))
 
 
 def nap_then_add():
@@ -86,3 +92,39 @@ def futures_everywhere():
     futures = fexec.map(add3, fexec.map(add3, [1, 2]))
     nested = fexec.call_async(returns_futures, 3)
     return fexec.get_result(futures), fexec.get_result(nested)
+
+
+def first_of_many():
+    fexec = lithops.FunctionExecutor()
+    pending, seen = list(fexec.map(add3, [1, 2, 3])), []
+    while pending:
+        done, pending = fexec.wait(pending, return_when=ANY_COMPLETED)
+        seen += [future.result() for future in done]
+    return sorted(seen) == [4, 5, 6]
+
+
+def no_good(x):
+    if x == 1:
+        raise ValueError('no good')
+    return nap(5, x)
+
+
+def raises_one():
+    fexec = lithops.FunctionExecutor()
+    try:
+        fexec.get_result(fexec.map(no_good, [0, 1]))
+    except ValueError as error:
+        return str(error)
+
+
+def chained():
+    fexec = lithops.FunctionExecutor()
+    return fexec.call_async(add3, fexec.call_async(add3, fexec.call_async(add3, 2))).result()
+
+
+def in_time():
+    future = lithops.FunctionExecutor().call_async(nap, (14, 5))
+    try:
+        lithops.wait(future, timeout=1)
+    except TimeoutError:
+        return f'it took too long, and then {future.result()}'

@@ -200,7 +200,7 @@ class OpenWhisk:
         if kind == 'packages':
             return self._package(method, rest, query)
         if kind in ('triggers', 'rules'):
-            return self._bind(method, kind, rest, body)
+            return self._bind(method, kind, rest, query, body)
         if namespace == 'whisk.system' and rest in ('alarms/once', 'alarms/interval') and self.has_alarms:
             return self._tell_clock(rest.partition('/')[2], json.loads(body))
         package, _, name = (rest or '').partition('/')
@@ -233,11 +233,27 @@ class OpenWhisk:
             return self.tokens.get(given, 0) > time.time() + self.passed()
         return kind == 'Basic' and base64.b64decode(given).decode() == self.api_key
 
-    def _bind(self, method, kind, name, body):
+    def _bind(self, method, kind, name, query, body):
         if method == 'DELETE':
-            return (200, {'name': name}) if self.bound[kind].pop(name, None) else (404, {'error': 'it does not exist'})
+            found = self.bound[kind].pop(name, None)
+            return (200, {'name': name}) if found is not None else (404, {'error': 'it does not exist'})
+        if method == 'POST':
+            return self._fire_by_hand(name, json.loads(body))
+        if name in self.bound[kind] and not query.get('overwrite'):
+            return 409, {'error': 'resource already exists', 'code': uuid.uuid4().hex}
         self.bound[kind][name] = json.loads(body)
         return 200, {'name': name}
+
+    def _fire_by_hand(self, name, payload):
+        bound = (found['trigger'] for found in self.bound['rules'].values())
+        trigger = next((trigger for trigger in bound if trigger.endswith(f'/{name}')), None)
+        if name not in self.bound['triggers']:
+            return 404, {'error': 'The requested resource does not exist.'}
+        if trigger is None:
+            return 204, {}
+        # Whatever becomes of the action: who fires a trigger is not told
+        self._fire(trigger, payload)
+        return 202, {'activationId': uuid.uuid4().hex}
 
     def _tell_clock(self, feed, said):
         name = said['triggerName'].rpartition('/')[2]
@@ -372,7 +388,7 @@ class OpenWhisk:
                 url = urlparse(self.path)  # Lithops' client sends the whole of it
                 body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
                 status, document = server.answer(self.command, url.path, parse_qs(url.query), self.headers, body)
-                encoded = json.dumps(document).encode()
+                encoded = b'' if status == 204 else json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header('Content-Type', 'application/json')
                 self.send_header('Content-Length', str(len(encoded)))

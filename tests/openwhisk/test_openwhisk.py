@@ -30,6 +30,7 @@ from programs import (
 )
 
 from triggerflow_lithops import ConfigurationError, InstallationError, Retry, RuntimeGone, TriggerflowExecutor
+from triggerflow_lithops.run import Run
 from triggerflow_lithops.storage import create_store
 from triggerflow_lithops.triggers.action import start_activation
 
@@ -295,10 +296,10 @@ def test_what_is_due_later_is_started_by_an_alarm_or_else_waits_in_its_function(
     monkeypatch.setattr(functions, 'ALARM', 1.0)
     due = time.time() + 5
 
-    def later(run, field):
-        performer(executor.config, field, executor.facts)(start_activation(run.session, 0, 'it was due', due))
+    def later(run):
+        performer(executor.config, run._field(), executor.facts)(start_activation(run.session, 0, 'it was due', due))
 
-    monkeypatch.setattr(executor, '_begin', later)
+    monkeypatch.setattr(Run, 'begin', later)
     run = executor.run(twice)
     assert run.result(timeout=60) == 6
     assert run.activations()[0]['started'] >= due - 0.1

@@ -17,6 +17,8 @@ from .simulation import INCARNATION, RUN_ID, Simulated, Simulation, simulating
 MORE = 20
 #: How many chunks of a job may be under way at one time: any number, or a few
 LANES = (0, 0, 1, 3)
+#: Share of the runs whose triggers live in a service of their own
+ELSEWHERE = 0.2
 
 
 class LawBroken(AssertionError):
@@ -96,7 +98,8 @@ def try_seed(
     most_requests = MORE * (expected.requests.total() + 1000)
     asked = chosen.random() < 0.5
     lanes = chosen.choice(LANES)
-    run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes).run()
+    elsewhere = chosen.random() < ELSEWHERE
+    run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes, elsewhere).run()
     wrong = list(run.broken)
     if kind == 0 and not lanes and run.seconds > 2 * expected.seconds + 60:
         wrong.append(f'it took {run.seconds:.0f} s without faults, and before {expected.seconds:.0f} s')

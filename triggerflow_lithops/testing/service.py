@@ -32,6 +32,7 @@ from .nested import NestedHooks
 from .scheduler import Process, Scheduler
 from .stage import SimulatedStage
 from .store import SimulatedStore
+from .trigger_service import SimulatedTriggerService
 from .worker import Worker, lost_status
 
 #: In seconds. Activations live shorter than this, unless something is wrong
@@ -93,15 +94,25 @@ class SimulatedService:
     :param run: what every payload of the run carries
     :param asked: whether it tells what it has, and reports what was killed. One that
         does not leaves all that to deadlines
+    :param elsewhere: whether triggers live in a service of their own
     """
 
-    def __init__(self, world: World, orchestrator: Orchestrator, run: dict[str, Any], config: dict[str, Any], asked: bool):
+    def __init__(
+        self,
+        world: World,
+        orchestrator: Orchestrator,
+        run: dict[str, Any],
+        config: dict[str, Any],
+        asked: bool,
+        elsewhere: bool = False,
+    ):
         self._world = world
         self._scheduler = world.scheduler
         self._orchestrator = orchestrator
         self._run = run
         self._config = config
         self._asked = asked
+        self._triggers = SimulatedTriggerService(world, self._fire) if elsewhere else None
         self._here: Counter[Call | int] = Counter()
         self._running: dict[Process, _Invocation] = {}
         self._alive: set[Process] = set()
@@ -119,7 +130,7 @@ class SimulatedService:
         """The engine, as this process uses it."""
         store = self._world.reach(process)
         facts = Facts(store, sleep=self._scheduler.sleep)
-        return Engine(facts, lambda action: self._perform(process, facts, action))
+        return Engine(facts, lambda action: self._perform(process, facts, action), self._triggers)
 
     def died(self, process: Process, reported: bool) -> None:
         """A process is gone."""
@@ -144,6 +155,9 @@ class SimulatedService:
             self._run_activation(process, number, cause)
 
         self._deliver(_Invocation('activation', [number], run, bury), due)
+
+    def _fire(self, by: Process, number: int) -> None:
+        self.start_activation(by, number, 'its trigger fired')
 
     def _perform(self, by: Process, facts: Facts, action: Action) -> None:
         if action['name'] == actions.START_ACTIVATION:

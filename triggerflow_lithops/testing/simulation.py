@@ -145,6 +145,7 @@ class Simulation:
     :param asked: whether the function service tells what it has
     :param most_requests: after which it is taken for one that never ends
     :param lanes: how many chunks of a job may be under way at one time; 0 for all of them
+    :param elsewhere: whether triggers live in a service of their own
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class Simulation:
         retry: Any = None,
         most_requests: int = MOST_REQUESTS,
         lanes: int = 0,
+        elsewhere: bool = False,
     ):
         self.seed = seed
         self.session = keys.session_of(RUN_ID, INCARNATION)
@@ -187,7 +189,7 @@ class Simulation:
         self._document = _document(orchestrator, policy, lanes)
         field = run_field(RUN_ID, self.session, self._document['orchestrator'], policy)
         runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), _runtime_metadata())
-        self._service = SimulatedService(self, runs, field, CONFIG, asked)
+        self._service = SimulatedService(self, runs, field, CONFIG, asked, elsewhere)
 
     def run(self) -> Simulated:
         """Until there is an outcome and everything has come to rest, zombies included."""

@@ -56,15 +56,40 @@ def one_by_one(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable
     return [function(item) for item in items]
 
 
+class TriggerService(Protocol):
+    """
+    A service that knows triggers, too: told of events, it starts the next activation when enough have come.
+
+    It may lose events, and count one twice. What it does is a hint; the events decide.
+    """
+
+    def watch(self, session: str, number: int, members: dict[str, list[list[int]]], count: int) -> bool:
+        """
+        Activation ``number + 1`` starts at the ``count``-th event of ``members`` that it is told from here on.
+
+        :param members: calls, as in :class:`Members`
+        :return: whether it will
+        """
+
+    def tell(self, session: str, job: str, number: int, failed: bool) -> bool:
+        """
+        That a call has ended.
+
+        :return: whether it was taken
+        """
+
+
 class Engine:
     """
     :param facts: the bucket
     :param perform: starts what a fired trigger's action says
+    :param service: where triggers live, if not in the bucket
     """
 
-    def __init__(self, facts: Facts, perform: Performer):
+    def __init__(self, facts: Facts, perform: Performer, service: TriggerService | None = None):
         self.facts = facts
         self.perform = perform
+        self._service = service
 
     def report(self, execution: Execution, status: bytes, failure: Failure | None, now: float) -> None:
         """
@@ -112,6 +137,8 @@ class Engine:
             fired = self._evaluate(session, watching[-1], call, ended)
         if not first:
             failed = self._failed_before(session, call)
+        if self._service and not self._service.tell(session, *call, failed):
+            fired = fired or self._watch_instead(session, call, execution.number)
         if failed:
             self._report_failure(session, call, execution.number, fired)
         for key in dependents(listed):
@@ -178,6 +205,17 @@ class Engine:
 
         :return: whether the trigger holds by now
         """
+        if self._service and len(trigger.members):
+            known = self.ended(trigger.session, trigger.members)
+            missing, count = Members.of(set(trigger.members) - known), trigger.condition['count'] - len(known)
+            if count <= 0:
+                return True
+            if self._service.watch(trigger.session, trigger.number, missing.ranges, count):
+                return self._look_again(self._service, trigger, known)
+        return self._plant_here(trigger)
+
+    def _plant_here(self, trigger: Trigger) -> bool:
+        """As :meth:`plant`, in the bucket."""
         if trigger.needs_all:
             return self._plant_on_one_group(trigger) or self._failed_already(trigger)
         document = encode(trigger.document())
@@ -262,6 +300,34 @@ class Engine:
             if ours:
                 self.perform(trigger.action)
 
+    # Where a service counts
+
+    def _look_again(self, service: TriggerService, trigger: Trigger, known: set[Call]) -> bool:
+        """Whether a trigger holds that a service knows by now."""
+        ended = self.ended(trigger.session, trigger.members)
+        if holds(trigger.condition, len(ended)) or self._failed_already(trigger):
+            return True
+        for call in sorted(ended - known):
+            # It was told before it was watched, maybe. If not, the activation starts early, and waits once more
+            service.tell(trigger.session, *call, failed=False)
+        return False
+
+    def _watch_instead(self, session: str, call: Call, scheduled_by: int) -> bool:
+        """
+        The service does not know of ``call``, so it will never have counted enough: what waits
+        for it is watched in the bucket. Whether it holds, and fires.
+        """
+        trigger = self._waiting_for(session, call, scheduled_by)
+        if trigger is None or not self._plant_here(trigger):
+            return False
+        self._fire_alone(trigger)
+        return True
+
+    def _waiting_for(self, session: str, call: Call, scheduled_by: int) -> Trigger | None:
+        """The trigger of the newest activation, if ``call`` is among its members."""
+        trigger = self.trigger(session, self.newest_activation(session, since=scheduled_by))
+        return trigger if trigger and call in trigger.members else None
+
     # Deferred calls
 
     def _start_dependent(self, session: str, key: str, call: Call, ended: set[Call], now: float, again: bool) -> None:
@@ -345,8 +411,8 @@ class Engine:
         self.facts.write(failure_key(session, call), encode({}))
         if fired:
             return
-        trigger = self.trigger(session, self.newest_activation(session, since=scheduled_by))
-        if trigger and trigger.until_failure and len(trigger.members) > 1 and call in trigger.members:
+        trigger = self._waiting_for(session, call, scheduled_by)
+        if trigger and trigger.until_failure and len(trigger.members) > 1:
             self._fire_alone(trigger)
 
 

@@ -25,9 +25,9 @@ import time
 import uuid
 from typing import Any, Dict
 
-logger = logging.getLogger(__name__)
+from .rules import Rule
 
-FEEDS = '/whisk.system/alarms'
+logger = logging.getLogger(__name__)
 
 
 def set_alarm(backend: Any, payload: Dict[str, Any], due: float) -> bool:
@@ -39,7 +39,7 @@ def set_alarm(backend: Any, payload: Dict[str, Any], due: float) -> bool:
     :return: whether it will be; False where there are no alarms, or this one was refused
     """
     name = f'triggerflow-{uuid.uuid4().hex}'
-    return _set(backend, name, payload, 'once', {'date': int(due * 1000), 'deleteAfterFire': 'rules'})
+    return _set(Rule(backend, name), payload, 'once', {'date': int(due * 1000), 'deleteAfterFire': 'rules'})
 
 
 def set_interval(backend: Any, name: str, payload: Dict[str, Any], seconds: float) -> bool:
@@ -52,47 +52,23 @@ def set_interval(backend: Any, name: str, payload: Dict[str, Any], seconds: floa
     """
     minutes = max(1, round(seconds / 60))
     first = int((time.time() + seconds) * 1000)
-    return _set(backend, name, payload, 'interval', {'minutes': minutes, 'startDate': first})
+    return _set(Rule(backend, name), payload, 'interval', {'minutes': minutes, 'startDate': first})
 
 
 def remove_interval(backend: Any, name: str) -> None:
     """Ends what :func:`set_interval` began. One that is gone is no error"""
-    client = backend.cf_client
-    rule, trigger = _entities(client, name)
-    client.session.delete(rule)
-    _tell_feed(client, name, 'interval', {'lifecycleEvent': 'DELETE'})
-    client.session.delete(trigger)
+    rule = Rule(backend, name)
+    with contextlib.suppress(Exception):
+        rule.tell_feed('interval', {'lifecycleEvent': 'DELETE'})
+    rule.delete()
 
 
-def _set(backend: Any, name: str, payload: Dict[str, Any], feed: str, when: Dict[str, Any]) -> bool:
-    client = backend.cf_client
-    rule, trigger = _entities(client, name)
-    action = backend._format_function_name(payload['runtime_name'], payload['runtime_memory'])
+def _set(rule: Rule, payload: Dict[str, Any], feed: str, when: Dict[str, Any]) -> bool:
     try:
-        _require(client.session.put(trigger, json={'annotations': [{'key': 'feed', 'value': f'{FEEDS}/{feed}'}]}))
-        binding = {'trigger': f'/{client.namespace}/{name}', 'action': f'/{client.namespace}/{backend.package}/{action}'}
-        _require(client.session.put(rule, json={**binding, 'status': 'active'}))
-        _require(_tell_feed(client, name, feed, {'lifecycleEvent': 'CREATE', 'trigger_payload': payload, **when}))
+        rule.create(payload, feed)
+        rule.tell_feed(feed, {'lifecycleEvent': 'CREATE', 'trigger_payload': payload, **when})
         return True
     except Exception as error:
         logger.debug(f'No alarm can be set: {error}')
-        for entity in (rule, trigger):
-            with contextlib.suppress(Exception):
-                client.session.delete(entity)
+        rule.delete()
         return False
-
-
-def _entities(client: Any, name: str) -> Any:
-    own = f'{client.url}/{client.namespace}'
-    return f'{own}/rules/{name}', f'{own}/triggers/{name}'
-
-
-def _tell_feed(client: Any, name: str, feed: str, said: Dict[str, Any]) -> Any:
-    namespace, package = FEEDS.strip('/').split('/')
-    own = {'triggerName': f'/{client.namespace}/{name}', 'authKey': client.api_key}
-    return client.session.post(f'{client.url}/{namespace}/actions/{package}/{feed}?blocking=true', json={**own, **said})
-
-
-def _require(answer: Any) -> None:
-    if answer.status_code >= 300:
-        raise RuntimeError(f'{answer.request.method} {answer.request.path_url}: {answer.status_code} {answer.text[:200]}')

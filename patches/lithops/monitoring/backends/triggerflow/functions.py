@@ -21,6 +21,7 @@ their own process, and in a worker that process is about to end.
 import hashlib
 import json
 import logging
+import os
 import random
 import threading
 import time
@@ -142,7 +143,8 @@ def handler_of(config: Dict[str, Any], refused: Optional[ServerlessHandler] = No
     """
     backend = config['lithops']['backend']
     own = {name: value for name, value in config[backend].items() if name not in _LEARNED}
-    key = backend + hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()
+    # A connection that is open is of one process: what another one, forked from it, sends there breaks both
+    key = f'{os.getpid()}/{backend}/' + hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()
     with _mutex:
         handler, until = _handlers.get(key, (None, 0.0))
         if handler in (None, refused) or until < time.time() + TOKEN_GRACE:

@@ -20,6 +20,7 @@ was itself given. All that is ours in a payload is one field, ``triggerflow``.
 """
 
 import base64
+import logging
 import pickle
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
@@ -27,14 +28,17 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set,
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
-from .functions import RuntimeGone, is_local, submit
+from .functions import RuntimeGone, handler_of, is_local, submit
 from .localhost import Door, held_by_any_service
+from .rules import Rule
 from .triggers import keys
 from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
 from .triggers.attempt import DEFAULT, Policy
 from .triggers.inputs import data_of
 from .triggers.lanes import Lanes, Start, neighbours, start_of
 from .triggers.store import Facts, StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 FIELD = 'triggerflow'
 VERSION = 1
@@ -177,7 +181,31 @@ def start_activation(
     :param due: seconds since the epoch before which it does not start
     """
     payload = own_payload(config, run, ACTIVATION, number, cause, due)
+    if number and not due and backend_of(config) == 'openwhisk' and _is_fired(config, run, payload):
+        return
     _invoke(config, payload, [{name: payload[name] for name in ('call_ids', 'data_byte_strs')}], due)
+
+
+def backend_of(config: Dict[str, Any]) -> str:
+    """Where wake-ups come from, as the ``triggerflow`` section says: 'storage', 'service' or 'openwhisk'"""
+    return config[FIELD].get('backend', 'storage')
+
+
+def rule_of(config: Dict[str, Any], run: Dict[str, Any]) -> Rule:
+    """The trigger and the rule of OpenWhisk's own that wake a run"""
+    handler = handler_of(config)
+    if handler.backend_name == 'ibm_cf':
+        handler.backend._get_or_create_namespace()
+    return Rule(handler.backend, f"triggerflow-{run['session']}")
+
+
+def _is_fired(config: Dict[str, Any], run: Dict[str, Any], payload: Dict[str, Any]) -> bool:
+    """Whether a trigger of OpenWhisk's own has taken an invocation"""
+    try:
+        return rule_of(config, run).fire(payload)
+    except Exception as error:
+        logger.debug(f"Run {run['run_id']} - its trigger was not fired, so it is woken without: {error}")
+        return False
 
 
 def own_payload(

@@ -37,13 +37,14 @@ from lithops.storage.utils import create_output_key
 
 from .failure import failure_of, last_words, lost
 from .future import OUTPUT_FIELD, without_credentials
-from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, field_of, performer, run_of
+from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, backend_of, field_of, performer, run_of
 from .store import create_store
 from .triggers import keys
 from .triggers.attempt import Execution
 from .triggers.engine import Engine
 from .triggers.store import Facts, new_nonce
 from .triggers.sweep import Limits, Sweeper
+from .wakeups import end_wake_ups, triggers_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ class CallStatus(StorageCallStatus):
 
     def _engine(self) -> Engine:
         facts = Facts(create_store(self.config, self.internal_storage.storage))
-        return Engine(facts, performer(self.config, run_of(self.run), facts))
+        run = run_of(self.run)
+        return Engine(facts, performer(self.config, run, facts), triggers_of(self.config, run))
 
     def _report_call(self) -> None:
         if 'new_futures' in self.status:
@@ -151,7 +153,10 @@ class CallStatus(StorageCallStatus):
 
     def _report_death(self, reason: str) -> None:
         """An activation that died is succeeded, until it has been enough"""
-        Sweeper(self._engine(), self.run['session'], limits_of(self.run)).bury(self.run['number'], reason, time.time())
+        engine = self._engine()
+        Sweeper(engine, self.run['session'], limits_of(self.run)).bury(self.run['number'], reason, time.time())
+        if backend_of(self.config) != 'storage' and engine.facts.read(keys.outcome_key(self.run['session'])) is not None:
+            end_wake_ups(self.config, run_of(self.run))
 
 
 def limits_of(run: Dict[str, Any]) -> Limits:

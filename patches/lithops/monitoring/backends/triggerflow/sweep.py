@@ -31,6 +31,7 @@ from .triggers.action import REPORT_LOST
 from .triggers.engine import Engine
 from .triggers.store import Facts
 from .triggers.sweep import Sweeper
+from .wakeups import triggers_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
         report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
 
     held = functools.partial(held_by_function_service, config, run['session'])
-    sweeper = Sweeper(Engine(facts, perform_or_report), run['session'], limits_of(run), held)
+    sweeper = Sweeper(Engine(facts, perform_or_report, triggers_of(config, run)), run['session'], limits_of(run), held)
     repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[is_local(config)]))
     for said in repaired:
         logger.warning(f"Run {run['run_id']} - swept: {said}")
