@@ -37,11 +37,12 @@ def train(context, events, storage):
 
 
 def average(context, events, storage):
-    """The model of a round, and how many of the images that no client has it knows."""
+    """The model of a round, and its accuracy with images that no client has."""
     updates = [event['data'] for event in events]
     shares = [update['images'] for update in updates]
     weights = np.average([update['weights'] for update in updates], axis=0, weights=shares)
-    return {'weights': weights.tolist(), 'images': sum(shares), 'accuracy': accuracy(weights, *read(storage, context['images']))}
+    images, labels = read(storage, context['images'])
+    return {'weights': weights.tolist(), 'images': sum(shares), 'accuracy': accuracy(weights, images, labels)}
 
 
 def begin_round(context, event):
