@@ -169,6 +169,49 @@ def test_a_callable_that_raises_is_retried_with_backoff_and_then_visible_as_fail
     assert run.status() == 'failed' and tf.runs('never') == []
 
 
+def test_an_exception_that_no_retry_names_is_not_retried(local, tmp_path):
+    named = {'other': Retry(retries=2, on=OSError, backoff=0.1), 'base': Retry(retries=2, on=LookupError, backoff=0.1)}
+    for name, retry in named.items():
+        (tmp_path / name).mkdir()
+        local.add_trigger(name, shard(), action=PythonCallable(note_and_raise(str(tmp_path / name)), retry=retry))
+    local.publish(shard(1))
+    for name, times in (('other', 1), ('base', 3)):
+        assert [run.wait(timeout=60) for run in local.runs(name)] == ['failed']
+        assert len((tmp_path / name / 'times').read_text().split()) == times
+
+
+class Counting:
+    """A store that counts what it is asked."""
+
+    def __init__(self, store):
+        self.store, self.asked = store, 0
+
+    def __getattr__(self, name):
+        self.asked += 1
+        return getattr(self.store, name)
+
+
+def test_what_an_event_and_a_trigger_cost(config):
+    tf = Triggerflow(f'w-{uuid.uuid4().hex[:8]}', config=config, log_level=None)
+    tf.add_trigger('first', CloudEvent('warm', 'up'), action=PASS)
+    tf._facts.store = counting = Counting(tf._facts.store)
+
+    def cost(asks):
+        before = counting.asked
+        asks()
+        return counting.asked - before
+
+    two = [shard(subject=name) for name in ('one', 'other')]
+    assert cost(lambda: tf.add_trigger('join', shard(), JOIN(2), CallAsync(total))) == 10
+    assert cost(lambda: tf.add_trigger('each', CloudEvent('each', 'x'), action=PASS, transient=False)) <= 10
+    assert cost(lambda: tf.add_trigger('two', two, JOIN(2), CallAsync(total))) == 12
+    assert cost(lambda: tf.publish(CloudEvent('nobody', 'waits'))) == 3
+    assert cost(lambda: tf.publish(shard(1))) == 6
+    assert cost(lambda: tf.publish(shard(2))) == 8
+    assert cost(lambda: tf.publish(CloudEvent('each', 'x'))) == 5
+    tf.delete_workspace()
+
+
 def test_nothing_fires_twice_after_a_restart(local, config):
     local.add_trigger('merge', shard(), JOIN(2), CallAsync(total), transient=False)
     for number in range(4):
@@ -248,6 +291,34 @@ def test_a_trigger_whose_time_is_up_fires_with_what_has_come(local):
     assert sorted(early) == ['cancelled', 'completed'] and time.time() - began < 120
 
 
+def asks_for(what):
+    def asks(context, event):
+        context['changed'] = True
+        what(context)
+
+    return asks
+
+
+@pytest.mark.parametrize(
+    ('what', 'said'),
+    [
+        (lambda context: context.add_trigger('a/b', shard(), action=PASS), "'a/b'"),
+        (lambda context: context.add_trigger('t', action=PASS), 'needs an event'),
+        (lambda context: context.add_trigger('t', shard(), action=PASS, context={'when': datetime.now()}), 'not JSON'),
+        (lambda context: context.publish({'specversion': '1.0', 'type': 'x', 'source': 'y', 'id': '1'}), 'subject'),
+        (lambda context: context.update(changed={1}), 'not JSON'),
+    ],
+    ids=['id', 'event', 'context', 'subject', 'changed'],
+)
+def test_a_callable_that_asks_for_what_cannot_be_has_changed_nothing(local, what, said):
+    local.add_trigger('asks', shard(), action=PythonCallable(asks_for(what), retry=0))
+    local.publish(shard(1))
+    [run] = local.runs('asks')
+    with pytest.raises(ValueError, match=said):
+        run.result(timeout=60)
+    assert local.get_trigger('asks')['context'] == {}
+
+
 def grow(context, event):
     """Dynamic: it deletes, adds, disables and enables others."""
     context.delete_trigger('deleted')
@@ -289,6 +360,35 @@ def test_a_trigger_intercepts_another(local):
     assert local.get_trigger('guard')['context'] == {'seen': 2}
 
 
+def tell(context, events):
+    assert publish(context['workspace'], CloudEvent('told', 'all', data=1), log_level=None)
+
+
+def test_a_call_publishes_to_a_workspace(tf):
+    tf.add_trigger('tell', shard(), action=CallAsync(tell), context={'workspace': tf._name})
+    tf.publish(shard(1))
+    assert at_the_end(tf, '', CloudEvent('told', 'all')) == [1]
+
+
+def test_a_callable_publishes_through_its_context_only(local):
+    code = {'workspace': local._name}
+    local.add_trigger('tell', shard(), action=Orchestrate(tell), context=code)
+    local.add_trigger('end', Failed('tell'), action=END)
+    local.publish(shard(1))
+    [found] = local.wait(timeout=60)
+    assert found['error'][0] == 'NotDurableError' and 'context.publish' in found['error'][1]
+
+
+def count(context, events, storage):
+    return len(storage.list_keys(storage.bucket, prefix='triggerflow.workspaces/'))
+
+
+def test_a_function_that_asks_for_storage_is_given_it(tf):
+    tf.add_trigger('count', shard(), action=CallAsync(count))
+    tf.publish(shard(1))
+    assert at_the_end(tf, 'count')[0] >= 1
+
+
 def test_an_event_from_outside(local, config, tmp_path):
     local.add_trigger('merge', shard(), JOIN(2), CallAsync(total))
     assert publish(local._name, shard(1, id='x'), config=config, log_level=None)
@@ -323,6 +423,39 @@ def test_workspaces_are_made_listed_and_deleted(config):
     anew.add_trigger('t', shard(), action=CallAsync(total))
     assert anew.runs('t') == []
     anew.delete_workspace()
+
+
+def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):
+    name = f'w-{uuid.uuid4().hex[:8]}'
+    deleted, other = (Triggerflow(name, config=config, log_level=None) for _ in range(2))
+    deleted.delete_workspace()
+    tried = [
+        other.wait,
+        other.sweep,
+        lambda: other.publish(shard(1)),
+        lambda: other.add_trigger('t', shard(), action=PASS),
+    ]
+    for anew in (False, True):
+        if anew:
+            # That is another workspace, of the same name
+            deleted.create_workspace(name)
+        for use in tried:
+            with pytest.raises(WorkspaceNotFoundError):
+                use()
+    deleted.delete_workspace()
+
+
+def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
+    tf.add_trigger('merge', shard(), action=CallAsync(total))
+    tf.publish(shard(1))
+    assert at_the_end(tf, 'merge') == [1]
+    runs = [*tf.runs('merge'), *tf.runs('end')]
+    for run in runs:
+        run.wait(timeout=60)
+    tf.delete_workspace()
+    left = [*tf._facts.list('triggerflow.runs/'), *tf._facts.list('lithops.jobs/'), *tf._facts.list('triggerflow.events/')]
+    named = [*(run.run_id for run in runs), f'{tf._name}@']
+    assert len(runs) == 2 and not [key for key in left if any(name in key for name in named)]
 
 
 @pytest.mark.parametrize(

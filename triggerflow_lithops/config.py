@@ -116,6 +116,9 @@ def follow_lithops_logging() -> None:
 def _checked_section(section: Any) -> dict[str, Any]:
     if section is not None and not isinstance(section, dict):
         raise ConfigurationError(f"The '{SECTION}' section of the configuration is a mapping; found {section!r}.")
+    if section and 'run' in section:
+        # Inside of a call: what Lithops gives it is the configuration of its run, complete
+        section = {key: value for key, value in section.items() if key not in ('run', 'service') and value is not None}
     checked: dict[str, Any] = {key: default for key, (_, default) in KEYS.items()}
     checked[RETRY] = policy_of((section or {}).get(RETRY))
     checked[UNGUARDED] = (section or {}).get(UNGUARDED, False)

@@ -4,15 +4,14 @@ import functools
 import time
 from typing import Any
 
-from .. import errors
+from .. import errors, seams
 from ..client import TriggerflowExecutor
 from ..retry import policy_of
 from ..run import Run, begin_run
-from ..triggers.event import validated as validated_event
 from ..triggers.keys import is_run_id
 from ..triggers.workspace import TriggerNotFoundError
 from . import workspaces
-from .events import CloudEvent, require_json
+from .events import CloudEvent, published, require_json
 from .firing import Performance
 from .triggers import InvalidTriggerError, Triggers, end_key, require_trigger_id
 
@@ -44,6 +43,7 @@ class Triggerflow:
     :raises WorkspaceNotFoundError: it is not there, and is not to be made
     :raises InvalidTriggerError: it is no name
     :raises ConfigurationError: the configuration cannot be used
+    :raises NotDurableError: an orchestrator runs here
     """
 
     def __init__(
@@ -55,6 +55,11 @@ class Triggerflow:
         executor: TriggerflowExecutor | None = None,
         **options: Any,
     ):
+        if seams.in_force is not None:
+            raise errors.NotDurableError(
+                'Triggerflow inside an orchestrator, or a callable of a trigger: a second activation would do all of it again. '
+                'A PythonCallable has context.publish and context.add_trigger; what ends publishes its end; a call may publish.'
+            )
         self.executor = executor or TriggerflowExecutor(**options)
         self._facts = self.executor.facts
         self._name = workspace
@@ -77,7 +82,8 @@ class Triggerflow:
 
     def delete_workspace(self, name: str | None = None) -> None:
         """
-        Deletes a workspace, its triggers, its events and its runs. What they call goes on, and changes nothing.
+        Deletes a workspace, its triggers, its events and its runs, those of triggers that were deleted included. What
+        they call goes on, and changes nothing.
 
         :param name: this one unless given
         :raises WorkspaceNotFoundError: it is not there
@@ -86,9 +92,8 @@ class Triggerflow:
         document = self._find(name)
         triggers = self._triggers_of(workspaces.home_of(document))
         # So that nothing fires any more
-        started = [run for found in triggers.workspace.triggers() for run in triggers.runs(found)]
         triggers.flush()
-        for run in started:
+        for run in [run for found in triggers.workspace.triggers(deleted_too=True) for run in triggers.runs(found)]:
             run.cancel()
             run.purge()
         workspaces.delete(self._facts, document)
@@ -125,7 +130,9 @@ class Triggerflow:
         :raises InvalidConditionError: not a condition, or one that could never hold
         :raises InvalidActionError: not an action
         :raises TriggerExistsError: another one has this id, or had it
+        :raises WorkspaceNotFoundError: the workspace was deleted
         """
+        self._require()
         self._own().add(trigger_id, event, condition, action, context=context, transient=transient)
 
     def get_trigger(self, trigger_id: str) -> dict[str, Any]:
@@ -201,11 +208,8 @@ class Triggerflow:
         :raises InvalidEventError: it is none
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
-        if not isinstance(event, CloudEvent):
-            require_json(validated_event(event).get('data'), 'The data of the event')
-        document = event.document() if isinstance(event, CloudEvent) else event
         # What nobody waits for may be for a workspace that is gone
-        return self._own().publish(document, unwatched=lambda: self._find(self._named))
+        return self._own().publish(published(event), unwatched=self._require)
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs of a trigger's actions: each may be followed, and has a result."""
@@ -219,7 +223,9 @@ class Triggerflow:
         :param timeout: seconds
         :return: the data of the events that it was reached by
         :raises TimeoutError: it was not reached by then
+        :raises WorkspaceNotFoundError: the workspace was deleted
         """
+        self._require()
         own = self._own()
         deadline = None if timeout is None else time.monotonic() + timeout
         swept = time.monotonic()
@@ -230,7 +236,7 @@ class Triggerflow:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f'Workspace {self._name} has not ended within {timeout} s. It goes on; ask again.')
             if time.monotonic() - swept > SWEEP:
-                own.sweep()
+                self.sweep()
                 swept = time.monotonic()
             time.sleep(POLL)
 
@@ -239,7 +245,9 @@ class Triggerflow:
         Repairs what nobody reported: an event whose publisher died, an action that was not started, a run.
 
         :return: what it repaired, in words
+        :raises WorkspaceNotFoundError: the workspace was deleted
         """
+        self._require()
         return self._own().sweep()
 
     # Inside
@@ -254,6 +262,11 @@ class Triggerflow:
         if self._triggers is None:
             self._triggers = self._triggers_of(workspaces.home_of(self._find(self._named)))
         return self._triggers
+
+    def _require(self) -> None:
+        """:raises WorkspaceNotFoundError: it was deleted; another one may have its name"""
+        if workspaces.home_of(self._find(self._named)) != self._own().home:
+            raise WorkspaceNotFoundError(self._named, self.executor.bucket)
 
     def _open(self, name: str, context: dict[str, Any] | None, create: bool) -> None:
         if not is_run_id(name):

@@ -22,7 +22,7 @@ def JOIN(count: int) -> Condition:
 
 def THRESHOLD(count: int, of: int) -> Condition:
     """
-    The first ``count`` of ``of`` events fire.
+    ``count`` of ``of`` events fire. If more are there when it is looked, it is not said which.
 
     :raises InvalidConditionError: it could never hold
     """

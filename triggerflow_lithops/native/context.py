@@ -3,10 +3,8 @@
 from types import MappingProxyType
 from typing import Any, Mapping
 
-from ..triggers.event import validated
-from .actions import require_action
-from .conditions import document_of
-from .events import CloudEvent, require_json
+from .events import CloudEvent, published, require_json
+from .triggers import definition
 
 
 class Context(dict[str, Any]):
@@ -27,16 +25,23 @@ class Context(dict[str, Any]):
         self._asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def publish(self, event: CloudEvent | dict[str, Any]) -> None:
-        """Publishes an event."""
-        document = event.document() if isinstance(event, CloudEvent) else validated(event)
-        self._asked.append(('publish', (document,), {}))
+        """Publishes an event. Its source and its id will be those of this firing."""
+        self._asked.append(('publish', (published(event),), {}))
 
-    def add_trigger(self, trigger_id: str, event: Any = None, condition: Any = None, action: Any = None, **more: Any) -> None:
+    def add_trigger(
+        self,
+        trigger_id: str,
+        event: CloudEvent | list[CloudEvent] | None = None,
+        condition: Any = None,
+        action: Any = None,
+        *,
+        context: dict[str, Any] | None = None,
+        transient: bool = True,
+    ) -> None:
         """Adds a trigger, as ``Triggerflow.add_trigger`` does."""
-        require_action(action)
-        if condition is not None:
-            document_of(condition)
-        self._asked.append(('add', (trigger_id, event, condition, action), more))
+        # Now, and not when the callable has returned: what it has changed would stay
+        definition(trigger_id, event, condition, action, context=context, transient=transient)
+        self._asked.append(('add', (trigger_id, event, condition, action), {'context': context, 'transient': transient}))
 
     def delete_trigger(self, trigger_id: str) -> None:
         """Deletes a trigger, for good."""

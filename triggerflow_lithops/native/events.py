@@ -8,6 +8,7 @@ from typing import Any
 
 from ..triggers import event
 from ..triggers.event import InvalidEventError
+from ..triggers.workspace import require_subject
 
 #: Source of an event that names none
 SOURCE = 'urn:triggerflow-lithops'
@@ -56,6 +57,20 @@ def Succeeded(trigger_id: str) -> CloudEvent:
 def Failed(trigger_id: str) -> CloudEvent:
     """That the action of a trigger has failed. Its data has the ``error``: the exception's name, and its words."""
     return CloudEvent(event.FAILURE, trigger_id)
+
+
+def published(given: CloudEvent | dict[str, Any]) -> dict[str, Any]:
+    """
+    The document of an event.
+
+    :param given: or the document itself
+    :raises InvalidEventError: it is none, or no trigger could wait for it
+    """
+    if isinstance(given, CloudEvent):
+        return given.document()
+    document = require_subject(event.validated(given))
+    require_json(document, 'The event')
+    return document
 
 
 def require_json(value: Any, what: str) -> None:

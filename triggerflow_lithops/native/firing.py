@@ -178,8 +178,8 @@ class Here:
             try:
                 value, asked = self.record(self._change, since, function, events)
                 break
-            except Exception:
-                if attempt > policy['retries']:
+            except Exception as error:
+                if attempt > policy['retries'] or not _is_retried(policy, error):
                     raise
                 wait = self.record(delay, policy, attempt)
             self._hooks.sleep(wait)
@@ -223,3 +223,10 @@ class Here:
         sys.path.append(folder)
         performance, _ = pickle.loads(pickle.loads(stored['func']).code)
         return Here(self._hooks, trigger_id), performance
+
+
+def _is_retried(policy: Document, error: Exception) -> bool:
+    """Whether a callable that raised runs again: after any exception, unless the policy names some."""
+    kinds = type(error).__mro__
+    names = {name for kind in kinds for name in (kind.__qualname__, f'{kind.__module__}.{kind.__qualname__}')}
+    return not policy['on'] or bool(names & set(policy['on']))

@@ -78,22 +78,10 @@ class Triggers:
         transient: bool = True,
     ) -> None:
         """As ``Triggerflow.add_trigger``."""
-        require_trigger_id(trigger_id)
-        action, events = require_action(action), _patterns(event)
-        found = document_of(TRUE if condition is None else condition)
-        _check_together(found, events, transient, action)
-        require_json(context or {}, f'The context of trigger {trigger_id!r}')
-        trigger: Document = {
-            'id': trigger_id,
-            'activation_events': events,
-            'condition': found,
-            'action': action.document(),
-            'context': context or {},
-            'transient': transient,
-            'retry': self._policy_of(getattr(action, 'retry', None)),
-            'time': time.time(),
-        }
-        asked = condition if found == conditions.of_callable() else None
+        trigger = definition(trigger_id, event, condition, action, context=context, transient=transient)
+        trigger['retry'] = self._policy_of(getattr(action, 'retry', None))
+        trigger['time'] = time.time()
+        asked = condition if trigger['condition'] == conditions.of_callable() else None
         functions = [*action.functions(), *([asked] if asked else [])]
         code_key = f'{self.home}/code/{trigger_id}'
         trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
@@ -198,6 +186,32 @@ class Triggers:
             'time': time.time(),
         }
         self._begin_run(document)
+
+
+def definition(
+    trigger_id: str, event: Any, condition: Any, action: Any, *, context: dict[str, Any] | None, transient: bool
+) -> Document:
+    """
+    What a user says of a trigger, as it is stored.
+
+    :raises InvalidTriggerError: not an id, not an event
+    :raises InvalidConditionError: not a condition, or one that could never hold
+    :raises InvalidActionError: not an action
+    :raises InvalidEventError: a context that JSON cannot hold
+    """
+    require_trigger_id(trigger_id)
+    require_action(action)
+    events, found = _patterns(event), document_of(TRUE if condition is None else condition)
+    _check_together(found, events, transient, action)
+    require_json(context or {}, f'The context of trigger {trigger_id!r}')
+    return {
+        'id': trigger_id,
+        'activation_events': events,
+        'condition': found,
+        'action': action.document(),
+        'context': context or {},
+        'transient': transient,
+    }
 
 
 def run_id_of(home: str, trigger_id: str, number: str) -> str:

@@ -111,11 +111,8 @@ class Workspace:
         :return: whether it is new
         :raises InvalidEventError: it is none
         """
-        document = event.validated(document)
-        subject = document.get('subject')
-        if not isinstance(subject, str) or not subject:
-            raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {subject!r}.')
-        channel = channel_of(document['type'], subject)
+        document = require_subject(event.validated(document))
+        channel = channel_of(document['type'], document['subject'])
         digest = _digest([document['source'], document['id']])
         new = self._facts.write(self._event_key(channel, digest), encode(document))
         # One that was there may have lost its publisher before it looked
@@ -206,10 +203,14 @@ class Workspace:
         trigger = self._facts.read(self._trigger_key(trigger_id))
         return None if trigger is None or self._state(trigger_id).deleted else trigger
 
-    def triggers(self) -> list[str]:
-        """The ids of all triggers that were added and not deleted."""
+    def triggers(self, *, deleted_too: bool = False) -> list[str]:
+        """
+        The ids of all triggers that were added and not deleted.
+
+        :param deleted_too: of those that were deleted, too
+        """
         found = [key.split('/') for key in self._facts.list(f'{self._home}/t/')]
-        deleted = {parts[-2] for parts in found if parts[-1] == 's.deleted'}
+        deleted = set() if deleted_too else {parts[-2] for parts in found if parts[-1] == 's.deleted'}
         return [parts[-2] for parts in found if parts[-1] == 'trigger.json' and parts[-2] not in deleted]
 
     def is_enabled(self, trigger_id: str) -> bool:
@@ -399,6 +400,14 @@ class Workspace:
 
     def _firing_key(self, trigger_id: str, number: str) -> str:
         return f"{self._trigger_prefix(trigger_id)}{'s.fired' if len(number) == NUMBER else 'e'}.{number}"
+
+
+def require_subject(document: Document) -> Document:
+    """:raises InvalidEventError: no trigger can wait for such an event"""
+    subject = document.get('subject')
+    if not isinstance(subject, str) or not subject:
+        raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {subject!r}.')
+    return document
 
 
 def channel_of(kind: str, subject: str) -> str:
