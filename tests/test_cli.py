@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from triggerflow_lithops import cli, doctor
+from triggerflow_lithops import Triggerflow, cli, doctor
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import StoreUnavailable
 
@@ -70,6 +70,13 @@ def test_history_as_json_is_what_the_run_tells(invoke, ended):
 
 def test_sweep_has_nothing_to_repair_in_a_run_that_has_ended(invoke, ended):
     assert invoke('sweep', ended.run_id).output == f'{ended.run_id}: nothing to repair\n'
+
+
+def test_a_sweep_of_everything_is_of_runs_that_go_on_and_of_workspaces(invoke, ended, config):
+    tf = Triggerflow('swept', config=config, log_level=None)
+    told = invoke('sweep').output.splitlines()
+    assert 'workspace swept: nothing to repair' in told and not [line for line in told if line.startswith(ended.run_id)]
+    assert invoke('delete', 'swept').output == 'swept: deleted\n' and 'swept' not in tf.list_workspaces()
 
 
 def test_cancel_keeps_an_outcome_that_is_there(invoke, ended):

@@ -212,13 +212,13 @@ def test_what_an_event_and_a_trigger_cost(config):
     tf.delete_workspace()
 
 
-def test_nothing_fires_twice_after_a_restart(local, config):
-    local.add_trigger('merge', shard(), JOIN(2), CallAsync(total), transient=False)
+def test_nothing_fires_twice_after_a_restart(tf):
+    tf.add_trigger('merge', shard(), JOIN(2), CallAsync(total), transient=False)
     for number in range(4):
-        local.publish(shard(number, id=str(number)))
-    assert sorted(run.result(timeout=60) for run in local.runs('merge')) in ([1, 5], [2, 4], [3, 3])
+        tf.publish(shard(number, id=str(number)))
+    assert sorted(run.result(timeout=60) for run in tf.runs('merge')) in ([1, 5], [2, 4], [3, 3])
     # Another client, who begins anew: adds what is there, publishes what was published, and sweeps
-    again = Triggerflow(local._name, config=config, log_level=None)
+    again = Triggerflow(tf._name, executor=tf.executor)
     again.add_trigger('merge', shard(), JOIN(2), CallAsync(total), transient=False)
     for number in range(4):
         assert not again.publish(shard(number, id=str(number)))
@@ -243,6 +243,45 @@ def test_what_a_publisher_left_is_found(local, config):
         assert local.runs('merge') == []
     assert local.sweep() == ['trigger merge was evaluated again']
     assert [run.result(timeout=60) for run in local.runs('merge')] == [3]
+
+
+@pytest.mark.parametrize('again', ['published again', 'swept on the command line'])
+def test_what_had_fired_and_was_not_started_is_started(local, config, tmp_path, again):
+    """Killed when the firing was written, and its run was not."""
+    local.add_trigger('merge', shard(), JOIN(2), CallAsync(total))
+    local.publish(shard(1))
+    code = """
+        import json, os, sys
+        from triggerflow_lithops import CloudEvent, Triggerflow
+        from triggerflow_lithops.native.triggers import Triggers
+        Triggers._start_run = lambda *args: os.kill(os.getpid(), 9)
+        tf = Triggerflow(sys.argv[1], config=json.loads(sys.argv[2]), log_level=None)
+        tf.publish(CloudEvent('shard.done', 'today', data=2, id='2'))
+    """
+    command = [sys.executable, '-c', textwrap.dedent(code), local._name, json.dumps(config)]
+    assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+    assert local.runs('merge') == [] and local.get_trigger('merge')['fired'] == 1
+    if again == 'published again':
+        assert not local.publish(shard(2, id='2'))
+    else:
+        (tmp_path / 'config.yaml').write_text(json.dumps(config))
+        program = os.path.join(os.path.dirname(sys.executable), 'triggerflow-lithops')
+        said = subprocess.run(
+            [program, 'sweep', '--config', str(tmp_path / 'config.yaml')], capture_output=True, text=True, timeout=60
+        )
+        assert f'workspace {local._name}: trigger merge was evaluated again' in said.stdout, said.stderr
+    assert [run.result(timeout=60) for run in local.runs('merge')] == [3]
+
+
+def test_an_event_is_not_larger_than_it_may_be(local):
+    local.add_trigger('large', shard(), action=PythonCallable(lambda context, event: 'x' * 300_000))
+    local.add_trigger('told', Succeeded('large'), action=PythonCallable(lambda context, event: 'data' in event))
+    with pytest.raises(InvalidEventError, match='262144 are the most'):
+        local.publish(shard('x' * 300_000))
+    local.publish(shard(1))
+    # What it returned is in the outcome of its run
+    assert at_the_end(local, 'told') == [False]
+    assert [len(run.result()) for run in local.runs('large')] == [300_000]
 
 
 def test_maps_orchestrators_and_publishers(tf):

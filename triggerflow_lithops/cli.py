@@ -107,11 +107,14 @@ def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: boo
 @click.argument('run_id', metavar='[RUN]', required=False)
 @_configured
 def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None:
-    """Repair what nobody reported, in one run or in all that are running."""
+    """Repair what nobody reported: in one run, or in all that are running and in all workspaces."""
     tf = create()
     swept = [tf.get_run(run_id)] if run_id else [run for run in tf.list_runs() if run.status() == 'running']
     for run in swept:
         click.echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
+    for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
+        found = Triggerflow(name, create=False, executor=tf).sweep()
+        click.echo(f"workspace {name}: {'; '.join(found) or 'nothing to repair'}")
 
 
 @main.command()
@@ -161,6 +164,15 @@ def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
     """List all workspaces of triggers in the bucket."""
     for name in Triggerflow(executor=create()).list_workspaces():
         click.echo(name)
+
+
+@main.command()
+@click.argument('workspace', metavar='WORKSPACE')
+@_configured
+def delete(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
+    """Delete a workspace, with its triggers, its events and its runs."""
+    Triggerflow(workspace, create=False, executor=create()).delete_workspace()
+    click.echo(f'{workspace}: deleted')
 
 
 @main.command()

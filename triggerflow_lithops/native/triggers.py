@@ -21,6 +21,8 @@ from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
 from .events import CloudEvent, require_json
 
+#: Characters of what an exception says that its event has
+WORDS = 10_000
 #: In place of the number of a firing: what waits until the time of a trigger is up
 TIMER = 'timer'
 
@@ -123,16 +125,16 @@ class Triggers:
     def has_ended(self, trigger: Document, number: str, value: Any, error: BaseException | None) -> None:
         """Publishes that an action has ended."""
         run_id = run_id_of(self.home, trigger['id'], number)
-        data = value if error is None else {'error': [type(error).__name__, str(error)]}
-        try:
-            require_json(data, 'What it returned')
-        except InvalidEventError:
-            # It is in the outcome of the run
-            data = None
+        data = value if error is None else {'error': [type(error).__name__, str(error)[:WORDS]]}
         kind = SUCCESS if error is None else FAILURE
         source = f'triggerflow-lithops/{self.home}'
-        document = new_event(kind, trigger['id'], source, time=time.time(), data=data, event_id=run_id)
-        self.publish({**document, 'runid': run_id})
+        document = {**new_event(kind, trigger['id'], source, time=time.time(), event_id=run_id), 'runid': run_id}
+        try:
+            require_json(data, 'What it returned')
+            self.publish({**document, 'data': data})
+        except InvalidEventError:
+            # It is in the outcome of the run
+            self.publish(document)
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs that a trigger has started, its timer's included."""

@@ -9,6 +9,8 @@ import uuid
 from datetime import datetime, timezone
 from typing import Any
 
+from .store import encode
+
 PREFIX = 'event.triggerflow'
 SUCCESS = f'{PREFIX}.termination.success'
 FAILURE = f'{PREFIX}.termination.failure'
@@ -26,8 +28,12 @@ ACTIVATION_DIED = f'{PREFIX}.activation.died'
 REQUIRED = ('id', 'source', 'specversion', 'type')
 
 
+#: Bytes that an event may have, as a JSON document
+MAX_BYTES = 262_144
+
+
 class InvalidEventError(ValueError):
-    """A document that is not a CloudEvents 1.0 event."""
+    """A document that is not a CloudEvents 1.0 event, or a large one."""
 
 
 def rfc3339(seconds: float) -> str:
@@ -81,6 +87,21 @@ def validated(event: Any) -> dict[str, Any]:
     if event['specversion'] != '1.0':
         raise InvalidEventError(f"Found specversion {event['specversion']!r}; this understands '1.0'.")
     return event
+
+
+def encoded(event: dict[str, Any]) -> bytes:
+    """
+    An event as it is stored.
+
+    :raises InvalidEventError: it is too large
+    """
+    value = encode(event)
+    if len(value) > MAX_BYTES:
+        raise InvalidEventError(
+            f"Event {event['type']!r} has {len(value)} bytes; {MAX_BYTES} are the most. Put what makes it large into the "
+            'bucket, and its key into the event.'
+        )
+    return value
 
 
 def identity(event: dict[str, Any]) -> tuple[str, str]:

@@ -54,7 +54,7 @@ class Firing:
     events: list[str]
 
 
-#: Starts what a fired trigger's action says. At least once: it is asked again by a sweep
+#: Starts what a fired trigger's action says, unless it was started: whoever finds the firing may ask again
 Start = Callable[[Firing], None]
 
 
@@ -114,11 +114,14 @@ class Workspace:
         document = require_subject(event.validated(document))
         channel = channel_of(document['type'], document['subject'])
         digest = _digest([document['source'], document['id']])
-        new = self._facts.write(self._event_key(channel, digest), encode(document))
-        # One that was there may have lost its publisher before it looked
-        watching = self._facts.list(f'{self._home}/w/{channel}/')
-        for watch in watching:
-            self._evaluate(watch.rpartition('/')[2], (channel, digest))
+        new = self._facts.write(self._event_key(channel, digest), event.encoded(document))
+        # One that was there may have lost its publisher before it looked, …
+        watching = [key.rpartition('/')[2] for key in self._facts.list(f'{self._home}/w/{channel}/')]
+        for trigger_id in watching:
+            self._evaluate(trigger_id, (channel, digest))
+            if not new:
+                # … or before it started what had fired
+                self._start_again(trigger_id, self._event_key(channel, digest))
         if not watching:
             unwatched()
         return new
@@ -357,6 +360,12 @@ class Workspace:
         ours, fact = self._facts.create(self._firing_key(trigger['id'], number), {'events': events})
         if ours:
             self._start(Firing(trigger, number, fact['events']))
+
+    def _start_again(self, trigger_id: str, event_key: str) -> None:
+        """Starts what an event has made fire, unless that was started."""
+        for firing in self.firings(trigger_id):
+            if event_key in firing.events:
+                self._start(firing)
 
     def _state(self, trigger_id: str) -> _State:
         listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}s.')
