@@ -1,5 +1,5 @@
 """
-What a run costs: ``python benchmarks/run.py sequence|fanout|requests|alive|replay``.
+What a run costs: ``python benchmarks/run.py sequence|fanout|requests|alive|replay|events``.
 
 Each prints one JSON object. Times are of this machine, and compared only side by
 side; requests and processes are counted. Everything happens in a home and a
@@ -243,6 +243,20 @@ def replay(args):
     return {'jobs': args.jobs, 'requests': count, 'seconds': seconds, 'requests_at_100_jobs': short}
 
 
+def events(args):
+    from publishing import joined, store_of, until_started
+
+    local_each = args.each if args.local_each is None else args.local_each
+    return {
+        'join': {
+            storage: joined(store_of(storage, CONFIG), args.subjects, each)
+            for storage, each in (('memory', args.each), ('localhost', local_each))
+        },
+        'starts': args.starts,
+        'seconds_to_start': until_started(CONFIG, args.starts, os.environ['TMPDIR']),
+    }
+
+
 def parsed(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
@@ -259,6 +273,11 @@ def parsed(argv):
     options.add_argument('--seconds', type=float, default=2.0, help='of each call')
     options = commands.add_parser('replay')
     options.add_argument('--jobs', type=int, default=10_000)
+    options = commands.add_parser('events')
+    options.add_argument('--subjects', type=int, default=200, help='of the events of a join')
+    options.add_argument('--each', type=int, default=100, help='so many events of each subject')
+    options.add_argument('--local-each', type=int, help='so many on localhost (20,000 events take minutes); as many unless given')
+    options.add_argument('--starts', type=int, default=50, help='of actions, of each kind')
     return parser.parse_args(argv)
 
 

@@ -56,3 +56,18 @@ def test_an_orchestrator_is_hardly_alive_while_its_calls_sleep(figures):
 def test_a_replay_costs_the_same_requests_however_long_the_history(figures):
     found = figures('replay', '--jobs', '400')
     assert found['requests'] == found['requests_at_100_jobs'] == 6
+
+
+def test_an_event_costs_a_few_requests_and_its_trigger_fires_once(figures):
+    found = figures('events', '--subjects', '6', '--each', '400', '--local-each', '20', '--starts', '2')
+    for joined, events in ((found['join']['memory'], 2400), (found['join']['localhost'], 120)):
+        assert joined['events'] == joined['fired_with'] == events and joined['fired'] == 1
+        assert joined['events_per_second'] > 0
+        # The same as for 20,000, and below what it takes to list all marks at each event
+        assert joined['requests_per_event'] < 9 and joined['listed_per_event'] < 700
+
+
+def test_an_action_begins_after_its_event_was_published(figures):
+    found = figures('events', '--subjects', '1', '--each', '2', '--starts', '3')
+    assert found['starts'] == 3 and set(found['seconds_to_start']) == {'PythonCallable', 'CallAsync'}
+    assert all(0 < seconds < 60 for seconds in found['seconds_to_start'].values())
