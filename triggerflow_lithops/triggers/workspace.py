@@ -9,7 +9,8 @@ A *channel* has the events of one type and subject. A trigger that counts has a 
 event that counts for it, by the event's digest, so that one listing shows them. Where that
 would be a long one, the marks are parted into ``k`` cells, and a *look* at all of them is
 written down, with what is missing, ``m`` events: as long as no cell has gained ``m / k``, the
-sum cannot have been reached, and a publisher lists its own cell only.
+sum cannot have been reached, and a publisher lists its own cell only. How many cells there are
+follows from ``m``: all who go by one look take the same.
 """
 
 import hashlib
@@ -17,17 +18,19 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, Iterable
 
 from . import condition, event
 from .store import Facts, encode
 
 #: Marks that are counted in one listing
 PAGE = 1000
-#: Hexadecimal digits of an event's digest that tell the cell of its mark, where there are more
+#: Hexadecimal digits of an event's digest that tell the cell of its mark, at the most, where there are more
 DIGITS = 2
 #: Digits of the number of a firing, where events are counted
 NUMBER = 6
+#: Missing events for each cell, below which there are fewer cells: one that may gain a single one tells nothing
+SPARE = 2
 
 Document = dict[str, Any]
 
@@ -84,9 +87,18 @@ class _Look:
     missing: int
     counts: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def digits(self) -> int:
+        """Of a digest, that tell a cell: the fewer are missing, the fewer cells."""
+        return next((digits for digits in range(DIGITS, 0, -1) if self.missing >= SPARE * 16**digits), 0)
+
+    def cells(self, marks: Iterable[str]) -> dict[str, int]:
+        """How many marks each cell has."""
+        return Counter(digest[: self.digits] for digest in marks)
+
     def suggests_another(self, counts: dict[str, int]) -> bool:
         """Whether nothing may be missing any more, by what some cells have gained."""
-        gain = math.ceil(self.missing / 16**DIGITS)
+        gain = math.ceil(self.missing / 16**self.digits)
         return any(count - self.counts.get(cell, 0) >= gain for cell, count in counts.items())
 
 
@@ -312,7 +324,7 @@ class Workspace:
                     self._mark(trigger['id'], channel, digest)
 
     def _mark(self, trigger_id: str, channel: str, digest: str) -> None:
-        self._facts.write(f'{self._home}/m/{trigger_id}/{digest}.{channel}', b'{}')
+        self._facts.write(f'{self._home}/m/{trigger_id}/{digest[:DIGITS]}/{digest}.{channel}', b'{}')
 
     def _marks(self, trigger_id: str, cell: str = '') -> dict[str, str]:
         """The digests of the events that count, or of those of a cell, and a channel of each."""
@@ -322,7 +334,7 @@ class Workspace:
     def _may_hold(self, trigger: Document, state: _State, in_all: int, digest: str) -> bool:
         found = self._facts.read(state.look) if state.look else None
         look = _Look(found['missing'], found['counts']) if found else _Look(in_all)
-        cell = digest[:DIGITS]
+        cell = digest[: look.digits]
         return look.suggests_another({cell: len(self._marks(trigger['id'], cell))})
 
     def _count(self, trigger: Document, state: _State, wanted: int) -> None:
@@ -339,12 +351,11 @@ class Workspace:
                     return
                 fired, look = fired + 1, None
                 continue
-            counts = Counter(digest[:DIGITS] for digest in marks)
-            if in_all <= PAGE or (look and not look.suggests_another(counts)):
+            if in_all <= PAGE or (look and not look.suggests_another(look.cells(marks))):
                 return
-            look = _Look(missing, counts)
+            look = _Look(missing, _Look(missing).cells(marks))
             key = f"{self._trigger_prefix(trigger['id'])}s.look.{looks:06d}"
-            self._facts.create(key, {'missing': missing, 'counts': counts})
+            self._facts.create(key, {'missing': missing, 'counts': look.counts})
             looks += 1
 
     def _unused(self, trigger: Document, fired: int, marks: dict[str, str]) -> list[str]:
