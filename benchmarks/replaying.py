@@ -72,7 +72,7 @@ def measured(config, jobs, counted):
         tf.store.put_new(event_key(session, last), _status(session, last))
         number = Engine(Facts(tf.store), lambda action: None).newest_activation(session)
         replayed = []
-        requests = counted(lambda: replayed.extend(_in_a_process(_replay, tf.store, orchestrated, number + 1)))
+        requests, _ = counted(lambda: replayed.extend(_in_a_process(_replay, tf.store, orchestrated, number + 1)))
     finally:
         del os.environ['LITHOPS_CONFIG'], os.environ['LITHOPS_WORKER']
     seconds, left = replayed

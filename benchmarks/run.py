@@ -109,7 +109,8 @@ def start_counting():
     """
     From here on, every process counts its requests. Before Lithops is imported.
 
-    :return: does some work, and gives its requests: a Counter of (role, kind)
+    :return: does some work, and gives its requests, a Counter of (role, kind), and the keys that listings
+        showed, a Counter of roles
     """
     log = os.path.join(os.environ['TMPDIR'], 'requests')
     os.environ['TRIGGERFLOW_COUNT'] = log
@@ -121,9 +122,12 @@ def start_counting():
         Path(log).unlink(missing_ok=True)
         work()
         settle()
-        found = Counter(tuple(line.split(' ')[:2]) for line in Path(log).read_text().splitlines())
+        found, listed = Counter(), Counter()
+        for role, kind, _, shown in (line.split(' ') for line in Path(log).read_text().splitlines()):
+            found[role, kind] += 1
+            listed[role] += int(shown)
         # Lithops' cleaner deletes when it likes, for minutes: of which job cannot be told
-        return Counter({kind: count for kind, count in found.items() if kind[0] != 'cleaner'})
+        return Counter({kind: count for kind, count in found.items() if kind[0] != 'cleaner'}), listed
 
     return counted
 
@@ -165,7 +169,7 @@ def requests_on_s3(args):
             told, found = [], []
             for calls in (few, few + more):
                 before = answered()
-                found.append(counted(lambda: work(calls)))  # noqa: B023
+                found.append(counted(lambda: work(calls))[0])  # noqa: B023
                 told.append((answered() - before, found[-1].total()))
             found[1].subtract(found[0])
             figures[name] = round(sum(count for (role, _), count in found[1].items() if role in roles) / more, 3)
@@ -205,8 +209,10 @@ def requests(args):
         ('bare_per_map_call', bare_of('fanout'), 10, args.width, ('bare-worker',)),
     ):
         counted(lambda: work(few))  # noqa: B023 what is requested once, and then cached
-        less, all_of_it = counted(lambda: work(few)), counted(lambda: work(few + more))  # noqa: B023
+        (less, less_listed), (all_of_it, listed) = (counted(lambda n=n: work(n)) for n in (few, few + more))  # noqa: B023
         all_of_it.subtract(less)
+        listed.subtract(less_listed)
+        figures[f'{name}_listed'] = round(sum(listed[role] for role in roles) / more, 3)
         per_call = {kind: count / more for kind, count in sorted(all_of_it.items()) if count}
         figures[name] = round(sum(count for (role, _), count in per_call.items() if role in roles), 3)
         details[name] = {' '.join(kind): round(count, 3) for kind, count in per_call.items()}

@@ -41,6 +41,14 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests have counted, which passed: ``record_property`` comes through from whichever process ran them."""
+    for report in terminalreporter.stats.get('passed', ()):
+        if report.when == 'call':
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f'{report.nodeid.rpartition("::")[2]}: {name}: {value}')
+
+
 def _what_there_is():
     ours = [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if pid != os.getpid() and _is_ours(pid)]
     said = [f"{pid}: {_read(f'/proc/{pid}/cmdline', -200)}\n{_read(f'/proc/{pid}/status', 120)}" for pid in ours]

@@ -43,8 +43,11 @@ def test_a_benchmark_leaves_no_file_behind(figures, tmp_path):
 
 def test_a_call_costs_the_requests_that_the_design_allows(figures):
     found = figures('requests', '--calls', '5', '--width', '100')
-    assert found['per_sequential_call'] <= 16
-    assert found['per_map_call'] <= found['bare_per_map_call'] + 2
+    # As it was from the first release on; the goal is 10, and one beyond bare Lithops
+    assert found['per_sequential_call'] <= 13.5
+    assert found['per_map_call'] <= found['bare_per_map_call'] + 1.8
+    # Ten calls are listed together: their events, and who watches
+    assert 0 < found['per_map_call_listed'] <= 11
 
 
 def test_an_orchestrator_is_hardly_alive_while_its_calls_sleep(figures):
@@ -64,7 +67,7 @@ def test_an_event_costs_a_few_requests_and_its_trigger_fires_once(figures):
         assert joined['events'] == joined['fired_with'] == events and joined['fired'] == 1
         assert joined['events_per_second'] > 0
         # The same as for 20,000, and below what it takes to list all marks at each event
-        assert joined['requests_per_event'] < 9 and joined['listed_per_event'] < 700
+        assert joined['requests_per_event'] < 8 and joined['listed_per_event'] < 150
 
 
 def test_an_action_begins_after_its_event_was_published(figures):

@@ -6,6 +6,7 @@ import pytest
 from triggerflow_lithops import TriggerflowExecutor
 from triggerflow_lithops.replay import Replay
 from triggerflow_lithops.testing import simulate
+from triggerflow_lithops.testing.simulation import Simulation, simulating
 
 LARGE = 100_000_000
 
@@ -51,6 +52,13 @@ def test_a_map_of_ten_thousand_costs_o_n(orchestrator, each, requests):
     assert per_item[1][1] < 2 * per_item[0][1] < 50
 
 
+def test_a_map_of_ten_thousand_that_is_wider_than_its_function_service_costs_o_n_too():
+    with simulating():
+        run = Simulation(mapped, 10_000, seed=1, lanes=64).run()
+    assert run.result() == sum(range(10_000)) + 30_000 and not run.broken
+    assert len(run.activations()) == 2 and run.requests.total() / 10_000 < 5.2
+
+
 def large_ones(width):
     fexec = lithops.FunctionExecutor()
     futures = fexec.map(lambda x: bytes(100_000), list(range(width)))
@@ -62,7 +70,7 @@ def large_ones(width):
 
 def test_many_large_results_are_read_once_and_packed():
     requests = []
-    for width in (100, 300):
+    for width in (100, 1000):
         run = simulate(large_ones, width)
         assert run.result() == 100_000 * width and not run.broken
         # Each event once, each output once; the rest does not depend on how many there are
@@ -120,7 +128,7 @@ def test_arguments_beyond_lithops_limit_raise_its_error(config):
         return lithops.FunctionExecutor().call_async(size_of, (bytes(size),)).result()
 
     assert tf.run(main, 900_000).result(timeout=60) == 900_000
-    with pytest.raises(Exception, match='exceed'):
+    with pytest.raises(Exception, match='Total data exceeded maximum size'):
         tf.run(main, 1_200_000).result(timeout=60)
 
 

@@ -1,8 +1,8 @@
 """
 Counts every storage request of every process that has this folder on PYTHONPATH.
 
-One line per request, ``<role> <kind> <key>``, appended by one write to the file
-that ``TRIGGERFLOW_COUNT`` names. Lithops' own requests and ours are counted alike.
+One line per request, ``<role> <kind> <key> <keys that it showed>``, appended by one write to the
+file that ``TRIGGERFLOW_COUNT`` names. Lithops' own requests and ours are counted alike.
 A request that is made of others (``list_objects`` calls ``list_keys``) is one.
 """
 
@@ -51,19 +51,28 @@ def _counted(method, kind, at):
         if getattr(_request, 'is_made', False):
             return method(*args, **kwargs)
         _request.is_made = True
+        found = None
         try:
+            found = method(*args, **kwargs)
+            return found
+        finally:
+            _request.is_made = False
             # Given by name, or a list of them, is counted all the same
             key = args[at] if len(args) > at and isinstance(args[at], str) else '-'
             log = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(log, f'{role} {kind or args[at].name} {key}\n'.encode())
+                os.write(log, f'{role} {kind or args[at].name} {key} {_shown(found)}\n'.encode())
             finally:
                 os.close(log)
-            return method(*args, **kwargs)
-        finally:
-            _request.is_made = False
 
     return request
+
+
+def _shown(found):
+    """How many keys an answer shows: ours and Lithops' are lists, botocore's a pair with a document."""
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict):
+        return len(found[1].get('Contents', ()))
+    return len(found) if isinstance(found, list) else 0
 
 
 def _with_role(function_handler):

@@ -81,13 +81,13 @@ def apart(config):
     return tf
 
 
-def test_runs_end_right_while_200_processes_are_killed_and_the_disk_is_full_now_and_then(tmp_path):
+def test_runs_end_right_while_200_processes_are_killed_and_the_disk_is_full_now_and_then(tmp_path, record_property):
     seed = random.SystemRandom().randrange(10**9)
     command = [sys.executable, str(HERE / 'soak.py'), '--kills', '220', '--seed', str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, 'TMPDIR': str(tmp_path)})
     assert done.returncode == 0, (seed, done.stdout, done.stderr)
     told = json.loads(done.stdout)
-    print(told)
+    record_property('soak', told)
     processes = told['all_kills'] - told['kills'].get('full disk', 0) - told['kills'].get('read-only bucket', 0)
     assert processes >= 200 and told['processes_left'] == 0
     assert set(told['kills']) >= set(VICTIMS) - {'full disk', 'read-only bucket'}
@@ -101,7 +101,9 @@ def test_runs_end_right_though_nothing_can_be_written_for_a_second(tmp_path, fau
     assert json.loads(done.stdout)['kills'] == {fault: 4}
 
 
-def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orchestrator_killed(apart, tmp_path):
+def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orchestrator_killed(
+    apart, tmp_path, record_property
+):
     folder = str(tmp_path)
 
     def orchestrator():
@@ -116,16 +118,22 @@ def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orch
 
     run = apart.run(orchestrator)
     assert run.result(timeout=300) == [*range(CALLS), 1, 2, 3, 4]
-    ended = Counter(event['subject'] for event in events_of(run, 'termination.success'))
-    assert len(ended) == CALLS + 4 and set(ended.values()) == {1}
+    ended = {event['subject'].split('/', 1)[1]: event['data']['attempt'] for event in events_of(run, 'termination.success')}
+    # The one result of each call is that of its only attempt, or of the one after that which was killed
+    assert ended == {
+        **{f'0/M000/{x:05d}': int(x % 10 == 0) for x in range(CALLS)},
+        **{f'0/A{step:03d}/00000': 0 for step in range(1, 5)},
+    }
     processes = processes_of(run, apart.config['triggerflow']['service'])
     killed = Counter(process['subject'] for process in processes if process['code'] == -signal.SIGKILL)
     calls = sum(process['subject'] == 'call' for process in processes)
-    # One that was killed, one that reports it, one that runs the next attempt
-    extra = calls - (CALLS + 4)
-    print(f'killed: {dict(killed)}; invocations and reports beyond one for each call: {extra}')
+    reports = sum(process['reports'] for process in processes if process['subject'] == 'call')
+    extra = calls - reports - (CALLS + 4)
+    record_property('killed', dict(killed))
+    record_property('invocations beyond one for each call', extra)
+    record_property('reports of calls that were killed', reports)
     assert killed == {'call': CALLS // 10, 'activation': 5}
-    assert extra == 2 * CALLS // 10
+    assert extra == reports == CALLS // 10
     assert len(events_of(run, 'attempt.failed')) == CALLS // 10 and len(events_of(run, 'activation.died')) == 5
 
 
@@ -178,6 +186,12 @@ def test_everything_killed_at_once_goes_on_after_one_sweep_from_the_command_line
     assert 'running' in told('status', 'killed') and not kill_all(str(tmp_path))
     told('sweep', 'killed')
     until(lambda: 'completed' in told('status', 'killed'))
+    script.write_text(
+        'from triggerflow_lithops import TriggerflowExecutor\n'
+        f'print(TriggerflowExecutor(config_file={str(configured)!r}, log_level=None).get_run("killed").result())\n'
+    )
+    result = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=60)
+    assert result.stdout == '6\n', result.stderr
     until(lambda: not kill_all(str(tmp_path), signal.SIGCONT))
 
 

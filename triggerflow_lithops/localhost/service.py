@@ -237,6 +237,8 @@ class Service:
             'started': started,
             'ended': time.time(),
             'code': code,
+            # It ran nothing, but told that an earlier process was lost
+            'reports': bool(chunk.lost),
         }
         with full_disk_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
             if log.tell() > LOG_LIMIT:
