@@ -89,6 +89,33 @@ def test_a_run_is_followed_by_its_id_from_another_process(executor, tmp_path):
     assert found.stdout.strip() == '7', found.stderr
 
 
+def test_code_that_is_deployed_meanwhile_does_not_touch_a_run_in_flight(executor, tmp_path):
+    module = tmp_path / 'deployed.py'
+    code = """
+        import time
+        import lithops
+
+        def version(seconds):
+            time.sleep(seconds)
+            return {number}
+
+        def main():
+            fexec = lithops.FunctionExecutor()
+            values = [fexec.call_async(version, {number}).result(), {number}]
+            return [*values, fexec.call_async(version, 0).result()]
+    """
+    module.write_text(textwrap.dedent(code.format(number=2)))
+    client = """
+        from deployed import main
+        from triggerflow_lithops import TriggerflowExecutor
+        config = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}}
+        TriggerflowExecutor(config=config, log_level=None).run(main, run_id='in-flight')
+    """
+    subprocess.run([sys.executable, '-c', textwrap.dedent(client)], cwd=tmp_path, check=True, timeout=60)
+    module.write_text(textwrap.dedent(code.format(number=1)))
+    assert executor.get_run('in-flight').result(timeout=60) == [2, 2, 2]
+
+
 def test_a_client_that_is_killed_right_after_run_changes_nothing(executor, tmp_path):
     code = """
         import os, time, lithops

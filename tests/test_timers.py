@@ -1,14 +1,16 @@
 """A wait that is over when its time is up: nothing runs meanwhile, and what came out stays."""
 
 import os
+import signal
 import time
 
 import lithops
+import psutil
 import pytest
 from lithops.monitoring.backends.triggerflow import functions
 from lithops.monitoring.backends.triggerflow.localhost import Door
 
-from triggerflow_lithops import TriggerflowExecutor
+from triggerflow_lithops import TriggerflowExecutor, now, sleep
 
 
 def after(seconds, value):
@@ -48,6 +50,52 @@ def test_a_wait_whose_time_is_up_is_an_exception_on_every_replay(executor):
     assert quick_was_seen and values == ['quick', 'slow']
     causes = [activation['cause'] for activation in run.activations()]
     assert causes.count('its time was up') == 1
+
+
+def test_an_orchestrator_sleeps_and_nothing_is_alive_meanwhile(executor):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        began = now()
+        future = fexec.call_async(after, (0, 1))
+        for _ in range(2):
+            sleep(2)
+        return now() - began, future.result()
+
+    run = executor.run(main)
+    slept, value = run.result(timeout=60)
+    assert slept >= 4 and value == 1
+    first, second, third = run.activations()[:3]
+    assert second['started'] - first['ended'] > 1 and third['started'] - second['ended'] > 1
+    assert second['cause'] == third['cause'] == 'its time was up'
+
+
+def test_a_sleep_goes_on_when_the_service_was_killed(config):
+    tf = TriggerflowExecutor(config=config, log_level=None)
+    tf.config['triggerflow']['service'] += '-sleep'
+
+    def main():
+        began = now()
+        sleep(4)
+        return now() - began
+
+    run = tf.run(main)
+    deadline = time.monotonic() + 30
+    while not [activation for activation in run.activations() if activation['result'] == 'suspended']:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(service_of(tf).pid, signal.SIGKILL)
+    assert run.result(timeout=60) >= 4
+
+
+def service_of(tf):
+    folder = tf.config['triggerflow']['service']
+    return next(found for found in psutil.process_iter(['cmdline']) if folder in (found.info['cmdline'] or ()))
+
+
+@pytest.mark.parametrize('seconds', [-1, float('nan'), float('inf'), '5', True, None])
+def test_what_is_no_number_of_seconds_is_no_sleep(seconds):
+    with pytest.raises(ValueError, match='a number of seconds, 0 or more'):
+        sleep(seconds)
 
 
 def test_nothing_is_alive_while_a_timer_runs(executor):
