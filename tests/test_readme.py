@@ -5,10 +5,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 
 import triggerflow_lithops
 from triggerflow_lithops import Context, Triggerflow
-from triggerflow_lithops.config import KEYS, RETRY, UNGUARDED
+from triggerflow_lithops.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, UNGUARDED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -66,10 +67,19 @@ def test_the_page_on_triggers_names_all_of_them():
 
 def test_the_readme_names_every_setting_with_its_default():
     named = dict(re.findall(r'^\| `(\w+)` \| (\S+) \|', README, re.MULTILINE))
-    assert named.pop(UNGUARDED) == 'no'
+    assert named.pop(UNGUARDED) == 'no' and named.pop(BACKEND) == '`storage`'
     told = {key: None if value == 'unset' else float(value) for key, value in named.items()}
     assert told == {key: default for key, (_, default) in KEYS.items()}
     assert f'| `{RETRY}` |' in README
+
+
+def test_the_page_on_trigger_backends_names_every_setting_with_its_default():
+    page = (ROOT / 'docs' / 'trigger-backends.md').read_text(encoding='utf-8')
+    (block,) = re.findall(r'```yaml\n(.*?)```', page, re.DOTALL)
+    section = yaml.safe_load(block)['triggerflow']
+    assert {*section} == {BACKEND, *SERVICE, SINK} and {*section[SINK]} == {*SINK_KEYS} - {'username'}
+    defaults = {key: section[key] for key in ('workspace',)} | {key: section[SINK][key] for key in ('port', 'tls')}
+    assert defaults == {'workspace': SERVICE['workspace'], 'port': SINK_KEYS['port'][1], 'tls': SINK_KEYS['tls'][1]}
 
 
 def test_ci_runs_the_test_command_of_the_readme():
