@@ -96,7 +96,7 @@ def test_a_run_that_is_not_there_is_an_error_without_a_traceback(invoke, run_id,
 
 def test_doctor_finds_everything_in_order(invoke):
     answer = invoke('doctor')
-    assert answer.exit_code == 0 and 'FAILED' not in answer.output and answer.output.count('ok') >= 7
+    assert answer.exit_code == 0 and 'FAILED' not in answer.output and answer.output.count('ok') >= 8
 
 
 def test_doctor_says_what_to_do_when_the_patch_is_missing(tmp_path):

@@ -17,7 +17,7 @@ from lithops.monitoring.backends.triggerflow.service import RemoteTriggers, Serv
 from lithops.monitoring.backends.triggerflow.stream import Stream, StreamUnavailable
 from triggerflow_server import Triggerflow
 
-from triggerflow_lithops import ConfigurationError, TriggerflowExecutor
+from triggerflow_lithops import ConfigurationError, TriggerflowExecutor, doctor
 
 PASSWORD, REDIS_PASSWORD = 'the-secret-of-the-service', 'the-secret-of-redis'
 RECORDINGS = sorted((Path(__file__).parent / 'recordings').glob('*.txt'))
@@ -273,6 +273,17 @@ def test_what_cannot_be_kept_by_the_service_is_told(triggers, server, settings, 
 
 
 # Configuration
+
+
+def test_doctor_tells_whether_the_service_can_wake_runs(server, settings, no_pauses):
+    config = {'triggerflow': {'backend': 'service', **settings}}
+    assert 'reads its sink' in doctor.wake_ups(config) and server.workspaces
+    config['triggerflow']['sink']['port'] = servers.free_ports(1)[0]
+    with pytest.raises(Exception, match='does not read stream'):
+        doctor.wake_ups(config)
+    server.disorder = (503, {})
+    with pytest.raises(Exception, match='backend: storage'):
+        doctor.wake_ups(config)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from lithops.monitoring.backends.triggerflow.functions import is_local
+from lithops.monitoring.backends.triggerflow.wakeups import require_wake_ups
 from lithops.version import __version__ as lithops_version
 
 from . import installation
-from .config import SECTION
+from .config import BACKEND, SECTION
 from .runtime import prepare_runtime
 from .seams import SEAMS, require_seams
 from .triggers.store import Facts, Store, new_nonce
 
+#: Who wakes a run, by the ``backend`` of the ``triggerflow`` section
+WOKEN = {
+    'storage': 'the worker of its last event',
+    'service': 'the Triggerflow service, which reads its sink',
+    'openwhisk': "a trigger of OpenWhisk's own, made with each run",
+}
 #: Where the probe of create-only writes lies, for a moment
 PROBE = 'triggerflow.doctor'
 
@@ -79,6 +86,12 @@ def functions(tf: Any) -> str:
     return f"Python {found.metadata['python_version']} in {where}"
 
 
+def wake_ups(config: dict[str, Any]) -> str:
+    """Whoever is to wake runs can be reached, and used."""
+    require_wake_ups(config)
+    return WOKEN[config[SECTION][BACKEND]]
+
+
 def examine(create: Callable[[], Any]) -> Iterator[Finding]:
     """
     All checks, each whatever came out of those before it.
@@ -97,6 +110,7 @@ def examine(create: Callable[[], Any]) -> Iterator[Finding]:
     yield _finding('storage reachable', lambda: reachable(tf.store))
     yield _finding('create-only works', lambda: create_only(tf.store))
     yield _finding('function service', lambda: functions(tf))
+    yield _finding('wake-ups', lambda: wake_ups(tf.config))
 
 
 def _finding(check: str, examined: Callable[[], str]) -> Finding:
