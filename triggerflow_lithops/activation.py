@@ -25,8 +25,15 @@ from dataclasses import dataclass
 from typing import Any, Callable, NoReturn, Protocol, Sequence
 
 import cloudpickle
-from lithops.monitoring.backends.triggerflow.functions import wait_until
-from lithops.monitoring.backends.triggerflow.invoke import ACTIVATION, CLAIMED, held_by_function_service, performer, start_calls
+from lithops.monitoring.backends.triggerflow.functions import NeverTaken, wait_until
+from lithops.monitoring.backends.triggerflow.invoke import (
+    ACTIVATION,
+    CLAIMED,
+    fail_run,
+    held_by_function_service,
+    performer,
+    start_calls,
+)
 from lithops.monitoring.backends.triggerflow.sweep import sweep_in_turn
 from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups, triggers_of
 
@@ -104,6 +111,10 @@ class Orchestrator:
         engine = Engine(facts, perform, triggers_of(config, run))
         left = Activation(self, run, config, engine, Stage(), start_calls, held).live(number, cause)
         if isinstance(left, Crashed):
+            if isinstance(left.error, NeverTaken):
+                # Of a call: who lives next would find the same
+                fail_run(facts, run, left.error)
+                return None
             raise left.error
         if isinstance(left, (Returned, Raised, Failed)):
             end_wake_ups(config, run)

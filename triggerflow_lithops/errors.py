@@ -61,6 +61,10 @@ class RunDied(TriggerflowError):
     """The activations of a run died again and again."""
 
 
+class PayloadTooLarge(TriggerflowError):
+    """An invocation of a call has more bytes than its function service takes."""
+
+
 class RuntimeGone(TriggerflowError):
     """The function that runs a run is not deployed any more."""
 

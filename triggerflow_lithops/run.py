@@ -8,8 +8,8 @@ import time
 from types import TracebackType
 from typing import Any, Callable, Iterator
 
-from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, PayloadTooLarge, is_local
-from lithops.monitoring.backends.triggerflow.invoke import performer, run_field
+from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
+from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
 from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps, end_sweeps, sweep_run
 from lithops.monitoring.backends.triggerflow.wakeups import begin_wake_ups, end_wake_ups
@@ -103,7 +103,7 @@ class Run:
             # First, so that they find an activation 0 that never began
             begin_sweeps(self._config, field)
             begin_wake_ups(self._config, field)
-            performer(self._config, field, self._facts)(start_activation(self.session, 0, 'the run was started'))
+            starter(self._config, field, self._facts)(start_activation(self.session, 0, 'the run was started'))
             logger.info('Run %s - started: %s', self.run_id, self.document['orchestrator']['function'])
         except InvocationRefused as error:
             # A sweep, of whoever waits for it, begins it
@@ -111,6 +111,8 @@ class Run:
         except PayloadTooLarge as error:
             self.cancel()
             raise errors.ConfigurationError(str(error)) from error
+        except NeverTaken as error:
+            fail_run(self._facts, field, error)
 
     def cancel(self) -> None:
         """
@@ -126,10 +128,17 @@ class Run:
         Removes everything of the run from the bucket. Its id may be used again.
 
         :raises InvalidRunError: it is still running
+        :raises ConfigurationError: what sweeps it cannot be ended; nothing was removed
         """
         if self.status() == 'running':
             raise errors.InvalidRunError(f'Run {self.run_id} is running. Cancel it first: run.cancel().')
-        end_sweeps(self._config, self._field())
+        try:
+            end_sweeps(self._config, self._field())
+        except Exception as error:
+            # It would go on for ever, and find no code to run
+            raise errors.ConfigurationError(
+                f'Run {self.run_id} is not purged, for the alarm that sweeps it cannot be removed: {error}. Try again.'
+            ) from error
         end_wake_ups(self._config, self._field())
         keys = self._facts.list(f'{JOBS}/{self.session}')
         self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])

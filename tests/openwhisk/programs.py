@@ -128,3 +128,7 @@ def in_time():
         lithops.wait(future, timeout=1)
     except TimeoutError:
         return f'it took too long, and then {future.result()}'
+
+
+def large_environment():
+    return lithops.FunctionExecutor().call_async(add3, 1, extra_env={'LARGE': 'x' * 2_000_000}).result()

@@ -6,7 +6,7 @@ import pytest
 import servers
 from helpers import settled, until
 from lithops.monitoring.backends.triggerflow import service
-from programs import chained, first_of_many, in_time, raises_one, slow_and_wide, tries_again, twice, wide
+from programs import chained, first_of_many, in_time, naps, raises_one, slow_and_wide, tries_again, twice, wide
 from triggerflow_server import Triggerflow
 
 from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
@@ -115,9 +115,9 @@ def test_a_service_that_is_down_is_told_before_anything_is_started(openwhisk, wo
 @pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 def test_a_rule_wakes_a_run_and_is_removed_when_it_ends(openwhisk, woken):
     openwhisk.has_alarms = False
-    run = woken.run(twice)
+    run = woken.run(naps, 2)
     assert f'triggerflow-{run.session}' in openwhisk.bound['rules'] or run.status() != 'running'
-    assert run.result(timeout=120) == 6
+    assert run.result(timeout=120) == 2
     # Two wake-ups, and each by the trigger
     assert [status for status, _ in openwhisk.fired] == [202, 202]
     until(lambda: openwhisk.bound == {'triggers': {}, 'rules': {}})

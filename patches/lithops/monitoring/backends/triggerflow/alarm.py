@@ -19,15 +19,17 @@ trigger at its time and then deletes both, ``interval`` fires it until it is rem
 installation has these feeds.
 """
 
-import contextlib
 import logging
 import time
 import uuid
 from typing import Any, Dict
 
-from .rules import Rule
+from .rules import Rule, RuleRefused
 
 logger = logging.getLogger(__name__)
+
+#: Seconds before each further try of an alarm that was refused
+PAUSES = (0.5, 2.0)
 
 
 def set_alarm(backend: Any, payload: Dict[str, Any], due: float) -> bool:
@@ -56,19 +58,35 @@ def set_interval(backend: Any, name: str, payload: Dict[str, Any], seconds: floa
 
 
 def remove_interval(backend: Any, name: str) -> None:
-    """Ends what :func:`set_interval` began. One that is gone is no error"""
+    """
+    Ends what :func:`set_interval` began. One that is gone is no error
+
+    :raises Exception: it may still be there
+    """
     rule = Rule(backend, name)
-    with contextlib.suppress(Exception):
+    try:
         rule.tell_feed('interval', {'lifecycleEvent': 'DELETE'})
+    except RuleRefused as error:
+        # 404: there are no feeds, or nothing of this name
+        if error.status != 404:
+            raise
     rule.delete()
 
 
 def _set(rule: Rule, payload: Dict[str, Any], feed: str, when: Dict[str, Any]) -> bool:
-    try:
-        rule.create(payload, feed)
-        rule.tell_feed(feed, {'lifecycleEvent': 'CREATE', 'trigger_payload': payload, **when})
-        return True
-    except Exception as error:
-        logger.debug(f'No alarm can be set: {error}')
-        rule.delete()
-        return False
+    said: Any = ''
+    for pause in (*PAUSES, None):
+        try:
+            rule.create(payload, feed)
+            rule.tell_feed(feed, {'lifecycleEvent': 'CREATE', 'trigger_payload': payload, **when})
+            return True
+        except Exception as error:
+            rule.delete()
+            said = error
+            if getattr(error, 'status', None) == 404:
+                logger.debug(f'There are no alarms: {error}')
+                return False
+        if pause is not None:
+            time.sleep(pause)
+    logger.warning(f'No alarm can be set, so it is done without: {said}')
+    return False

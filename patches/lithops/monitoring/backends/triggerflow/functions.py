@@ -54,8 +54,10 @@ TOKEN_GRACE = 300.0
 #: Bytes that one invocation may have, where the service says how many
 MAX_PAYLOAD = {'openwhisk': 1_048_576, 'ibm_cf': 5_242_880}
 
-#: What a handler learns, and whoever is invoked is told
-_LEARNED = ('token', 'token_expiry_time', 'namespace', 'namespace_id')
+#: What a handler renews, …
+_RENEWED = ('token', 'token_expiry_time')
+#: … and all that it learns, and whoever is invoked is told
+_LEARNED = (*_RENEWED, 'namespace', 'namespace_id')
 
 
 class UnsupportedBackendError(Exception):
@@ -66,11 +68,15 @@ class InvocationRefused(Exception):
     """A function service did not take an invocation, for as long as one can try again"""
 
 
-class RuntimeGone(Exception):
+class NeverTaken(Exception):
+    """An invocation that a function service will not take, however often it is tried"""
+
+
+class RuntimeGone(NeverTaken):
     """The function that is to be invoked is not deployed"""
 
 
-class PayloadTooLarge(Exception):
+class PayloadTooLarge(NeverTaken):
     """An invocation has more bytes than the function service takes"""
 
 
@@ -142,7 +148,7 @@ def handler_of(config: Dict[str, Any], refused: Optional[ServerlessHandler] = No
     :param refused: the one whose token was refused
     """
     backend = config['lithops']['backend']
-    own = {name: value for name, value in config[backend].items() if name not in _LEARNED}
+    own = {name: value for name, value in config[backend].items() if name not in _RENEWED}
     # A connection that is open is of one process: what another one, forked from it, sends there breaks both
     key = f'{os.getpid()}/{backend}/' + hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()
     with _mutex:

@@ -20,6 +20,7 @@ was itself given. All that is ours in a payload is one field, ``triggerflow``.
 """
 
 import base64
+import json
 import logging
 import pickle
 import time
@@ -28,14 +29,14 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set,
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
-from .functions import RuntimeGone, handler_of, is_local, submit
+from .functions import MAX_PAYLOAD, NeverTaken, handler_of, is_local, submit
 from .localhost import Door, held_by_any_service
 from .rules import Rule
 from .triggers import keys
 from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
 from .triggers.attempt import DEFAULT, Policy
 from .triggers.inputs import data_of
-from .triggers.lanes import Lanes, Start, neighbours, start_of
+from .triggers.lanes import Following, Lanes, Start, neighbours, start_of
 from .triggers.store import Facts, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ LOOK_UP: Dict[str, Any] = {}
 
 #: Subjects of what runs the orchestrator's own function: one activation, or a sweep
 ACTIVATION, SWEEP = 'activation', 'sweep'
+
+#: Which share of a payload what is left of a lane may be
+SHARE = 0.25
 
 #: What an activation returns that found its number claimed by somebody else
 CLAIMED = 'claimed'
@@ -82,21 +86,36 @@ def run_of(field: Dict[str, Any]) -> Dict[str, Any]:
 
 def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callable[[Action], None]:
     """
-    Performs what the engine wants started.
+    Performs what the engine wants started. What can never be started ends the run.
 
     :param config: Lithops' configuration, as whoever invokes was given it
     :param run: what every payload of the run carries
     """
+    start = starter(config, run, facts)
+
     def perform(action: Action) -> None:
         try:
             start(action)
-        except RuntimeGone as error:
-            # Whoever tries again finds it gone, too
-            facts.create(
-                keys.outcome_key(run['session']),
-                {'status': 'failed', 'error': ['RuntimeGone', str(error)], 'time': time.time()},
-            )
+        except NeverTaken as error:
+            fail_run(facts, run, error)
 
+    return perform
+
+
+def fail_run(facts: Facts, run: Dict[str, Any], error: NeverTaken) -> None:
+    """The run has failed: whoever tries again would find the same"""
+    facts.create(
+        keys.outcome_key(run['session']),
+        {'status': 'failed', 'error': [type(error).__name__, str(error)], 'time': time.time()},
+    )
+
+
+def starter(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callable[[Action], None]:
+    """
+    As :func:`performer`, for who can tell the user.
+
+    :return: raises :class:`NeverTaken`
+    """
     def start(action: Action) -> None:
         if action['name'] == START_ACTIVATION:
             start_activation(config, run, action['number'], action['cause'], action['due'])
@@ -115,7 +134,7 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
         else:
             raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
 
-    return perform
+    return start
 
 
 def held_by_function_service(config: Dict[str, Any], session: str) -> Optional[Set[keys.Call | int]]:
@@ -254,9 +273,15 @@ def start_calls(
 def _start_lanes(
     config: Dict[str, Any], run: Dict[str, Any], number: int, position: int, job: Dict[str, Any], starts: Iterable[Start]
 ) -> None:
-    chunks = [{**_chunk(job['invocation'], start.numbers), FOLLOWING: start.following} for start in starts]
+    chunks = [{**_chunk(job['invocation'], start.numbers), FOLLOWING: _handed_on(config, start.following)} for start in starts]
     if chunks:
         _invoke(config, call_payload(config, run, number, position, job), chunks)
+
+
+def _handed_on(config: Dict[str, Any], following: Optional[Following]) -> Optional[Following]:
+    """What is left of a lane, if it is not too much to travel in a payload; else it is looked up"""
+    limit = MAX_PAYLOAD.get(config['lithops']['backend'])
+    return following if not limit or not following or len(json.dumps(following)) < SHARE * limit else LOOK_UP
 
 
 def call_payload(

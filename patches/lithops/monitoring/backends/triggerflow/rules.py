@@ -26,7 +26,15 @@ FEEDS = '/whisk.system/alarms'
 
 
 class RuleRefused(Exception):
-    """OpenWhisk does not take a trigger or a rule"""
+    """
+    OpenWhisk does not take a trigger or a rule
+
+    :param status: of its answer
+    """
+
+    def __init__(self, said: str, status: int):
+        super().__init__(said)
+        self.status = status
 
 
 class Rule:
@@ -74,11 +82,15 @@ class Rule:
         namespace, package = FEEDS.strip('/').split('/')
         own = {'triggerName': f'/{self._client.namespace}/{self._name}', 'authKey': self._client.api_key}
         url = f'{self._client.url}/{namespace}/actions/{package}/{feed}?blocking=true'
-        require(self._client.session.post(url, json={**own, **said}, timeout=TIMEOUT))
+        answer = self._client.session.post(url, data=json.dumps({**own, **said}, default=str), timeout=TIMEOUT)
+        require(answer)
+        if answer.status_code == 202:
+            raise RuleRefused(f'The feed {feed} has taken its time, and not said whether it is done', 202)
 
 
 def require(answer: Any) -> None:
     """:raises RuleRefused: it is a refusal"""
     if answer.status_code >= 300:
         asked = answer.request
-        raise RuleRefused(f'{asked.method} {asked.path_url}: {answer.status_code} {answer.text[:200]}')
+        said = f'{asked.method} {asked.path_url}: {answer.status_code} {answer.text[:200]}'
+        raise RuleRefused(said, answer.status_code)

@@ -1,0 +1,73 @@
+"""What OpenWhisk will never take, or does not take now, and what becomes of a run then."""
+
+import logging
+
+import pytest
+from helpers import settled, until
+from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
+from programs import large_environment, twice
+
+from triggerflow_lithops import ConfigurationError, PayloadTooLarge, RuntimeGone, TriggerflowExecutor
+
+
+def test_a_call_whose_invocation_is_too_large_fails_the_run_at_once_and_says_so(openwhisk, executor):
+    run = executor.run(large_environment)
+    with pytest.raises(PayloadTooLarge, match=r'add3 has \d+ bytes; openwhisk takes 1048576 at the most.*hand large values over'):
+        run.result(timeout=60)
+    assert settled(openwhisk).of_run('call') == [] and len(run.activations()) == 1
+
+
+def test_a_deleted_action_fails_a_run_that_is_to_begin(openwhisk, cloud):
+    openwhisk.has_alarms = False
+    tf = TriggerflowExecutor(config={**cloud, 'triggerflow': {'sweep_seconds': 600}}, log_level=None)
+    tf._prepared()
+    openwhisk.actions.clear()
+    with pytest.raises(RuntimeGone, match='no action'):
+        tf.run(twice).result(timeout=60)
+
+
+def test_two_namespaces_of_one_key_have_a_handler_each(cloud):
+    configs = [TriggerflowExecutor(config=cloud, log_level=None).config for _ in range(2)]
+    for config, namespace in zip(configs, ('one', 'other'), strict=True):
+        config['openwhisk'] = {**config['openwhisk'], 'namespace': namespace}
+    found = [functions.handler_of(config).backend.cf_client.namespace for config in configs]
+    assert found == [config['openwhisk']['namespace'] for config in configs] == ['one', 'other']
+
+
+@pytest.mark.parametrize('refused', [1, 5])
+def test_an_alarm_that_is_refused_for_a_moment_is_set_and_one_that_stays_refused_is_told(
+    openwhisk, executor, monkeypatch, caplog, refused
+):
+    monkeypatch.setattr(alarm, 'PAUSES', (0.01, 0.01))
+    tell, asked = openwhisk._tell_clock, []
+
+    def tell_clock(feed, said):
+        asked.append(said['lifecycleEvent'])
+        return (503, {'error': 'later'}) if len(asked) <= refused else tell(feed, said)
+
+    monkeypatch.setattr(openwhisk, '_tell_clock', tell_clock)
+    with caplog.at_level(logging.WARNING):
+        run = executor.run(twice)
+    assert asked == ['CREATE'] * (refused + 1 if refused < 3 else 3)
+    assert bool(openwhisk.clocks) == (refused == 1) and ('No alarm can be set' in caplog.text) == (refused == 5)
+    assert run.result(timeout=60) == 6
+
+
+def test_a_run_whose_alarm_cannot_be_removed_is_not_purged(openwhisk, executor, monkeypatch):
+    run = executor.run(twice)
+    assert run.result(timeout=60) == 6
+    until(lambda: not openwhisk.running)
+    with monkeypatch.context() as patched:
+        patched.setattr(openwhisk, '_tell_clock', lambda feed, said: (503, {'error': 'later'}))
+        with pytest.raises(ConfigurationError, match=r'is not purged.*Try again'):
+            run.purge()
+    assert run.status() == 'completed'
+    run.purge()
+    assert openwhisk.clocks == {} and executor.list_runs() == []
+
+
+def test_what_is_left_of_a_lane_is_looked_up_where_it_is_too_much_to_hand_on():
+    config = {'lithops': {'backend': 'openwhisk'}}
+    small, large = {'call': 1, 'chunks': [[2]]}, {'call': 1, 'chunks': [[number] for number in range(100_000)]}
+    assert [invoke._handed_on(config, found) for found in (None, small, large)] == [None, small, invoke.LOOK_UP]
+    assert invoke._handed_on({'lithops': {'backend': 'aws_lambda'}}, large) is large
