@@ -88,8 +88,9 @@ def joined(store, subjects, each):
     }
     # As who was not told that the last one was written
     workspace.publish(event)
-    # It has fired with fewer than there are, if it was too early
-    return {**costs, 'fired': len(started), 'fired_with': len({key for firing in started for key in firing.events})}
+    # That one is started again, as the same run. It has fired with fewer than there are, if it was too early
+    fired = {firing.number: firing.events for firing in started}
+    return {**costs, 'fired': len(fired), 'fired_with': len({key for events in fired.values() for key in events})}
 
 
 def note(context, events):

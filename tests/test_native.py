@@ -275,13 +275,21 @@ def test_what_had_fired_and_was_not_started_is_started(local, config, tmp_path, 
 
 def test_an_event_is_not_larger_than_it_may_be(local):
     local.add_trigger('large', shard(), action=PythonCallable(lambda context, event: 'x' * 300_000))
-    local.add_trigger('told', Succeeded('large'), action=PythonCallable(lambda context, event: 'data' in event))
+    local.add_trigger('told', Succeeded('large'), action=PythonCallable(lambda context, event: len(event['data'])))
     with pytest.raises(InvalidEventError, match='262144 are the most'):
         local.publish(shard('x' * 300_000))
     local.publish(shard(1))
-    # What it returned is in the outcome of its run
-    assert at_the_end(local, 'told') == [False]
+    # What an action returned may be: it lies beside its event
+    assert at_the_end(local, 'told') == [300_000]
     assert [len(run.result()) for run in local.runs('large')] == [300_000]
+
+
+def test_what_json_cannot_hold_is_in_the_outcome_of_the_run_only(local):
+    local.add_trigger('set', shard(), action=PythonCallable(lambda context, event: {1}))
+    local.add_trigger('told', Succeeded('set'), action=PythonCallable(lambda context, event: 'data' in event))
+    local.publish(shard(1))
+    assert at_the_end(local, 'told') == [False]
+    assert [run.result() for run in local.runs('set')] == [{1}]
 
 
 def test_maps_orchestrators_and_publishers(tf):

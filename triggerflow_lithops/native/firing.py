@@ -139,7 +139,7 @@ class Here:
     def events(self) -> list[Document]:
         """Those that made the trigger fire, the oldest first."""
         keys = self._firing().events
-        found = [document for document in self._hooks.replay.world.each(self._facts.read, keys) if document]
+        found = [document for document in self._hooks.replay.world.each(self.triggers.event, keys) if document]
         return sorted(found, key=lambda document: (document.get('time', ''), document['id']))
 
     def may_act(self) -> bool:

@@ -13,9 +13,9 @@ from typing import Any, Callable, Protocol, Sequence
 from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
-from ..triggers.event import FAILURE, SUCCESS, InvalidEventError, new_event
+from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.keys import is_run_id, run_key
-from ..triggers.store import Facts
+from ..triggers.store import Facts, encode
 from ..triggers.workspace import Document, Firing, Workspace
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
@@ -131,10 +131,27 @@ class Triggers:
         document = {**new_event(kind, trigger['id'], source, time=time.time(), event_id=run_id), 'runid': run_id}
         try:
             require_json(data, 'What it returned')
-            self.publish({**document, 'data': data})
         except InvalidEventError:
             # It is in the outcome of the run
             self.publish(document)
+        else:
+            self.publish(self._with_data(document, data))
+
+    def _with_data(self, document: Document, data: Any) -> Document:
+        """An event with what a function returned; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
+        whole = {**document, 'data': data}
+        if len(encode(whole)) <= MAX_BYTES:
+            return whole
+        key = f"{self.home}/d/{document['id']}"
+        self._facts.write(key, encode(data))
+        return {**document, 'dataref': key}
+
+    def event(self, key: str) -> Document | None:
+        """The event that lies at a key, with its data."""
+        document = self._facts.read(key)
+        if document and 'dataref' in document and document['dataref'].startswith(f'{self.home}/'):
+            document['data'] = self._facts.read(document['dataref'])
+        return document
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs that a trigger has started, its timer's included."""
