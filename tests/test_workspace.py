@@ -8,12 +8,13 @@ import pytest
 from triggerflow_lithops.testing.faults import HARD, NONE, SOFT
 from triggerflow_lithops.testing.scheduler import Process, Scheduler
 from triggerflow_lithops.testing.store import Memory, SimulatedStore
-from triggerflow_lithops.triggers import condition
-from triggerflow_lithops.triggers import workspace as room
+from triggerflow_lithops.triggers import condition, home, marks
 from triggerflow_lithops.triggers.event import InvalidEventError, new_event
+from triggerflow_lithops.triggers.home import Home, channel_of, digest_of
+from triggerflow_lithops.triggers.marks import Look, Marks
 from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
-from triggerflow_lithops.triggers.workspace import TriggerExistsError, Workspace
+from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
+from triggerflow_lithops.triggers.workspace import Firing, TriggerExistsError, Workspace
 
 
 def done(number, subject='a', source='urn:test'):
@@ -215,10 +216,6 @@ class World:
         self.play()
 
 
-def digest_of(event):
-    return room._digest([event['source'], event['id']])
-
-
 def simulate(seed, faults):
     """Fifty events, some of them twice, and four triggers, in any order. Whether somebody has died, and what is wrong."""
     world = World(seed, faults)
@@ -252,7 +249,7 @@ def simulate(seed, faults):
     wrong = [*world.wrong, *world.memory.written_twice]
     if faults is NONE:
         # One that comes again makes sure that what it has fired was started
-        repeated = {facts._event_key(room.channel_of(event['type'], event['subject']), digest_of(event)) for event in again}
+        repeated = {Home('home').event(channel_of(event['type'], event['subject']), digest_of(event)) for event in again}
         for firing in world.started:
             if world.starts[firing.trigger['id'], firing.number] > 1 + len(repeated & set(firing.events)):
                 wrong.append(f"{firing.trigger['id']} {firing.number} was started again and again")
@@ -268,8 +265,8 @@ def simulate(seed, faults):
 @pytest.fixture
 def in_small(monkeypatch):
     """So that a few events are many."""
-    monkeypatch.setattr(room, 'PAGE', 20)
-    monkeypatch.setattr(room, 'DIGITS', 1)
+    monkeypatch.setattr(marks, 'PAGE', 20)
+    monkeypatch.setattr(home, 'DIGITS', 1)
 
 
 @pytest.mark.parametrize('faults', [NONE, SOFT, HARD], ids=['none', 'soft', 'hard'])
@@ -284,37 +281,39 @@ def test_triggers_fire_as_often_as_they_should_whatever_happens(in_small, faults
 
 
 def add_without_a_look(self, found):
-    self._facts.write(self._trigger_key(found['id']), room.encode(found))
+    self._facts.write(self._home.trigger(found['id']), encode(found))
     self._watch(found)
 
 
 def add_after_watching(self, found):
     self._watch(found)
     self._evaluate(found['id'])
-    self._facts.write(self._trigger_key(found['id']), room.encode(found))
+    self._facts.write(self._home.trigger(found['id']), encode(found))
 
 
 def fire_whoever_finds_it(self, found, number, events):
-    self._facts.create(self._firing_key(found['id'], number), {'events': events})
-    self._start(room.Firing(found, number, events))
+    self._facts.create(self._home.firing(found['id'], number), {'events': events})
+    self._start(Firing(found, number, events))
 
 
-def mark_deliveries(self, trigger_id, channel, digest):
-    again = room._digest([str(random.random())])
-    self._facts.write(f'{self._home}/m/{trigger_id}/{again[: room.DIGITS]}/{again}.{channel}', b'{}')
+def mark_deliveries(self, channel, digest):
+    again = digest_of({'source': 'delivery', 'id': str(random.random())})
+    self._facts.write(self._home.mark(self._trigger_id, channel, again), b'{}')
 
 
 def evaluate_by_an_older_look(self, trigger_id, published=None):
     state = self._state(trigger_id)
-    known = Workspace(self._facts, self._home, self._start)
+    known = Workspace(self._facts, self._home.prefix, self._start)
     known._state = lambda _: state
     evaluate(known, trigger_id, published)
 
 
-def count_a_narrower_cell(self, found, state, in_all, digest):
-    look = self._facts.read(state.look) if state.look else None
-    look = room._Look(look['missing'], look['counts']) if look else room._Look(in_all)
-    return look.suggests_another({digest[: look.digits]: len(self._marks(found['id'], digest[: look.digits + 1]))})
+def count_a_narrower_cell(self, look_key, in_all, digest):
+    if not marks.is_long(in_all):
+        return True
+    look = self._facts.read(look_key) if look_key else None
+    look = Look(look['missing'], look['counts']) if look else Look(in_all)
+    return look.suggests_another({digest[: look.digits]: len(self.found(digest[: look.digits + 1]))})
 
 
 evaluate = Workspace._evaluate
@@ -324,8 +323,8 @@ MUTANTS = {
     'no look once a trigger is added': (Workspace, 'add', add_without_a_look),
     'watches before the trigger': (Workspace, 'add', add_after_watching),
     'whoever finds it fired starts it': (Workspace, '_fire', fire_whoever_finds_it),
-    'marks that count deliveries': (Workspace, '_mark', mark_deliveries),
-    'a cell that is narrower than those of the look': (Workspace, '_may_hold', count_a_narrower_cell),
+    'marks that count deliveries': (Marks, 'add', mark_deliveries),
+    'a cell that is narrower than those of the look': (Marks, 'may_suffice', count_a_narrower_cell),
     'a look that was read before the mark was written': (Workspace, '_evaluate', evaluate_by_an_older_look),
 }
 

@@ -19,8 +19,9 @@ from ..activation import NO_ARGUMENTS
 from ..program import packed
 from ..retry import policy_of
 from ..triggers.attempt import delay
+from ..triggers.home import Document, Home
 from ..triggers.store import Facts, StoreUnavailable
-from ..triggers.workspace import Document, Firing
+from ..triggers.workspace import Firing
 from . import workspaces
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context
@@ -163,7 +164,7 @@ class Here:
         self.triggers.has_ended(self._firing().trigger, self.number, value, error)
 
     def _trigger(self) -> Document:
-        trigger = self._facts.read(f'{self._home}/t/{self.trigger_id}/trigger.json')
+        trigger = self._facts.read(Home(self._home).trigger(self.trigger_id))
         if trigger is None:
             raise StoreUnavailable(f'Trigger {self.trigger_id} is gone: was its workspace deleted meanwhile?')
         return trigger

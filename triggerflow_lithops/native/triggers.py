@@ -14,9 +14,10 @@ from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
+from ..triggers.home import Document
 from ..triggers.keys import is_run_id, run_key
 from ..triggers.store import Facts, encode
-from ..triggers.workspace import Document, Firing, Workspace
+from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
 from .events import CloudEvent, require_json

@@ -5,8 +5,8 @@ import time
 import uuid
 from typing import Any, Callable
 
+from ..triggers.home import Document
 from ..triggers.store import Facts
-from ..triggers.workspace import Document
 
 WORKSPACES = 'triggerflow.workspaces'
 HOMES = 'triggerflow.events'

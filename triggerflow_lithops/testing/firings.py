@@ -17,9 +17,10 @@ from ..native.workspaces import context_of
 from ..retry import policy_of
 from ..triggers import condition as conditions
 from ..triggers.event import FAILURE, SUCCESS
+from ..triggers.home import Document, Home, channel_of
 from ..triggers.keys import RUNS
 from ..triggers.store import Facts
-from ..triggers.workspace import Document, Workspace, channel_of
+from ..triggers.workspace import Workspace
 
 HOME = 'triggerflow.events/simulated@0'
 SHARD = CloudEvent('shard.done', 'today')
@@ -146,7 +147,7 @@ def _there(facts: Facts, triggers: Triggers) -> Any:
     """
     triggers.workspace.sweep(triggers.is_started)
     kinds = [(SUCCESS, 'fired'), (FAILURE, 'fired'), ('bumped', 'twice'), ('told', 'all')]
-    events = [len(facts.list(f'{HOME}/e/{channel_of(*kind)}/')) for kind in kinds]
+    events = [len(facts.list(Home(HOME).events(channel_of(*kind)))) for kind in kinds]
     home = Workspace(facts, HOME, lambda firing: None)
     version, context = context_of(facts, HOME, {'id': 'fired', 'context': {'n': 10}})
     firings = {name: len(home.firings(name)) for name in home.triggers()}

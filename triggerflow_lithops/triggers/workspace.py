@@ -5,34 +5,18 @@ Whoever publishes an event writes it, looks who watches its kind, and evaluates.
 adds a trigger writes it, watches, and looks at the events that are there. So an event
 that comes before its trigger counts, and one with an id that was seen counts once.
 
-A *channel* has the events of one type and subject. A trigger that counts has a mark of each
-event that counts for it, by the event's digest, so that one listing shows them. Where that
-would be a long one, the marks are parted into ``k`` cells, and a *look* at all of them is
-written down, with what is missing, ``m`` events: as long as no cell has gained ``m / k``, the
-sum cannot have been reached, and a publisher lists its own cell only. How many cells there are
-follows from ``m``: all who go by one look take the same.
+A *channel* has the events of one type and subject.
 """
 
-import hashlib
 import json
-import math
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable
+from dataclasses import dataclass
+from typing import Callable
 
 from . import condition, event
+from .home import NUMBER, Document, Home, channel_of, channels_of, digest_of, last_of
+from .marks import Look, Marks, is_long
+from .state import State
 from .store import Facts, encode
-
-#: Marks that are counted in one listing
-PAGE = 1000
-#: Hexadecimal digits of an event's digest that tell the cell of its mark, at the most, where there are more
-DIGITS = 2
-#: Digits of the number of a firing, where events are counted
-NUMBER = 6
-#: Missing events for each cell, below which there are fewer cells: one that may gain a single one tells nothing
-SPARE = 2
-
-Document = dict[str, Any]
 
 
 class TriggerExistsError(ValueError):
@@ -61,47 +45,6 @@ class Firing:
 Start = Callable[[Firing], None]
 
 
-@dataclass(frozen=True)
-class _State:
-    """
-    What has become of a trigger.
-
-    :param acted: whether a callable has let it fire for the one time that it may
-    :param late: whether its time is up
-    """
-
-    deleted: bool
-    acted: bool
-    late: bool
-    enabled: bool
-    switches: int
-    fired: list[str]
-    look: str | None
-    looks: int
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How many events each cell had, and how many more had to come for the next firing."""
-
-    missing: int
-    counts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def digits(self) -> int:
-        """Of a digest, that tell a cell: the fewer are missing, the fewer cells."""
-        return next((digits for digits in range(DIGITS, 0, -1) if self.missing >= SPARE * 16**digits), 0)
-
-    def cells(self, marks: Iterable[str]) -> dict[str, int]:
-        """How many marks each cell has."""
-        return Counter(digest[: self.digits] for digest in marks)
-
-    def suggests_another(self, counts: dict[str, int]) -> bool:
-        """Whether nothing may be missing any more, by what some cells have gained."""
-        gain = math.ceil(self.missing / 16**self.digits)
-        return any(count - self.counts.get(cell, 0) >= gain for cell, count in counts.items())
-
-
 class Workspace:
     """
     :param facts: the bucket
@@ -111,7 +54,7 @@ class Workspace:
 
     def __init__(self, facts: Facts, home: str, start: Start):
         self._facts = facts
-        self._home = home
+        self._home = Home(home)
         self._start = start
 
     def publish(self, document: Document, unwatched: Callable[[], object] = lambda: None) -> bool:
@@ -124,16 +67,15 @@ class Workspace:
         :raises InvalidEventError: it is none
         """
         document = require_subject(event.validated(document))
-        channel = channel_of(document['type'], document['subject'])
-        digest = _digest([document['source'], document['id']])
-        new = self._facts.write(self._event_key(channel, digest), event.encoded(document))
+        channel, digest = channel_of(document['type'], document['subject']), digest_of(document)
+        new = self._facts.write(self._home.event(channel, digest), event.encoded(document))
         # One that was there may have lost its publisher before it looked, …
-        watching = [key.rpartition('/')[2] for key in self._facts.list(f'{self._home}/w/{channel}/')]
+        watching = [last_of(key) for key in self._facts.list(self._home.watches(channel))]
         for trigger_id in watching:
             self._evaluate(trigger_id, (channel, digest))
             if not new:
                 # … or before it started what had fired
-                self._start_again(trigger_id, self._event_key(channel, digest))
+                self._start_again(trigger_id, self._home.event(channel, digest))
         if not watching:
             unwatched()
         return new
@@ -151,7 +93,7 @@ class Workspace:
         :raises TriggerExistsError: there is one of this id that differs in one of those, or there was one
         """
         condition.validated(trigger['condition'])
-        key = self._trigger_key(trigger['id'])
+        key = self._home.trigger(trigger['id'])
         there = trigger if self._facts.write(key, encode(trigger)) else self._facts.read(key)
         if _definition(there) != json.loads(encode(_definition(trigger))) or self._state(trigger['id']).deleted:
             raise TriggerExistsError(f"Trigger {trigger['id']!r} is there already, or was deleted: choose another id.")
@@ -166,8 +108,8 @@ class Workspace:
         """
         state = self._existing(trigger_id)
         if state.enabled != enabled:
-            name = f"s.switch.{state.switches:06d}.{'on' if enabled else 'off'}"
-            self._facts.write(f'{self._trigger_prefix(trigger_id)}{name}', b'{}')
+            name = f"switch.{state.switches:06d}.{'on' if enabled else 'off'}"
+            self._facts.write(self._home.states(trigger_id, name), b'{}')
         if enabled:
             self._evaluate(trigger_id)
 
@@ -179,24 +121,24 @@ class Workspace:
         """
         for name in (trigger_id, by):
             self._existing(name)
-        self._facts.write(f'{self._trigger_prefix(trigger_id)}x.{by}', b'{}')
+        self._facts.write(self._home.interceptors(trigger_id, by), b'{}')
 
     def interceptors(self, trigger_id: str) -> list[Document]:
         """The triggers that intercept one, and that are there."""
-        listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}x.')
-        found = [self.trigger(key.rpartition('/')[2].removeprefix('x.')) for key in listed]
+        prefix = self._home.interceptors(trigger_id)
+        found = [self.trigger(key.removeprefix(prefix)) for key in self._facts.list(prefix)]
         return [trigger for trigger in found if trigger]
 
     def time_is_up(self, trigger_id: str) -> None:
         """A trigger fires with what has come, if it has not fired and is there."""
-        self._facts.write(f'{self._trigger_prefix(trigger_id)}s.late', b'{}')
+        self._facts.write(self._home.states(trigger_id, 'late'), b'{}')
         self._evaluate(trigger_id)
 
     def may_act(self, firing: Firing) -> bool:
         """For a firing that a callable has let pass: whether it is the one, where there may be only one."""
         if not firing.trigger['transient']:
             return True
-        key = f"{self._trigger_prefix(firing.trigger['id'])}s.acted"
+        key = self._home.states(firing.trigger['id'], 'acted')
         self._facts.write(key, encode({'number': firing.number}))
         return bool((self._facts.read(key) or {}).get('number') == firing.number)
 
@@ -209,13 +151,13 @@ class Workspace:
         trigger = self.trigger(trigger_id)
         if trigger is None:
             return False
-        self._facts.write(self._tombstone_key(trigger_id), b'{}')
-        self._facts.store.delete([f'{self._home}/w/{channel}/{trigger_id}' for channel in _channels(trigger)])
+        self._facts.write(self._home.states(trigger_id, 'deleted'), b'{}')
+        self._facts.store.delete([self._home.watch(channel, trigger_id) for channel in channels_of(trigger)])
         return True
 
     def trigger(self, trigger_id: str) -> Document | None:
         """A trigger as it was added; None if there is none (any more)."""
-        trigger = self._facts.read(self._trigger_key(trigger_id))
+        trigger = self._facts.read(self._home.trigger(trigger_id))
         return None if trigger is None or self._state(trigger_id).deleted else trigger
 
     def triggers(self, *, deleted_too: bool = False) -> list[str]:
@@ -224,7 +166,7 @@ class Workspace:
 
         :param deleted_too: of those that were deleted, too
         """
-        found = [key.split('/') for key in self._facts.list(f'{self._home}/t/')]
+        found = [key.split('/') for key in self._facts.list(self._home.triggers())]
         deleted = set() if deleted_too else {parts[-2] for parts in found if parts[-1] == 's.deleted'}
         return [parts[-2] for parts in found if parts[-1] == 'trigger.json' and parts[-2] not in deleted]
 
@@ -234,8 +176,8 @@ class Workspace:
 
     def firing(self, trigger_id: str, number: str) -> Firing | None:
         """A firing of a trigger, whatever has become of that since."""
-        trigger = self._facts.read(self._trigger_key(trigger_id))
-        fact = self._facts.read(self._firing_key(trigger_id, number))
+        trigger = self._facts.read(self._home.trigger(trigger_id))
+        fact = self._facts.read(self._home.firing(trigger_id, number))
         return None if trigger is None or fact is None else Firing(trigger, number, fact['events'])
 
     def firings(self, trigger_id: str) -> list[Firing]:
@@ -254,7 +196,7 @@ class Workspace:
         repaired = []
         for trigger_id in self.triggers():
             # Whoever added it may have died before it watched
-            self._watch(self._facts.read(self._trigger_key(trigger_id)) or {'activation_events': []})
+            self._watch(self._facts.read(self._home.trigger(trigger_id)) or {'activation_events': []})
             before = len(self.firings(trigger_id))
             self._evaluate(trigger_id)
             now = self.firings(trigger_id)
@@ -266,8 +208,8 @@ class Workspace:
         return repaired
 
     def _watch(self, trigger: Document) -> None:
-        for channel in _channels(trigger):
-            self._facts.write(f"{self._home}/w/{channel}/{trigger['id']}", b'{}')
+        for channel in channels_of(trigger):
+            self._facts.write(self._home.watch(channel, trigger['id']), b'{}')
 
     # Evaluation
 
@@ -277,84 +219,66 @@ class Workspace:
 
         :param published: channel and digest of the event because of which it is evaluated, if it is
         """
-        trigger = self._facts.read(self._trigger_key(trigger_id))
+        trigger = self._facts.read(self._home.trigger(trigger_id))
         if trigger is None:
             return
         if trigger['condition']['name'] == 'CALLABLE' or (trigger['condition']['name'] == 'TRUE' and not trigger['transient']):
             self._fire_for_each(trigger, published)
             return
         # An event is marked before the looks are read: whoever writes one lists the marks after that
+        marks = self._marks(trigger_id)
         if published is None:
-            self._mark_all(trigger)
+            marks.add_all(channels_of(trigger))
         else:
-            self._mark(trigger_id, *published)
+            marks.add(*published)
         state = self._state(trigger_id)
         if state.deleted or not state.enabled or (trigger['transient'] and state.fired):
             return
         if trigger['condition']['name'] == 'NEVER' or state.late:
             if state.late:
-                come = [self._event_key(channel, digest) for digest, channel in self._marks(trigger_id).items()]
+                come = [self._home.event(channel, digest) for digest, channel in marks.found().items()]
                 self._fire(trigger, f'{0:0{NUMBER}d}', come)
             return
         wanted = int(trigger['condition'].get('count', 1))
         in_all = wanted * (len(state.fired) + 1)
-        if published is None or in_all <= PAGE or self._may_hold(trigger, state, in_all, published[1]):
-            self._count(trigger, state, wanted)
+        if published is None or marks.may_suffice(state.look, in_all, published[1]):
+            self._count(trigger, state, wanted, marks)
 
     def _fire_for_each(self, trigger: Document, published: tuple[str, str] | None) -> None:
         state = self._state(trigger['id'])
         if state.deleted or state.acted or not state.enabled:
             return
         if published is not None:
-            self._fire(trigger, published[1], [self._event_key(*published)])
+            self._fire(trigger, published[1], [self._home.event(*published)])
             return
         fired = set(self._fired_for_each(trigger['id']))
-        for channel in _channels(trigger):
-            for key in self._facts.list(f'{self._home}/e/{channel}/'):
-                digest = key.rpartition('/')[2]
+        for channel in channels_of(trigger):
+            for key in self._facts.list(self._home.events(channel)):
+                digest = last_of(key)
                 if digest not in fired:
                     self._fire(trigger, digest, [key])
 
-    def _mark_all(self, trigger: Document) -> None:
-        marked = self._marks(trigger['id'])
-        for channel in _channels(trigger):
-            for key in self._facts.list(f'{self._home}/e/{channel}/'):
-                digest = key.rpartition('/')[2]
-                if digest not in marked:
-                    self._mark(trigger['id'], channel, digest)
+    def _marks(self, trigger_id: str) -> Marks:
+        return Marks(self._facts, self._home, trigger_id)
 
-    def _mark(self, trigger_id: str, channel: str, digest: str) -> None:
-        self._facts.write(f'{self._home}/m/{trigger_id}/{digest[:DIGITS]}/{digest}.{channel}', b'{}')
-
-    def _marks(self, trigger_id: str, cell: str = '') -> dict[str, str]:
-        """The digests of the events that count, or of those of a cell, and a channel of each."""
-        listed = self._facts.list(f'{self._home}/m/{trigger_id}/{cell}')
-        return dict(key.rpartition('/')[2].split('.') for key in listed)
-
-    def _may_hold(self, trigger: Document, state: _State, in_all: int, digest: str) -> bool:
-        found = self._facts.read(state.look) if state.look else None
-        look = _Look(found['missing'], found['counts']) if found else _Look(in_all)
-        cell = digest[: look.digits]
-        return look.suggests_another({cell: len(self._marks(trigger['id'], cell))})
-
-    def _count(self, trigger: Document, state: _State, wanted: int) -> None:
+    def _count(self, trigger: Document, state: State, wanted: int, marks: Marks) -> None:
         """Looks at all marks, and fires, until what is missing is written down and nothing has come meanwhile."""
         looks, fired = state.looks, len(state.fired)
-        look: _Look | None = None
+        look: Look | None = None
         while True:
-            marks = self._marks(trigger['id'])
+            found = marks.found()
             in_all = wanted * (fired + 1)
-            missing = in_all - len(marks)
+            missing = in_all - len(found)
             if missing <= 0:
-                self._fire(trigger, f'{fired:0{NUMBER}d}', self._unused(trigger, fired, marks)[:wanted])
+                self._fire(trigger, f'{fired:0{NUMBER}d}', self._unused(trigger, fired, found)[:wanted])
                 if trigger['transient']:
                     return
                 fired, look = fired + 1, None
                 continue
-            if in_all <= PAGE or (look and not look.suggests_another(look.cells(marks))):
+            if not is_long(in_all) or (look and not look.suggests_another(look.cells(found))):
                 return
-            look = _Look(missing, _Look(missing).cells(marks))
-            key = f"{self._trigger_prefix(trigger['id'])}s.look.{looks:06d}"
+            look = Look(missing, Look(missing).cells(found))
+            key = self._home.states(trigger['id'], f'look.{looks:06d}')
             self._facts.create(key, {'missing': missing, 'counts': look.counts})
             looks += 1
 
@@ -362,13 +286,13 @@ class Workspace:
         """The keys of the events that no firing had before."""
         used: set[str] = set()
         for number in range(fired):
-            fact = self._facts.read(self._firing_key(trigger['id'], f'{number:0{NUMBER}d}'))
+            fact = self._facts.read(self._home.firing(trigger['id'], f'{number:0{NUMBER}d}'))
             used |= set(fact['events'] if fact else ())
-        return [key for digest, channel in marks.items() if (key := self._event_key(channel, digest)) not in used]
+        return [key for digest, channel in marks.items() if (key := self._home.event(channel, digest)) not in used]
 
     def _fire(self, trigger: Document, number: str, events: list[str]) -> None:
         """Only who writes that it has fired starts anything."""
-        ours, fact = self._facts.create(self._firing_key(trigger['id'], number), {'events': events})
+        ours, fact = self._facts.create(self._home.firing(trigger['id'], number), {'events': events})
         if ours:
             self._start(Firing(trigger, number, fact['events']))
 
@@ -378,48 +302,19 @@ class Workspace:
             if event_key in firing.events:
                 self._start(firing)
 
-    def _state(self, trigger_id: str) -> _State:
-        listed = self._facts.list(f'{self._trigger_prefix(trigger_id)}s.')
-        names = [key.rpartition('/')[2] for key in listed]
-        looks = [key for key, name in zip(listed, names, strict=True) if name.startswith('s.look.')]
-        switches = [name for name in names if name.startswith('s.switch.')]
-        return _State(
-            deleted='s.deleted' in names,
-            acted='s.acted' in names,
-            late='s.late' in names,
-            enabled=not switches or switches[-1].endswith('.on'),
-            switches=len(switches),
-            fired=[name.removeprefix('s.fired.') for name in names if name.startswith('s.fired.')],
-            look=max(looks, default=None),
-            looks=len(looks),
-        )
+    def _state(self, trigger_id: str) -> State:
+        return State.of(self._facts, self._home, trigger_id)
 
-    def _existing(self, trigger_id: str) -> _State:
+    def _existing(self, trigger_id: str) -> State:
         state = self._state(trigger_id)
-        if state.deleted or self._facts.read(self._trigger_key(trigger_id)) is None:
+        if state.deleted or self._facts.read(self._home.trigger(trigger_id)) is None:
             raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
         return state
 
-    # Keys
-
-    def _event_key(self, channel: str, digest: str) -> str:
-        return f'{self._home}/e/{channel}/{digest}'
-
-    def _trigger_prefix(self, trigger_id: str) -> str:
-        return f'{self._home}/t/{trigger_id}/'
-
-    def _trigger_key(self, trigger_id: str) -> str:
-        return f'{self._trigger_prefix(trigger_id)}trigger.json'
-
-    def _tombstone_key(self, trigger_id: str) -> str:
-        return f'{self._trigger_prefix(trigger_id)}s.deleted'
-
     def _fired_for_each(self, trigger_id: str) -> list[str]:
-        """The digests of the events for each of which a trigger has fired. Apart from its state, for they may be many."""
-        return [key.rpartition('/')[2].removeprefix('e.') for key in self._facts.list(f'{self._trigger_prefix(trigger_id)}e.')]
-
-    def _firing_key(self, trigger_id: str, number: str) -> str:
-        return f"{self._trigger_prefix(trigger_id)}{'s.fired' if len(number) == NUMBER else 'e'}.{number}"
+        """The digests of the events for each of which a trigger has fired."""
+        prefix = self._home.fired_for_each(trigger_id)
+        return [key.removeprefix(prefix) for key in self._facts.list(prefix)]
 
 
 def require_subject(document: Document) -> Document:
@@ -428,19 +323,6 @@ def require_subject(document: Document) -> Document:
     if not isinstance(subject, str) or not subject:
         raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {subject!r}.')
     return document
-
-
-def channel_of(kind: str, subject: str) -> str:
-    """The channel of all events of a type and a subject."""
-    return _digest([kind, subject])
-
-
-def _digest(parts: list[str]) -> str:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
-
-
-def _channels(trigger: Document) -> list[str]:
-    return sorted({channel_of(wanted['type'], wanted['subject']) for wanted in trigger['activation_events']})
 
 
 def _definition(trigger: Document | None) -> Document:
