@@ -8,7 +8,7 @@ import lithops
 import pytest
 
 from triggerflow_lithops import ChangedCodeError
-from triggerflow_lithops.replay import digest_of
+from triggerflow_lithops.fingerprint import digest_of
 
 
 def add3(x):

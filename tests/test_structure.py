@@ -13,7 +13,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 #: Modules of each floor. A module imports from its own floor and from those below
 FLOORS = (
     {'triggers'},
-    {'errors', 'history', 'outputs', 'replay', 'retry'},
+    {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
     {'config', 'installation', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'program', 'client', 'localhost'},
     {'native'},
@@ -57,7 +57,7 @@ def test_floor_0_imports_the_standard_library_only(path):
     assert not foreign
 
 
-@pytest.mark.parametrize('module', ['errors', 'history', 'outputs', 'replay'])
+@pytest.mark.parametrize('module', ['errors', 'fingerprint', 'history', 'outputs', 'replay', 'world'])
 def test_floor_1_knows_neither_lithops_nor_a_clock(module):
     names = {name.split('.')[0] for name in imports(PACKAGE / f'{module}.py')}
     assert not names & {'lithops', 'time', 'datetime', 'os'}

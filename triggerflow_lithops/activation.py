@@ -41,7 +41,7 @@ from .config import SECTION, follow_lithops_logging
 from .errors import OutcomeError
 from .executor import Hooks
 from .history import History
-from .replay import FEW, Crashed, Failed, Left, Replay, Superseded, Suspended, World, failure
+from .replay import FEW, Replay, failure
 from .retry import enter_orchestrator
 from .run import begin_run
 from .seams import hook, use
@@ -51,6 +51,7 @@ from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts
 from .triggers.sweep import Held
+from .world import Crashed, Failed, Left, Superseded, Suspended, World
 
 logger = logging.getLogger(__name__)
 

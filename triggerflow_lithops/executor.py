@@ -27,6 +27,7 @@ from lithops.storage.utils import create_output_key
 
 from .config import SECTION
 from .errors import ConfigurationError, NotDurableError, OutsideOrchestratorError
+from .fingerprint import Fingerprint, digest_of
 from .job import (
     KINDS,
     Uploads,
@@ -40,13 +41,14 @@ from .job import (
     refuse_too_many,
 )
 from .outputs import Output
-from .replay import Crashed, Fingerprint, Replay, World, digest_of
+from .replay import Replay
 from .retry import innermost
 from .seams import job_module, wait_module
 from .triggers.inputs import Inputs
 from .triggers.keys import Call
 from .triggers.store import StoreUnavailable
 from .triggers.trigger import Members
+from .world import Crashed, World
 
 
 class _UsersError(Exception):

@@ -10,7 +10,8 @@ from lithops.monitoring.backends.triggerflow.status import GRACE
 from lithops.storage.utils import create_job_key
 
 from .errors import NotDurableError
-from .replay import Fingerprint, Replay
+from .fingerprint import Fingerprint
+from .replay import Replay
 from .triggers.attempt import Policy
 from .triggers.inputs import Inputs
 from .triggers.keys import MAX_CALLS, data_key

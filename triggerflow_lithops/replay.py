@@ -10,10 +10,10 @@ code sees it; what can be derived is derived.
 import hashlib
 import random
 import uuid
-from dataclasses import dataclass
-from typing import Any, Callable, NoReturn, Protocol, Sequence
+from typing import Any, Callable, Sequence
 
 from . import errors
+from .fingerprint import Fingerprint, digest_of
 from .history import History
 from .outputs import Outputs
 from .triggers import condition as conditions
@@ -21,126 +21,15 @@ from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.inputs import Inputs
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
-from .triggers.store import Facts, encode, new_nonce
+from .triggers.store import encode, new_nonce
 from .triggers.sweep import Held, unknown
 from .triggers.trigger import Members, Trigger
+from .world import Failed, Superseded, Suspended, World
 
 #: Up to so many events are read without a listing that says which are there
 FEW = 10
 #: Seconds by which the clocks of two machines may differ
 SKEW = 10.0
-
-
-@dataclass(frozen=True)
-class Suspended:
-    """The activation waits for what its trigger says."""
-
-    number: int
-    waits_for: str
-
-
-@dataclass(frozen=True)
-class Superseded:
-    """Another activation goes on, or the run has ended already."""
-
-    number: int
-    why: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The run cannot go on, and not through the orchestrator's own doing."""
-
-    error: Exception
-
-
-@dataclass(frozen=True)
-class Crashed:
-    """A fault of storage, of the function service or of ours: the activation is tried again."""
-
-    error: Exception
-
-
-Left = Suspended | Superseded | Failed | Crashed
-
-
-class World(Protocol):
-    """What a replay needs of the world, all of it in the caller's hands."""
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-
-    def sleep(self, seconds: float) -> None:
-        """Lets time pass."""
-
-    def leave(self, left: Left) -> NoReturn:
-        """Ends the activation where it stands."""
-
-    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """``function`` of each item, in order; at the same time where that is faster."""
-
-    def begin_run(self, config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> Any:
-        """Starts another run, unless one of its id is there."""
-
-    def caught_up(self) -> None:
-        """The replay has come to where the run last stood."""
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """
-    What is compared between two activations at one position.
-
-    :param kind: ``call_async``, ``map``, ``wait``, ``now``, ``record``, …
-    :param function: qualified name of what is called; empty for a choice
-    :param calls: number of calls that it is about
-    :param digest: of those arguments that are of plain types
-    """
-
-    kind: str
-    function: str = ''
-    calls: int = 0
-    digest: str = ''
-
-    def __str__(self) -> str:
-        if not self.function:
-            return f'{self.kind}({self.calls} calls)' if self.calls else f'{self.kind}()'
-        calls = f"{self.calls} call{'' if self.calls == 1 else 's'}"
-        return f'{self.kind}({self.function}, {calls}, arguments {self.digest})'
-
-    def document(self) -> list[Any]:
-        """As it is stored."""
-        return [self.kind, self.function, self.calls, self.digest]
-
-
-def digest_of(values: Any, name_of: Callable[[Any], str] = lambda value: '') -> str:
-    """
-    Eight hexadecimal digits that differ when plain arguments differ.
-
-    Containers count in their own order, a set's included: what depends on it
-    differs from process to process. What is not plain counts by its type only.
-
-    :param name_of: what is not plain counts by this, too
-    """
-    digest = hashlib.blake2b(digest_size=4)
-    _feed(digest, values, name_of)
-    return digest.hexdigest()
-
-
-def _feed(digest: Any, value: Any, name_of: Callable[[Any], str]) -> None:
-    digest.update(type(value).__name__.encode())
-    if isinstance(value, (str, int, float, bool, bytes)) or value is None:
-        digest.update(value if isinstance(value, bytes) else repr(value).encode())
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _feed(digest, key, name_of)
-            _feed(digest, item, name_of)
-    elif isinstance(value, (list, tuple, set, frozenset, range)):
-        digest.update(str(len(value)).encode())
-        for item in value:
-            _feed(digest, item, name_of)
-    else:
-        digest.update(name_of(value).encode())
 
 
 class Replay:

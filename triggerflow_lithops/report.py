@@ -2,7 +2,7 @@
 
 from typing import Any, Iterator
 
-from .replay import Fingerprint
+from .fingerprint import Fingerprint
 from .triggers import event
 from .triggers.keys import JOBS, activation_prefix, facts_prefix, is_key_of, outcome_key, retried_call
 from .triggers.store import Facts

@@ -17,8 +17,8 @@ from lithops.concurrent.futures import FunctionExecutor as Executor
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
 from .. import Retry, now, record, sleep, uuid4
-from ..replay import Crashed
 from ..seams import hooks
+from ..world import Crashed
 from . import faults, firings
 
 #: What the orchestrators and their calls note of themselves

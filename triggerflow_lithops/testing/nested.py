@@ -12,8 +12,8 @@ from lithops.monitoring.backends.triggerflow.invoke import NO_RETRIES
 from lithops.storage.utils import create_output_key, create_status_key
 
 from ..executor import Hooks
+from ..fingerprint import Fingerprint
 from ..job import Uploads, job_document, job_name
-from ..replay import Fingerprint
 from ..triggers.inputs import Inputs
 from ..triggers.store import Facts, StoreUnavailable, new_nonce
 

@@ -18,7 +18,6 @@ from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 from lithops.storage.utils import create_job_key
 
 from ..activation import Activation, Orchestrator
-from ..replay import Crashed
 from ..triggers import action as actions
 from ..triggers import keys
 from ..triggers.action import Action
@@ -28,6 +27,7 @@ from ..triggers.keys import Call
 from ..triggers.lanes import Lanes, Start, neighbours
 from ..triggers.store import PAUSES, Facts, StoreUnavailable, new_nonce
 from ..triggers.sweep import Limits, Sweeper
+from ..world import Crashed
 from .nested import NestedHooks
 from .scheduler import Process, Scheduler
 from .stage import SimulatedStage

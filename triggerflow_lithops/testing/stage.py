@@ -7,10 +7,10 @@ import greenlet
 
 from ..activation import Raised, Returned, perform_play
 from ..executor import Hooks
-from ..replay import Left
 from ..seams import use
 from ..triggers.keys import run_key
 from ..triggers.store import Facts
+from ..world import Left
 from .scheduler import Process, Scheduler
 
 
