@@ -28,6 +28,15 @@ def after(seconds, value):
     return value
 
 
+def begins_and_stays(marker):
+    Path(marker).touch()
+    time.sleep(300)
+
+
+def waits(marker):
+    return lithops.FunctionExecutor().call_async(begins_and_stays, marker).result()
+
+
 def main():
     fexec = lithops.FunctionExecutor()
     value = fexec.get_result(fexec.call_async(after, (1, 0)))
@@ -106,6 +115,16 @@ def test_a_service_that_cannot_note_what_it_does_goes_on(apart):
     assert apart.run(main).result(timeout=30) == 3
     until(lambda: not processes(str(folder)))
     shutil.rmtree(folder)
+
+
+def test_what_runs_ends_when_the_folder_of_its_service_is_gone(apart, tmp_path):
+    folder = apart.config['triggerflow']['service']
+    apart.run(waits, str(tmp_path / 'begun'))
+    until((tmp_path / 'begun').exists)
+    # The service, the handler of the call, and its process: nobody rings for another service
+    until(lambda: len(processes(folder)) == 3)
+    shutil.rmtree(folder)
+    until(lambda: not processes(folder))
 
 
 def test_a_service_that_is_killed_goes_on_where_it_was(apart):

@@ -87,24 +87,33 @@ class Service:
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        while os.path.isdir(self.door.folder):
-            self._accept()
-            self._starting = False
-            self._start()
-            self._kill_overdue()
-            self._sweep()
-            if self._running or self._queue or self._quiet:
-                self._last_work = time.monotonic()
-            elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
-                return
-            ready, _, _ = select.select([self._bell, wakeup], [], [], self._queue.until_next_due(LOOK))
-            for descriptor in ready:
-                os.read(descriptor, 4096)
-            self._answer(self._bell in ready)
-            self._reap()
-        # The folder is gone, and with it all that a process could report to
-        for pid in self._running:
-            _kill_group(pid)
+        try:
+            while self._has_its_folder():
+                self._accept()
+                self._starting = False
+                self._start()
+                self._kill_overdue()
+                self._sweep()
+                if self._running or self._queue or self._quiet:
+                    self._last_work = time.monotonic()
+                elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
+                    return
+                ready, _, _ = select.select([self._bell, wakeup], [], [], self._queue.until_next_due(LOOK))
+                for descriptor in ready:
+                    os.read(descriptor, 4096)
+                self._answer(self._bell in ready)
+                self._reap()
+        finally:
+            if not self._has_its_folder():
+                # And with it all that a process could report to
+                for pid in self._running:
+                    _kill_group(pid)
+
+    def _has_its_folder(self) -> bool:
+        """Whether its folder was not removed, nor made anew for another service."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self._lock.name))
+        return False
 
     # The queue
 
