@@ -15,7 +15,7 @@ FLOORS = (
     {'triggers'},
     {'errors', 'history', 'outputs', 'replay', 'retry'},
     {'config', 'installation', 'progress', 'report', 'storage'},
-    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'program', 'client', 'localhost'},
+    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'probe', 'program', 'client', 'localhost'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )

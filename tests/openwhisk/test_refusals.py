@@ -7,7 +7,9 @@ from helpers import settled, until
 from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
 from programs import large_environment, twice
 
-from triggerflow_lithops import ConfigurationError, PayloadTooLarge, RuntimeGone, TriggerflowExecutor
+from triggerflow_lithops import ConfigurationError, PayloadTooLarge, RuntimeGone, TriggerflowExecutor, probe
+
+BOTH = pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 
 
 def test_a_call_whose_invocation_is_too_large_fails_the_run_at_once_and_says_so(openwhisk, executor):
@@ -24,6 +26,54 @@ def test_a_deleted_action_fails_a_run_that_is_to_begin(openwhisk, cloud):
     openwhisk.actions.clear()
     with pytest.raises(RuntimeGone, match='no action'):
         tf.run(twice).result(timeout=60)
+
+
+@pytest.fixture
+def unknown(openwhisk, cloud):
+    """A runtime that is deployed, and of which the bucket does not say yet that it has this plugin."""
+    tf = TriggerflowExecutor(config=cloud, log_level=None)
+    tf._prepared()
+    tf.store.delete(tf.store.list('triggerflow.runtimes/'))
+    return TriggerflowExecutor(config=cloud, log_level=None)
+
+
+@BOTH
+def test_a_runtime_that_was_deleted_is_not_waited_for(openwhisk, unknown):
+    openwhisk.actions.clear()
+    with pytest.raises(ConfigurationError, match=r'does not answer: .* has no action.*deploy=True.*lithops runtime deploy -b'):
+        unknown.run(twice)
+    assert unknown.list_runs() == []
+
+
+def test_a_runtime_is_asked_again_when_its_answer_is_lost(openwhisk, unknown, monkeypatch):
+    monkeypatch.setattr(probe, 'PATIENCE', 3.0)
+    asked = []
+
+    def fate(found):
+        asked.append(found.subject)
+        return 'drop' if len(asked) == 1 else None
+
+    openwhisk.fate = fate
+    assert unknown.run(twice).result(timeout=60) == 6 and asked[:2] == [None, None]
+
+
+def test_a_runtime_that_never_answers_is_not_waited_for_without_end(openwhisk, unknown, monkeypatch):
+    monkeypatch.setattr(probe, 'PATIENCE', 0.5)
+    openwhisk.fate = lambda found: 'drop'
+    with pytest.raises(ConfigurationError, match=r'does not answer: 3 calls have not ended within .*lithops runtime deploy -b'):
+        unknown.run(twice)
+    # The first one was of its deployment
+    assert len(openwhisk.activations) == 1 + 3 and {found.subject for found in openwhisk.activations} == {None}
+    # What it was asked with is gone
+    assert not unknown.store.list('lithops.jobs/')
+
+
+def test_a_runtime_that_fails_when_it_is_asked_says_why(openwhisk, unknown):
+    (action,) = openwhisk.actions.values()
+    (action.folder / 'lithops' / 'monitoring' / 'backends' / 'triggerflow' / 'folder.py').mkdir()
+    openwhisk.kill_all()
+    with pytest.raises(ConfigurationError, match=r'does not answer: IsADirectoryError: .*lithops runtime deploy -b'):
+        unknown.run(twice)
 
 
 def test_two_namespaces_of_one_key_have_a_handler_each(cloud):
