@@ -123,6 +123,7 @@ class OpenWhisk:
     :ivar minute: seconds that the interval feed takes for one
     :ivar fired: what was answered to each invocation by an alarm
     :ivar tokens: what ``Bearer`` may carry, and when it expires
+    :ivar troubles: how many more requests for a token are refused
     :ivar unauthorized: how many requests had no valid credentials
     """
 
@@ -136,7 +137,7 @@ class OpenWhisk:
         self.actions, self.packages, self.activations = {}, set(), []
         self.fate = lambda activation: None
         self.running = {}
-        self.unauthorized, self.clock = 0, folder / 'clock'
+        self.troubles, self.unauthorized, self.clock = 0, 0, folder / 'clock'
         self.bound, self.fired, self.has_alarms, self.minute = {'triggers': {}, 'rules': {}}, [], True, 60.0
         self.clocks = {}
         self.peak = 0
@@ -189,6 +190,9 @@ class OpenWhisk:
     def answer(self, method, path, query, headers, body):
         """What is answered: a status, and a document."""
         if path == '/identity/token':
+            if self.troubles:
+                self.troubles -= 1
+                return 503, {'errorMessage': 'later'}
             return 200, self.grant()
         if not self._is_allowed(headers.get('Authorization', '')):
             self.unauthorized += 1

@@ -1,11 +1,12 @@
 """What OpenWhisk will never take, or does not take now, and what becomes of a run then."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
-from helpers import settled, until
+from helpers import renewing, settled, until, until_calls_began
 from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
-from programs import large_environment, twice
+from programs import large_environment, nap_then_add, twice
 
 from triggerflow_lithops import ConfigurationError, PayloadTooLarge, RuntimeGone, TriggerflowExecutor, probe
 
@@ -74,6 +75,43 @@ def test_a_runtime_that_fails_when_it_is_asked_says_why(openwhisk, unknown):
     openwhisk.kill_all()
     with pytest.raises(ConfigurationError, match=r'does not answer: IsADirectoryError: .*lithops runtime deploy -b'):
         unknown.run(twice)
+
+
+@pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
+@pytest.mark.parametrize('token', ['refused', 'expired'])
+def test_an_identity_service_that_fails_for_a_moment_loses_nothing(openwhisk, executor, token):
+    with renewing(openwhisk):
+        run = executor.run(nap_then_add)
+        until_calls_began(openwhisk, 1)
+        if token == 'refused':
+            openwhisk.tokens.clear()
+        else:
+            openwhisk.later(86400)
+        openwhisk.troubles = 2
+        until(lambda: run.status() == 'completed')
+    assert run.result() == 6 and openwhisk.troubles == 0
+
+
+def test_a_handler_that_cannot_be_made_is_tried_again_and_then_told(monkeypatch):
+    config, made = {'lithops': {'backend': 'ibm_cf'}, 'ibm_cf': {}}, []
+
+    def create(config):
+        made.append(config)
+        raise ConnectionError('it is away')
+
+    monkeypatch.setattr(functions, '_create_handler', create)
+    monkeypatch.setattr(functions, 'PATIENCE', 0.3)
+    with pytest.raises(functions.InvocationRefused, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
+        functions.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
+    assert len(made) > 1
+
+
+def test_a_backend_that_has_no_functions_is_not_tried_again(monkeypatch):
+    batch = SimpleNamespace(backend_name='k8s', get_backend_type=lambda: 'batch')
+    monkeypatch.setattr(functions, 'ServerlessHandler', lambda config, internal_storage: batch)
+    config = {'lithops': {'backend': 'k8s'}, 'k8s': {}}
+    with pytest.raises(functions.UnsupportedBackendError, match='k8s'):
+        functions.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
 
 
 def test_two_namespaces_of_one_key_have_a_handler_each(cloud):

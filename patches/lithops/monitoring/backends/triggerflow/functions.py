@@ -96,22 +96,20 @@ def submit(config: Dict[str, Any], payloads: List[Dict[str, Any]]) -> None:
     """
     backend = config['lithops']['backend']
     _require_size(backend, payloads)
-    handler_of(config)  # so that all of them carry its token
     deadline = time.monotonic() + PATIENCE
     if len(payloads) == 1:
-        if not _is_kept(config, payloads[0]):
-            _hand_in(config, payloads[0], deadline)
+        _hand_in(config, payloads[0], deadline)
         return
     with ThreadPoolExecutor(min(THREADS, len(payloads))) as pool:
         list(pool.map(lambda payload: _hand_in(config, payload, deadline), payloads))
 
 
-def _is_kept(config: Dict[str, Any], payload: Dict[str, Any]) -> bool:
+def _is_kept(handler: ServerlessHandler, payload: Dict[str, Any]) -> bool:
     """Whether a service that has a clock makes this invocation at its time. Otherwise its function waits"""
     due = payload['triggerflow'].get('due', 0.0)
-    if config['lithops']['backend'] != 'openwhisk' or due - time.time() < ALARM:
+    if handler.backend_name != 'openwhisk' or due - time.time() < ALARM:
         return False
-    return set_alarm(handler_of(config).backend, payload, due)
+    return set_alarm(handler.backend, payload, due)
 
 
 def wait_until(due: float, execution_timeout: float, is_in_vain: Callable[[], bool]) -> bool:
@@ -196,21 +194,26 @@ def _require_size(backend: str, payloads: List[Dict[str, Any]]) -> None:
 
 
 def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], deadline: float) -> None:
+    backend = config['lithops']['backend']
     pause, longest = PAUSES
-    renewed = False
+    # Whose token was refused, and whether another one was asked for
+    refused, renewed = None, False
     while True:
-        # Another thread, or a second of waiting, may have renewed it
-        handler, said = handler_of(config), 'it is full'
+        said = 'it is full'
         try:
-            own = {**payload['config'], handler.backend_name: config[handler.backend_name]}
-            if _is_accepted(handler, {**payload, 'config': own}):
+            # Another thread, or a second of waiting, may have renewed it
+            handler = handler_of(config, refused)
+            refused = None
+            own = {**payload, 'config': {**payload['config'], backend: config[backend]}}
+            if _is_kept(handler, own) or _is_accepted(handler, own):
                 return
         except _Unauthorized:
             if renewed:
-                raise InvocationRefused(f'{handler.backend_name} refuses its credentials, also with a new token.') from None
-            handler_of(config, refused=handler)
-            renewed = True
+                raise InvocationRefused(f'{backend} refuses its credentials, also with a new token.') from None
+            refused, renewed = handler, True
             continue
+        except UnsupportedBackendError:
+            raise
         except RuntimeGone:
             if not _is_larger(payload):
                 raise
@@ -220,7 +223,7 @@ def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], deadline: float) -
         except Exception as error:
             said = f'{type(error).__name__}: {error}'
         if time.monotonic() > deadline:
-            raise InvocationRefused(f'{handler.backend_name} has not taken an invocation within {PATIENCE:.0f} s: {said}')
+            raise InvocationRefused(f'{backend} has not taken an invocation within {PATIENCE:.0f} s: {said}')
         logger.debug(f'An invocation was refused, and is tried again: {said}')
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(longest, pause * 2)
