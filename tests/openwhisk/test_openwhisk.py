@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import servers
-from helpers import children, renewing, settled, until, until_calls_began
+from helpers import children, renewing, settled, take_plugin_out, until, until_calls_began
 from lithops.monitoring.backends.triggerflow import functions
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
@@ -222,11 +222,7 @@ def test_an_action_that_was_deleted_fails_the_run_and_names_it(openwhisk, execut
 def test_a_runtime_without_this_plugin_is_recognised_and_can_be_deployed_again(openwhisk, cloud):
     TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=60)
     (action,) = openwhisk.actions.values()
-    patch = action.folder / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
-    for path in [*patch.rglob('*.py')]:
-        path.unlink()
-    patch.joinpath('triggers').rmdir()
-    patch.rmdir()
+    take_plugin_out(action)
     openwhisk.kill_all()
     store = create_store(TriggerflowExecutor(config=cloud, log_level=None).config)
     store.delete(store.list('triggerflow.runtimes/'))

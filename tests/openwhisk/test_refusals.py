@@ -4,11 +4,19 @@ import logging
 from types import SimpleNamespace
 
 import pytest
-from helpers import renewing, settled, until, until_calls_began
+from helpers import renewing, settled, take_plugin_out, until, until_calls_began
 from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
-from programs import large_environment, nap_then_add, twice
+from programs import catches_everything, large_environment, nap_then_add, twice
 
-from triggerflow_lithops import ConfigurationError, PayloadTooLarge, RuntimeGone, TriggerflowExecutor, probe
+from triggerflow_lithops import (
+    ConfigurationError,
+    InstallationError,
+    PayloadTooLarge,
+    RunDied,
+    RuntimeGone,
+    TriggerflowExecutor,
+    probe,
+)
 
 BOTH = pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 
@@ -75,6 +83,42 @@ def test_a_runtime_that_fails_when_it_is_asked_says_why(openwhisk, unknown):
     openwhisk.kill_all()
     with pytest.raises(ConfigurationError, match=r'does not answer: IsADirectoryError: .*lithops runtime deploy -b'):
         unknown.run(twice)
+
+
+def test_memory_that_cannot_be_had_ends_the_run_and_is_no_exception_of_its_orchestrator(executor):
+    with pytest.raises(RunDied, match=r'ConfigurationError.* with 4096 MB .*could not be deployed .*4096 MB is not in 128'):
+        executor.run(catches_everything, 4096).result(timeout=60)
+
+
+def test_a_deployment_that_fails_once_is_tried_again_by_the_next_activation(openwhisk, executor, monkeypatch):
+    executor._prepared()
+    create, asked = openwhisk._create, []
+
+    def create_later(*of_an_action):
+        asked.append(of_an_action)
+        return (500, {'error': 'later'}) if len(asked) == 1 else create(*of_an_action)
+
+    monkeypatch.setattr(openwhisk, '_create', create_later)
+    assert executor.run(catches_everything, 384).result(timeout=60) == [4, 5] and len(asked) == 2
+
+
+def test_a_runtime_of_other_memory_is_asked_for_this_plugin_once(openwhisk, executor):
+    assert executor.run(catches_everything, 384).result(timeout=60) == [4, 5]
+    for probes in (1, 0):
+        if probes:
+            executor.store.delete(executor.store.list('triggerflow.runtimes/'))
+        before = len(settled(openwhisk).activations)
+        assert executor.run(catches_everything, 384).result(timeout=60) == [4, 5]
+        assert sum(found.subject is None for found in openwhisk.activations[before:]) == probes
+
+
+def test_a_runtime_of_other_memory_without_this_plugin_fails_the_run(openwhisk, executor):
+    assert executor.run(catches_everything, 384).result(timeout=60) == [4, 5]
+    settled(openwhisk).kill_all()
+    take_plugin_out(next(action for action in openwhisk.actions.values() if action.memory == 384))
+    executor.store.delete(executor.store.list('triggerflow.runtimes/'))
+    with pytest.raises(InstallationError, match=r'was deployed without this plugin.*lithops runtime deploy -b openwhisk -m 384'):
+        executor.run(catches_everything, 384).result(timeout=60)
 
 
 @pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)

@@ -102,7 +102,7 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
     return perform
 
 
-def fail_run(facts: Facts, run: Dict[str, Any], error: NeverTaken) -> None:
+def fail_run(facts: Facts, run: Dict[str, Any], error: Exception) -> None:
     """The run has failed: whoever tries again would find the same"""
     facts.create(
         keys.outcome_key(run['session']),
