@@ -1,14 +1,11 @@
 """Orchestrators as actions: Lithops' own clients, its real handler zip, a loopback OpenWhisk, a real S3 server."""
 
-import ast
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +15,6 @@ from helpers import children, renewing, settled, take_plugin_out, until, until_c
 from lithops.monitoring.backends.triggerflow import functions
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
-    futures_everywhere,
     nap_then_add,
     nap_within_5_seconds,
     naps,
@@ -339,42 +335,6 @@ def test_no_function_waits_to_sweep_unless_it_is_asked_for(openwhisk, executor):
     openwhisk.has_alarms = False
     assert executor.run(twice).result(timeout=60) == 6
     assert not settled(openwhisk).of_run('sweep')
-
-
-# Secrets
-
-
-def texts(value, depth=0):
-    """All that can be read in an object: as it is, decompressed, unpickled, evaluated."""
-    if isinstance(value, str):
-        value = value.encode()
-    if not isinstance(value, bytes):
-        value = repr(value).encode()
-    yield value
-    if depth > 4:
-        return
-    for opened in (zlib.decompress, pickle.loads, lambda found: ast.literal_eval(found.decode())):
-        try:
-            found = opened(value)
-        except Exception:
-            continue
-        if isinstance(found, dict):
-            for part in found.values():
-                yield from texts(part, depth + 1)
-        elif found != value:
-            yield from texts(found, depth + 1)
-
-
-@BOTH
-def test_no_object_in_the_bucket_holds_a_secret(openwhisk, executor):
-    assert executor.run(futures_everywhere).result(timeout=90) == ([7, 8], 6)
-    settled(openwhisk)
-    secrets = [servers.SECRET_KEY, servers.ACCESS_KEY, openwhisk.api_key, 'the-secret-of-the-identity', *openwhisk.tokens]
-    found = []
-    for key in executor.store.list(''):
-        for text in texts(executor.store.get(key)):
-            found += [(key, secret) for secret in secrets if secret.encode() in text]
-    assert not found
 
 
 def test_many_runs_at_one_time(openwhisk, executor):
