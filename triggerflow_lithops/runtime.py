@@ -71,7 +71,15 @@ def prepare_runtime(config: dict[str, Any], facts: Facts, deploy: bool = False) 
         raise ConfigurationError(str(error)) from error
     info = handler.get_runtime_info()
     metadata = require_runtime(config, facts, internal_storage, handler, info, deploy)
-    return Runtime(info['runtime_name'], info['runtime_memory'], metadata, info['max_workers'])
+    return Runtime(info['runtime_name'], info['runtime_memory'], metadata, lanes_of(info['max_workers']))
+
+
+def lanes_of(max_workers: int | None) -> int:
+    """
+    How many lanes ``max_workers`` can carry. Whoever hands over to the next one of its lane has not
+    ended when that begins: if all places are taken nobody can hand over.
+    """
+    return max(1, max_workers - max(1, max_workers // 10)) if max_workers else 0
 
 
 def require_runtime(

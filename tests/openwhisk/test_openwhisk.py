@@ -148,6 +148,26 @@ def test_a_map_wider_than_the_namespace_goes_on_without_its_orchestrator(openwhi
     assert first.ended < last.began - 1
 
 
+def test_lanes_that_fill_the_namespace_do_not_stand_still(openwhisk, cloud):
+    cloud['openwhisk']['max_workers'] = openwhisk.limit = 10
+    began = time.monotonic()
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 60)
+    assert run.result(timeout=120) == [x + 3 for x in range(60)]
+    assert openwhisk.peak <= 10 and len(openwhisk.of_run('call')) == 60
+    # Nobody gave up, and a sweep had nothing to do
+    assert not [key for key in run._facts.list(f'lithops.jobs/{run.session}') if 'refused' in key or '/att/' in key]
+    assert time.monotonic() - began < 60, 'whoever ended a call waited for a place'
+
+
+def test_lanes_that_are_more_than_the_namespace_takes_go_on_when_some_of_them_give_up(openwhisk, cloud, monkeypatch):
+    cloud['openwhisk']['max_workers'], openwhisk.limit = 10, 5
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 60)
+    assert run.result(timeout=300) == [x + 3 for x in range(60)]
+    assert openwhisk.peak <= 5
+    # Some lanes stood still, and a sweep let them go on
+    assert [key for key in run._facts.list(f'lithops.jobs/{run.session}') if key.endswith('.refused.json')]
+
+
 def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(openwhisk, cloud):
     cloud['openwhisk']['max_workers'] = 50
     openwhisk.limit = openwhisk.WARM = 60

@@ -85,23 +85,24 @@ def is_local(config: Dict[str, Any]) -> bool:
     return config['lithops']['backend'] == LOCALHOST
 
 
-def submit(config: Dict[str, Any], payloads: List[Dict[str, Any]]) -> None:
+def submit(config: Dict[str, Any], payloads: List[Dict[str, Any]], patience: Optional[float] = None) -> None:
     """
     Hands in invocations. Returns when all of them have been accepted
 
     :param config: Lithops' configuration, as whoever invokes was given it
+    :param patience: seconds, instead of :data:`PATIENCE`
     :raises RuntimeGone: the function is not deployed
     :raises PayloadTooLarge: one of them is too large; then none has been handed in
     :raises InvocationRefused: some were not accepted
     """
     backend = config['lithops']['backend']
     _require_size(backend, payloads)
-    deadline = time.monotonic() + PATIENCE
+    patience = PATIENCE if patience is None else patience
     if len(payloads) == 1:
-        _hand_in(config, payloads[0], deadline)
+        _hand_in(config, payloads[0], patience)
         return
     with ThreadPoolExecutor(min(THREADS, len(payloads))) as pool:
-        list(pool.map(lambda payload: _hand_in(config, payload, deadline), payloads))
+        list(pool.map(lambda payload: _hand_in(config, payload, patience), payloads))
 
 
 def _is_kept(handler: ServerlessHandler, payload: Dict[str, Any]) -> bool:
@@ -193,7 +194,8 @@ def _require_size(backend: str, payloads: List[Dict[str, Any]]) -> None:
             )
 
 
-def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], deadline: float) -> None:
+def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], patience: float) -> None:
+    deadline = time.monotonic() + patience
     backend = config['lithops']['backend']
     pause, longest = PAUSES
     # Whose token was refused, and whether another one was asked for
@@ -223,7 +225,7 @@ def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], deadline: float) -
         except Exception as error:
             said = f'{type(error).__name__}: {error}'
         if time.monotonic() > deadline:
-            raise InvocationRefused(f'{backend} has not taken an invocation within {PATIENCE:.0f} s: {said}')
+            raise InvocationRefused(f'{backend} has not taken an invocation within {patience:.0f} s: {said}')
         logger.debug(f'An invocation was refused, and is tried again: {said}')
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(longest, pause * 2)
