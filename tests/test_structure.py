@@ -14,7 +14,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 FLOORS = (
     {'triggers'},
     {'errors', 'history', 'outputs', 'replay', 'retry'},
-    {'config', 'installation', 'progress', 'report', 'storage'},
+    {'backends', 'config', 'installation', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'probe', 'program', 'client', 'localhost'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},

@@ -1,10 +1,13 @@
 """What OpenWhisk will never take, or does not take now, and what becomes of a run then."""
 
 import logging
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from helpers import renewing, settled, take_plugin_out, until, until_calls_began
+from lithops.constants import LOCALHOST, SERVERLESS_BACKENDS, STANDALONE_BACKENDS
 from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
 from programs import catches_everything, large_environment, nap_then_add, twice
 
@@ -15,6 +18,7 @@ from triggerflow_lithops import (
     RunDied,
     RuntimeGone,
     TriggerflowExecutor,
+    backends,
     probe,
 )
 
@@ -148,6 +152,45 @@ def test_a_handler_that_cannot_be_made_is_tried_again_and_then_told(monkeypatch)
     with pytest.raises(functions.InvocationRefused, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
         functions.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
     assert len(made) > 1
+
+
+@pytest.mark.parametrize(
+    ('backend', 'told'),
+    [
+        ('k8s', 'runs a job as a batch'),
+        ('code_engine', 'runs a job as a batch'),
+        ('aws_batch', 'runs a job as a batch'),
+        ('singularity', 'runs a job as a batch'),
+        ('knative', 'only when the function has ended'),
+        ('gcp_cloudrun', 'only when the function has ended'),
+        ('oracle_f', 'one function at a time'),
+        ('aws_ec2', 'has virtual machines'),
+    ],
+)
+def test_a_backend_that_runs_no_orchestrators_is_refused_by_name(backend, told):
+    config = {'lithops': {'backend': backend, 'storage': 'localhost'}}
+    with pytest.raises(ConfigurationError, match=rf"compute backend '{backend}', .*{told}.*'openwhisk', 'ibm_cf'"):
+        TriggerflowExecutor(config=config, log_level=None)
+    with pytest.raises(ConfigurationError, match=f"compute backend '{backend}'"):
+        TriggerflowExecutor(config={'lithops': {'storage': 'localhost'}}, backend=backend, log_level=None)
+
+
+@pytest.mark.parametrize('backend', ['azure_functions', 'gcp_functions'])
+def test_a_trigger_that_answers_only_at_the_end_is_refused(backend):
+    config = {'lithops': {'backend': backend, 'storage': 'localhost'}, backend: {'trigger': 'https'}}
+    with pytest.raises(ConfigurationError, match=r"with 'trigger: https', which answers .*'trigger: pub/sub' it does not"):
+        TriggerflowExecutor(config=config, log_level=None)
+    backends.require_functions(backend, {'trigger': 'pub/sub'})
+
+
+def test_each_of_lithops_backends_is_run_read_or_refused_and_the_table_says_so():
+    named = [*backends.TESTED, *backends.READ, *backends.REFUSED]
+    assert sorted(named) == sorted({LOCALHOST, *SERVERLESS_BACKENDS, *STANDALONE_BACKENDS})
+    text = (Path(__file__).parents[2] / 'docs' / 'ibm-cloud-functions.md').read_text()
+    table = text.partition('## Which backends')[2].partition('##')[0]
+    for names, said in ((backends.TESTED, 'run by the tests'), (backends.READ, 'read, not run'), (backends.REFUSED, 'refused')):
+        rows = ' '.join(line for line in table.splitlines() if f'| {said}' in line)
+        assert set(re.findall(r'`(\w+)`', rows)) >= set(names)
 
 
 def test_a_backend_that_has_no_functions_is_not_tried_again(monkeypatch):
