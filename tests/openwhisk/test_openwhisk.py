@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import servers
 from helpers import children, renewing, settled, take_plugin_out, until, until_calls_began
-from lithops.monitoring.backends.triggerflow import functions
+from lithops.monitoring.backends.triggerflow import functions, status
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
     nap_then_add,
@@ -88,8 +88,6 @@ def test_search_unchanged(openwhisk, config_file):
 
 
 def test_an_activation_that_was_dropped_is_started_by_a_sweep(openwhisk, executor, monkeypatch):
-    from lithops.monitoring.backends.triggerflow import status
-
     monkeypatch.setattr(status, 'START', 1.0)
     dropped = []
 
@@ -272,6 +270,23 @@ def test_limits_of_an_action_are_told_before_anything_is_invoked(openwhisk, clou
 def test_a_further_attempt_waits_for_its_time_in_its_function(openwhisk, executor, tmp_path):
     run = executor.run(tries_again, str(tmp_path / 'marker'), retry=Retry(on=[ValueError], backoff=2, jitter=0))
     assert run.result(timeout=60) - os.path.getmtime(tmp_path / 'marker') > 1.9
+
+
+def test_a_further_attempt_that_waits_for_long_is_started_by_an_alarm_or_else_cut(monkeypatch):
+    assert status.MAX_WAIT == functions.ALARM
+    kept, slept = [], []
+    monkeypatch.setattr(functions, 'set_alarm', lambda backend, payload, due: kept.append(due) or True)
+    handler = SimpleNamespace(backend_name='openwhisk', backend=None)
+    now = time.time()
+    for seconds in (0, 59, 61):
+        assert functions._is_kept(handler, {'triggerflow': {'due': now + seconds}}) == (seconds == 61)
+    assert kept == [now + 61]
+    monkeypatch.setattr(status, 'time', SimpleNamespace(time=lambda: now, sleep=slept.append))
+    monkeypatch.setattr(status, '_separate', lambda *of_a_job: None)
+    for seconds in (-5, 59, 3600):
+        waits = SimpleNamespace(run={'subject': 'call', 'due': now + seconds}, _output_key='')
+        status.CallStatus._prepare(waits, None, None)
+    assert slept == [0, pytest.approx(59), 60]
 
 
 def memories(openwhisk, job):

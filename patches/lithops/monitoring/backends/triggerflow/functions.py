@@ -44,7 +44,7 @@ PAUSES = (0.1, 5.0)
 #: Seconds after which whoever invokes gives up. A sweep finds what was not started
 PATIENCE = 60.0
 #: Seconds from now from which on an alarm is set for what is due later
-ALARM = 90.0
+ALARM = 60.0
 #: Seconds between two looks whether a function waits in vain
 LOOK = 30.0
 #: Which share of its time a function waits until it is due; then it hands over
