@@ -214,7 +214,7 @@ def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], patience: float) -
                 raise InvocationRefused(f'{backend} refuses its credentials, also with a new token.') from None
             refused, renewed = handler, True
             continue
-        except UnsupportedBackendError:
+        except (UnsupportedBackendError, PayloadTooLarge):
             raise
         except RuntimeGone:
             if not _is_larger(payload):
@@ -265,7 +265,14 @@ def _is_accepted(handler: ServerlessHandler, payload: Dict[str, Any]) -> bool:
     if handler.backend_name == 'ibm_cf':
         backend._get_or_create_namespace()
     action = backend._format_function_name(payload['runtime_name'], payload['runtime_memory'])
-    answer = client.invoke(backend.package, action, payload, backend.is_lithops_worker)
+    try:
+        answer = client.invoke(backend.package, action, payload, backend.is_lithops_worker)
+    except Exception as error:
+        # All that Lithops' client tells of 413
+        if 'larger than allowed' in str(error):
+            said = f"An invocation of {payload['func_name']} is refused by {handler.backend_name}: {error}"
+            raise PayloadTooLarge(said) from error
+        raise
     if answer == 404:
         raise RuntimeGone(
             f"{handler.backend_name} has no action '{backend.package}/{action}' (any more). Deploy it again: "
