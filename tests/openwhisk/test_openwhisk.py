@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import servers
 from helpers import children, renewing, settled, take_plugin_out, until, until_calls_began
-from lithops.monitoring.backends.triggerflow import functions, status
+from lithops.monitoring.backends.triggerflow import functions, status, sweep
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
     nap_then_add,
@@ -54,6 +54,30 @@ def overlap(one, other):
     return min(one.ended, other.ended) - max(one.began, other.began)
 
 
+def hold_calls(openwhisk):
+    """Calls get their processes only when no orchestrator is alive. One that stays alive has 20 seconds."""
+
+    def cold(found):
+        until_gone = time.monotonic() + 20
+        while found.subject and found.subject[0] == 'call' and time.monotonic() < until_gone and alive(openwhisk):
+            time.sleep(0.01)
+
+    openwhisk.cold = cold
+
+
+def alive(openwhisk):
+    return [found for found in [*openwhisk.running.values()] if found.subject and found.subject[0] == 'activation']
+
+
+def assert_each_orchestrator_was_gone(openwhisk):
+    """When a call began the activation that had made it was over: it was not the one to wait."""
+    activations = {found.subject[1]: found for found in settled(openwhisk).of_run('activation')}
+    calls = openwhisk.of_run('call')
+    assert all(activations[call.value['triggerflow']['number']].ended <= call.began for call in calls)
+    assert len({found.id for found in [*activations.values(), *calls]}) == len(activations) + len(calls)
+    return len(activations), len(calls)
+
+
 # The examples
 
 
@@ -71,17 +95,21 @@ def test_hello_unchanged(openwhisk, config_file):
 def test_word_count_unchanged(openwhisk, config_file, tmp_path):
     (tmp_path / 'words').mkdir()
     for number in range(3):
-        (tmp_path / 'words' / f'{number}.txt').write_text('one two two\n' * (number + 1))
+        (tmp_path / 'words' / f'{number}.txt').write_text('one two two\n' * (number + 1) + '0' * 4_000_000)
+    hold_calls(openwhisk)
     told = as_script('word_count.py', config_file, str(tmp_path / 'words'))
     assert told.split()[:4] == ['12', 'two', '6', 'one'] or told.split()[:4] == ['two', '12', 'one', '6']
-    assert settled(openwhisk).of_run('activation') and openwhisk.of_run('call')
+    # A call that lists the files, one for each, and one for their sum
+    assert assert_each_orchestrator_was_gone(openwhisk) == (4, 5)
 
 
 @BOTH
 def test_search_unchanged(openwhisk, config_file):
+    hold_calls(openwhisk)
     told = as_script('search.py', config_file)
     assert 'triggerflow' in told
-    assert len(settled(openwhisk).of_run('activation')) >= 2 and len(openwhisk.of_run('call')) >= 4
+    activations, calls = assert_each_orchestrator_was_gone(openwhisk)
+    assert activations >= 2 and calls >= 4
 
 
 # What goes wrong
@@ -110,8 +138,6 @@ def test_activations_and_calls_that_come_twice_are_recorded_once(openwhisk, exec
 
 
 def test_a_killed_container_of_a_call_is_tried_again(openwhisk, executor, monkeypatch):
-    from lithops.monitoring.backends.triggerflow import sweep
-
     monkeypatch.setattr(sweep, 'PATIENCE', {True: 0.5, False: 1.0})
 
     run = executor.run(nap_within_5_seconds)
@@ -126,6 +152,29 @@ def test_a_killed_container_of_a_call_is_tried_again(openwhisk, executor, monkey
         assert 'was lost' in run.sweep()[0]
     assert run.result(timeout=60) == 5
     assert [found.subject[2] for found in openwhisk.of_run('call')] == [0, 1]
+
+
+@pytest.mark.parametrize('retries', [3, 0])
+def test_a_call_that_the_service_kills_when_its_time_is_up_is_tried_again_or_fails(openwhisk, executor, monkeypatch, retries):
+    monkeypatch.setattr(sweep, 'PATIENCE', {True: 0.5, False: 1.0})
+    executor._prepared()
+    (action,) = openwhisk.actions.values()
+    # Less than the call takes, and is allowed
+    openwhisk.cold = lambda found: setattr(action, 'timeout', 3 if found.subject and found.subject[0] == 'call' else 60)
+    run = executor.run(nap_within_5_seconds, retry=retries)
+    until_calls_began(openwhisk, 1)
+    until(lambda: openwhisk.of_run('call')[0].result == 'its container was killed')
+    settled(openwhisk)
+    openwhisk.cold = lambda found: setattr(action, 'timeout', 60)
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, 'time', SimpleNamespace(time=lambda: time.time() + 70, sleep=time.sleep))
+        assert 'was lost' in run.sweep()[0]
+    if retries:
+        assert run.result(timeout=60) == 5
+    else:
+        with pytest.raises(RuntimeError, match='its end was not reported within 65 s'):
+            run.result(timeout=60)
+    assert [found.subject[2] for found in openwhisk.of_run('call')] == ([0, 1] if retries else [0])
 
 
 def test_a_namespace_that_is_full_loses_nothing(openwhisk, executor):
@@ -174,6 +223,7 @@ def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(open
     first, last = first_and_last(openwhisk)
     calls = openwhisk.of_run('call')
     assert len({found.subject[3][0] for found in calls}) == 2000 and openwhisk.peak <= 60
+    assert {found.subject[1] for found in openwhisk.of_run('activation')} == {0, 1} and openwhisk.refused > 0, openwhisk.refused
     # All but those of the lanes' beginnings began while nothing but calls was alive
     assert sum(first.ended < found.began < last.accepted for found in calls) > 1900
 
@@ -209,6 +259,26 @@ def test_a_token_of_an_hour_is_enough_for_a_run_of_days(openwhisk, executor):
     assert run.result() == 3
     # Whoever ended a call, days later, had to renew its token, and did so before it used it
     assert len(openwhisk.tokens) >= 1 + 3 and openwhisk.unauthorized == 0
+
+
+@pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
+def test_a_configuration_without_a_namespace_s_id_and_without_a_token_will_do(openwhisk, cloud, tmp_path, monkeypatch):
+    from lithops.serverless.backends.ibm_cf import ibm_cf
+    from lithops.util.ibm_token_manager import IAMTokenManager
+
+    # Lithops keeps both there, for its next process
+    monkeypatch.setattr(ibm_cf, 'CACHE_DIR', str(tmp_path / 'cache'))
+    monkeypatch.setattr(IAMTokenManager, 'TOKEN_FILE', str(tmp_path / 'cache' / 'token'))
+    for name in ('namespace_id', 'token', 'token_expiry_time'):
+        del cloud['ibm_cf'][name]
+    cloud['ibm_cf']['resource_group_id'] = 'default'
+    openwhisk.tokens.clear()
+    with renewing(openwhisk):
+        for _ in range(2):
+            assert TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=90) == 6
+    # Made once, by the client; workers are told
+    assert [*openwhisk.namespaces] == [cloud['ibm_cf']['namespace']] and len(openwhisk.tokens) == 1
+    assert openwhisk.unauthorized == 0
 
 
 def test_a_store_that_is_away_for_seconds_loses_nothing(openwhisk, cloud, tmp_path):

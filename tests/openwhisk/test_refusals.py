@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from helpers import renewing, settled, take_plugin_out, until, until_calls_began
 from lithops.constants import LOCALHOST, SERVERLESS_BACKENDS, STANDALONE_BACKENDS
 from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
+from lithops.monitoring.backends.triggerflow.store import KINDS
 from programs import catches_everything, large_environment, nap_then_add, twice
 
 from triggerflow_lithops import (
@@ -21,6 +23,7 @@ from triggerflow_lithops import (
     backends,
     probe,
 )
+from triggerflow_lithops.config import create_config
 
 BOTH = pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 
@@ -30,6 +33,26 @@ def test_a_call_whose_invocation_is_too_large_fails_the_run_at_once_and_says_so(
     with pytest.raises(PayloadTooLarge, match=r'add3 has \d+ bytes; openwhisk takes 1048576 at the most.*hand large values over'):
         run.result(timeout=60)
     assert settled(openwhisk).of_run('call') == [] and len(run.activations()) == 1
+
+
+@BOTH
+def test_a_payload_that_the_service_finds_too_large_is_not_tried_again(openwhisk, executor):
+    executor._prepared()
+    openwhisk.MAX_PAYLOAD = 500
+    with pytest.raises(ConfigurationError, match=r'of twice is refused by \w+: .*larger than allowed: \d+ > 500 bytes'):
+        executor.run(twice)
+    assert [run.status() for run in executor.list_runs()] == ['cancelled'] and not openwhisk.of_run('activation')
+
+
+def test_a_call_that_the_service_finds_too_large_fails_the_run(openwhisk, executor):
+    executor._prepared()
+
+    def fate(found):
+        openwhisk.MAX_PAYLOAD = 500
+
+    openwhisk.fate = fate
+    with pytest.raises(PayloadTooLarge, match=r'invocation of add3 is refused .*larger than allowed'):
+        executor.run(twice).result(timeout=60)
 
 
 def test_a_deleted_action_fails_a_run_that_is_to_begin(openwhisk, cloud):
@@ -191,6 +214,30 @@ def test_each_of_lithops_backends_is_run_read_or_refused_and_the_table_says_so()
     for names, said in ((backends.TESTED, 'run by the tests'), (backends.READ, 'read, not run'), (backends.REFUSED, 'refused')):
         rows = ' '.join(line for line in table.splitlines() if f'| {said}' in line)
         assert set(re.findall(r'`(\w+)`', rows)) >= set(names)
+
+
+def examples(page):
+    """The configurations that a page of the documentation shows, what is left out there filled in."""
+    text = (Path(__file__).parents[2] / 'docs' / page).read_text()
+    found = [yaml.safe_load(block.replace('…', 'a')) for block in re.findall(r'```yaml\n(.*?)```', text, re.S)]
+    return [config for config in found if 'lithops' in config]
+
+
+@pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'])
+def test_each_configuration_of_the_storage_page_is_taken_and_there_is_one_for_each_store(backend):
+    found = examples('storage.md')
+    sections = {'ibm': {'iam_api_key': 'a'}, 'ibm_cf': {'region': 'eu-de'}}
+    if backend == 'openwhisk':
+        sections = {'openwhisk': {'endpoint': 'https://127.0.0.1:1', 'namespace': 'tests', 'api_key': 'a:b'}}
+    for config in found:
+        complete = create_config(None, {**config, **sections}, None, backend, None, {})
+        assert complete['lithops']['storage'] == config['lithops']['storage']
+    assert {config['lithops']['storage'] for config in found} == {*KINDS}
+
+
+def test_each_configuration_of_the_page_on_functions_is_taken():
+    taken = [create_config(None, config, None, None, None, {}) for config in examples('ibm-cloud-functions.md')]
+    assert [config['lithops']['backend'] for config in taken] == ['openwhisk', 'ibm_cf']
 
 
 def test_a_backend_that_has_no_functions_is_not_tried_again(monkeypatch):
