@@ -3,12 +3,18 @@
 import lithops
 import pytest
 
+from triggerflow_lithops.runtime import lanes_of
 from triggerflow_lithops.testing.api import simulating
 from triggerflow_lithops.testing.simulation import Simulation
+from triggerflow_lithops.triggers import condition, keys
+from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.inputs import Inputs
 from triggerflow_lithops.triggers.keys import Call
 from triggerflow_lithops.triggers.lanes import Lanes, start_of
-from triggerflow_lithops.triggers.trigger import Members
+from triggerflow_lithops.triggers.memory import MemoryStore
+from triggerflow_lithops.triggers.store import Facts
+from triggerflow_lithops.triggers.sweep import Limits, Sweeper
+from triggerflow_lithops.triggers.trigger import Members, Trigger
 
 
 def job(calls, lanes, chunksize=1, deferred=()):
@@ -63,6 +69,30 @@ def test_what_did_not_end_is_opened_where_its_lane_stands():
 def test_the_end_of_a_chunk_lets_the_next_one_start():
     lanes = Lanes(job(12, 2, chunksize=2))
     assert lanes.after(0) == [] and lanes.after(1) == [[4, 5], [8, 9]] and lanes.before(8) == 5
+
+
+@pytest.mark.parametrize('refused', [True, False])
+def test_a_sweep_starts_what_was_refused_in_its_lane_and_waits_for_nothing(refused):
+    actions = []
+    engine = Engine(Facts(MemoryStore()), actions.append)
+    scheduled = {**job(6, 2), 'activation': 0, 'lifetime': 50, 'runtime_memory': 256}
+    engine.facts.create(keys.claim_key('s', 0), {'time': 0})
+    engine.facts.create(keys.fact_key('s', 3), scheduled)
+    calls = [Call('0-M001', number) for number in range(6)]
+    trigger = Trigger('s', 0, 4, condition.join(6), Members.of(calls), False, {'0-M001': 3}, None)
+    engine.facts.create(keys.trigger_key('s', 0), {**trigger.document(), 'time': 0})
+    engine.facts.create(keys.event_key('s', calls[0]), {'exception': False, 'worker_end_tstamp': 1})
+    if refused:
+        engine.facts.create(keys.refused_key('s', calls[2]), {'time': 20})
+    for _ in range(2):
+        Sweeper(engine, 's', Limits(life=100, start=10, max_deaths=3)).sweep(21, 0, lambda: None)
+    # Once, and not the others: those of the other lane may run
+    assert [(action['name'], action['numbers']) for action in actions] == [('START_DEFERRED', [2])] * refused
+
+
+def test_a_share_of_the_workers_is_left_to_those_who_hand_over():
+    found = [lanes_of(workers) for workers in (None, 1, 2, 10, 50, 1200)]
+    assert found == [0, 1, 1, 9, 45, 1080]
 
 
 def same(x):

@@ -14,8 +14,8 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
-    {'config', 'installation', 'progress', 'report', 'storage'},
-    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'program', 'client', 'localhost'},
+    {'backends', 'config', 'installation', 'progress', 'report', 'storage'},
+    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'probe', 'program', 'client', 'localhost'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )

@@ -38,7 +38,7 @@ from lithops.monitoring.backends.triggerflow.sweep import sweep_in_turn
 from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups, triggers_of
 
 from .config import SECTION, follow_lithops_logging
-from .errors import OutcomeError
+from .errors import InstallationError, OutcomeError
 from .executor import Hooks
 from .history import History
 from .replay import FEW, Replay, failure
@@ -112,8 +112,8 @@ class Orchestrator:
         engine = Engine(facts, perform, triggers_of(config, run))
         left = Activation(self, run, config, engine, Stage(), start_calls, held).live(number, cause)
         if isinstance(left, Crashed):
-            if isinstance(left.error, NeverTaken):
-                # Of a call: who lives next would find the same
+            if isinstance(left.error, (NeverTaken, InstallationError)):
+                # Of a call, or of where it would run: who lives next would find the same
                 fail_run(facts, run, left.error)
                 return None
             raise left.error

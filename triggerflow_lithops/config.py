@@ -14,10 +14,11 @@ import sys
 from typing import Any
 
 from lithops.config import default_config, load_config
-from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, STANDALONE_BACKENDS, TEMP_DIR
+from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
 from lithops.localhost.config import LocalhostEnvironment, get_environment
 
 from . import installation
+from .backends import require_functions
 from .errors import ConfigurationError
 from .retry import policy_of
 from .storage import UNGUARDED
@@ -72,6 +73,8 @@ def create_config(
     _require_temporary_folder()
     given = copy.deepcopy(config) if config else load_config(config_file)
     section = _checked_section(given.get(SECTION))
+    # Before Lithops loads its client, which may not be installed
+    _require_functions(backend or (given.get('lithops') or {}).get('backend'), given, backend_options)
     named = {'mode': mode, 'backend': backend, 'storage': storage}
     chunksize = (given.get('lithops') or {}).get('chunksize')
     try:
@@ -84,7 +87,7 @@ def create_config(
         )
     except Exception as error:
         raise ConfigurationError(f'Lithops does not take this configuration: {error}') from error
-    _require_functions(complete['lithops']['backend'])
+    _require_functions(complete['lithops']['backend'], complete, {})
     _require_wake_ups(section[BACKEND], complete['lithops']['backend'])
     # Lithops fills in the number of processes, and runs a chunk by that many. Here one
     # process serves a chunk in turn, and the service runs processes side by side
@@ -191,12 +194,9 @@ def _require_wake_ups(chosen: str, backend: str) -> None:
         )
 
 
-def _require_functions(backend: str) -> None:
-    if backend in STANDALONE_BACKENDS:
-        raise ConfigurationError(
-            f"Found compute backend '{backend}', which has virtual machines. Orchestrators run where there are functions: "
-            f"'{LOCALHOST}', 'openwhisk', 'ibm_cf', …"
-        )
+def _require_functions(backend: str | None, config: dict[str, Any], options: dict[str, Any]) -> None:
+    if backend:
+        require_functions(backend, {**(config.get(backend) or {}), **options})
 
 
 def _require_temporary_folder() -> None:

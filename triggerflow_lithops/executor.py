@@ -21,7 +21,7 @@ import lithops.utils
 from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.job import create_map_job, create_reduce_job
-from lithops.monitoring.backends.triggerflow.functions import is_local
+from lithops.monitoring.backends.triggerflow.functions import handler_of, is_local
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
 from lithops.storage.utils import create_output_key
 
@@ -43,6 +43,7 @@ from .job import (
 from .outputs import Output
 from .replay import Replay
 from .retry import innermost
+from .runtime import require_runtime
 from .seams import job_module, wait_module
 from .triggers.inputs import Inputs
 from .triggers.keys import Call
@@ -260,6 +261,8 @@ class Hooks:
 
         def prepare() -> dict[str, Any]:
             uploads = Uploads(self.replay, job, executor.internal_storage)
+            # Whether it can be deployed is no matter of the user's code
+            runtime_meta = self._runtime_of(executor, create.keywords['runtime_memory'])
             try:
                 # What Lithops takes for uploaded may have been uploaded in another run
                 job_module.FUNCTION_CACHE = self._uploaded
@@ -268,7 +271,7 @@ class Hooks:
                         config=executor.config,
                         internal_storage=uploads,
                         executor_id=executor.executor_id,
-                        runtime_meta=self._runtime_of(executor, job_id, create.keywords['runtime_memory']),
+                        runtime_meta=runtime_meta,
                     )
                 refuse_too_many(replace(fingerprint, calls=made.total_calls))
                 found = self._inputs(inputs(made.total_calls) if carried else [])
@@ -292,15 +295,21 @@ class Hooks:
             raise pickle.loads(base64.b64decode(fact['exception']))
         return fact  # type: ignore[no-any-return]
 
-    def _runtime_of(self, executor: Any, job_id: str, memory: int | None) -> dict[str, Any]:
-        """Lithops' metadata of the runtime of a job, which is deployed if it is another one than the orchestrator's."""
+    def _runtime_of(self, executor: Any, memory: int | None) -> dict[str, Any]:
+        """
+        Lithops' metadata of the runtime of a job, which is deployed if it is another one than the orchestrator's.
+
+        :raises InstallationError: it lacks what a worker needs
+        :raises ConfigurationError: it cannot be deployed, or does not answer
+        """
         if is_local(self.config):
             return self.runtime_meta
         ours, info = self.run['orchestrator'], executor.invoker.runtime_info
-        if (info['runtime_name'], memory or info['runtime_memory']) == (ours['runtime_name'], ours['runtime_memory']):
+        info = {**info, 'runtime_memory': memory or info['runtime_memory']}
+        if (info['runtime_name'], info['runtime_memory']) == (ours['runtime_name'], ours['runtime_memory']):
             return self.runtime_meta
-        metadata: dict[str, Any] = executor.invoker.select_runtime(job_id, memory)
-        return metadata
+        config = {**executor.config, SECTION: self.config[SECTION]}
+        return require_runtime(config, self.replay.facts, executor.internal_storage, handler_of(config), info)
 
     # Futures as inputs
 

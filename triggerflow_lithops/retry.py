@@ -35,7 +35,8 @@ class Retry:
         their module. Subclasses count
     :param backoff: seconds before the first retry
     :param factor: by which each further one waits longer
-    :param max_backoff: seconds that it waits at the most
+    :param max_backoff: seconds that it waits at the most. Where nothing starts a function later (OpenWhisk
+        without its alarm feed, IBM Cloud Functions, any other cloud) the function itself waits, and no longer than 60
     :param jitter: up to which share of its wait a retry may come earlier, 0 to 1
     :param memory_factor: by which ``runtime_memory`` grows when a call was out of
         memory; 1 to leave it

@@ -10,8 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import lithops
-from lithops.config import extract_serverless_config
+from lithops.config import extract_serverless_config, extract_storage_config
 from lithops.constants import LOCALHOST
 from lithops.invokers import _verify_runtime_meta
 from lithops.monitoring.backends.triggerflow.functions import UnsupportedBackendError, is_local, require_functions
@@ -23,6 +22,7 @@ from . import installation
 from .config import SECTION
 from .errors import ConfigurationError, InstallationError
 from .localhost.metadata import runtime_metadata
+from .probe import Probe
 from .triggers.keys import runtime_key
 from .triggers.store import Facts
 
@@ -58,28 +58,65 @@ def prepare_runtime(config: dict[str, Any], facts: Facts, deploy: bool = False) 
 
     :param deploy: whether it is deployed again in any case
     :raises InstallationError: it lacks what a worker of a run needs
-    :raises ConfigurationError: it cannot be deployed
+    :raises ConfigurationError: it cannot be deployed, or does not answer
     """
     if is_local(config):
         # Its service has a queue
         return Runtime(config[LOCALHOST]['runtime'], None, runtime_metadata(config[SECTION]['service']))
-    internal_storage = InternalStorage(lithops.config.extract_storage_config(config))
+    internal_storage = InternalStorage(extract_storage_config(config))
     handler = ServerlessHandler(extract_serverless_config(config), internal_storage)
     try:
         require_functions(handler)
     except UnsupportedBackendError as error:
         raise ConfigurationError(str(error)) from error
     info = handler.get_runtime_info()
+    metadata = require_runtime(config, facts, internal_storage, handler, info, deploy)
+    return Runtime(info['runtime_name'], info['runtime_memory'], metadata, lanes_of(info['max_workers']))
+
+
+def lanes_of(max_workers: int | None) -> int:
+    """
+    How many lanes ``max_workers`` can carry. Whoever hands over to the next one of its lane has not
+    ended when that begins: if all places are taken nobody can hand over.
+    """
+    return max(1, max_workers - max(1, max_workers // 10)) if max_workers else 0
+
+
+def require_runtime(
+    config: dict[str, Any],
+    facts: Facts,
+    internal_storage: InternalStorage,
+    handler: ServerlessHandler,
+    info: dict[str, Any],
+    deploy: bool = False,
+) -> dict[str, Any]:
+    """
+    A runtime that is deployed, if it was not, and has what a worker needs.
+
+    :param config: Lithops' configuration
+    :param info: of the runtime: 'runtime_name', 'runtime_memory' and 'runtime_timeout', as Lithops has them
+    :param deploy: whether it is deployed again in any case
+    :return: Lithops' metadata of it
+    :raises InstallationError: it lacks what a worker of a run needs
+    :raises ConfigurationError: it cannot be deployed, or does not answer
+    """
     name, memory = info['runtime_name'], info['runtime_memory']
     key = handler.get_runtime_key(name, memory, lithops_version)
-    metadata = None if deploy else internal_storage.get_runtime_meta(key)
-    deployed = metadata is None
+    ours = installation.digest(installation.LITHOPS / installation.BACKEND)
+    known = runtime_key(key, ours)
+    metadata: dict[str, Any] | None = None if deploy else internal_storage.get_runtime_meta(key)
     if metadata is None:
+        # It takes along what is here
         metadata = _deployed(handler, info)
         internal_storage.put_runtime_meta(key, metadata)
+        _verify_runtime_meta(metadata, name)
+        facts.write(known, b'{}')
+        return metadata
     _verify_runtime_meta(metadata, name)
-    _require_patch(config, facts, key, info, deployed)
-    return Runtime(name, memory, metadata, info['max_workers'])
+    if facts.read(known) is None:
+        _require_patch(Probe(config, internal_storage, handler, (name, memory, metadata)).ask(), ours, config, info)
+        facts.write(known, b'{}')
+    return metadata
 
 
 def _deployed(handler: ServerlessHandler, info: dict[str, Any]) -> dict[str, Any]:
@@ -95,42 +132,11 @@ def _deployed(handler: ServerlessHandler, info: dict[str, Any]) -> dict[str, Any
     return metadata
 
 
-def _require_patch(config: dict[str, Any], facts: Facts, key: str, info: dict[str, Any], deployed: bool) -> None:
-    """Asks the runtime once, by a call of its own, unless it has just taken along what is here."""
-    ours = installation.digest(installation.LITHOPS / installation.BACKEND)
-    asked = runtime_key(key, ours)
-    if not deployed:
-        if facts.read(asked) is not None:
-            return
-        theirs = _digest_there(config)
-        if theirs != ours:
-            name, backend = info['runtime_name'], config['lithops']['backend']
-            found = 'was deployed without this plugin' if not theirs else 'has another version of this plugin'
-            raise InstallationError(
-                f'Runtime {name!r} of {backend} {found}: nobody would hear of calls that end there. Deploy it again, with '
-                f"TriggerflowExecutor(deploy=True), or: lithops runtime deploy -b {backend} -m {info['runtime_memory']} {name}"
-            )
-    facts.write(asked, b'{}')
-
-
-def _digest_there(config: dict[str, Any]) -> str:
-    """``installation.digest`` of what the runtime has, by a plain call of Lithops; empty if it has nothing."""
-
-    def digest() -> str:
-        # It travels by itself: there may be nothing of ours where it runs
-        import hashlib
-        from pathlib import Path
-
-        import lithops
-
-        folder = Path(lithops.__file__).parent / 'monitoring' / 'backends' / 'triggerflow'
-        found = hashlib.blake2b(digest_size=6)
-        for module in sorted(folder.rglob('*.py')):
-            found.update(module.relative_to(folder).as_posix().encode())
-            found.update(module.read_bytes())
-        return found.hexdigest() if folder.is_dir() else ''
-
-    with lithops.FunctionExecutor(config=config, monitoring='storage', log_level=None) as fexec:
-        fexec.call_async(digest, (), exclude_modules=['lithops'])
-        theirs: str = fexec.get_result()
-    return theirs
+def _require_patch(theirs: str, ours: str, config: dict[str, Any], info: dict[str, Any]) -> None:
+    if theirs != ours:
+        name, backend = info['runtime_name'], config['lithops']['backend']
+        found = 'was deployed without this plugin' if not theirs else 'has another version of this plugin'
+        raise InstallationError(
+            f'Runtime {name!r} of {backend} {found}: nobody would hear of calls that end there. Deploy it again, with '
+            f"TriggerflowExecutor(deploy=True), or: lithops runtime deploy -b {backend} -m {info['runtime_memory']} {name}"
+        )

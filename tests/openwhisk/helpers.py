@@ -1,6 +1,7 @@
 """What tests do to a loopback OpenWhisk, and wait for."""
 
 import contextlib
+import shutil
 import time
 
 import psutil
@@ -20,6 +21,11 @@ def until_calls_began(openwhisk, number):
 def settled(openwhisk):
     until(lambda: not openwhisk.running)
     return openwhisk
+
+
+def take_plugin_out(action):
+    """What the action took along is of before this plugin was installed."""
+    shutil.rmtree(action.folder / 'lithops' / 'monitoring' / 'backends' / 'triggerflow')
 
 
 def children(text):

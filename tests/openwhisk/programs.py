@@ -74,6 +74,14 @@ def wants_more_memory(marker):
     return fexec.call_async(killed_once, marker).result(), fexec.get_result(larger)
 
 
+def catches_everything(memory):
+    fexec = lithops.FunctionExecutor()
+    try:
+        return fexec.get_result(fexec.map(add3, [1, 2], runtime_memory=memory))
+    except Exception as error:
+        return f'caught {error!r}'
+
+
 def waits_too_long():
     fexec = lithops.FunctionExecutor()
     future = fexec.call_async(nap, (8, 1))
@@ -94,6 +102,15 @@ def futures_everywhere():
     return fexec.get_result(futures), fexec.get_result(nested)
 
 
+def added(given):
+    return sum(future.result() for future in given['futures'])
+
+
+def futures_as_data():
+    fexec = lithops.FunctionExecutor()
+    return fexec.call_async(added, {'given': {'futures': fexec.map(add3, [1, 2])}}).result()
+
+
 def first_of_many():
     fexec = lithops.FunctionExecutor()
     pending, seen = list(fexec.map(add3, [1, 2, 3])), []
@@ -107,6 +124,11 @@ def no_good(x):
     if x == 1:
         raise ValueError('no good')
     return nap(5, x)
+
+
+def fails():
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.map(no_good, [1, 1]))
 
 
 def raises_one():

@@ -118,11 +118,14 @@ class OpenWhisk:
     :ivar activations: its log
     :ivar limit: activations of the namespace at one time
     :ivar fate: called with each :class:`Activation` that is accepted: 'drop', 'twice' or None
+    :ivar cold: called with each of them before it has a process: whatever time that takes
+    :ivar namespaces: those that were made, by their names, and their ids
     :ivar environment: of new containers, beside what OpenWhisk sets
     :ivar has_alarms: whether the alarm feeds are installed
     :ivar minute: seconds that the interval feed takes for one
     :ivar fired: what was answered to each invocation by an alarm
     :ivar tokens: what ``Bearer`` may carry, and when it expires
+    :ivar troubles: how many more requests for a token are refused
     :ivar unauthorized: how many requests had no valid credentials
     """
 
@@ -134,9 +137,10 @@ class OpenWhisk:
         self.folder, self.site, self.limit, self.api_key = folder, site, limit, api_key
         self.environment, self.tokens, self.refused = {}, {}, 0
         self.actions, self.packages, self.activations = {}, set(), []
-        self.fate = lambda activation: None
+        self.fate = self.cold = lambda activation: None
+        self.namespaces = {}
         self.running = {}
-        self.unauthorized, self.clock = 0, folder / 'clock'
+        self.troubles, self.unauthorized, self.clock = 0, 0, folder / 'clock'
         self.bound, self.fired, self.has_alarms, self.minute = {'triggers': {}, 'rules': {}}, [], True, 60.0
         self.clocks = {}
         self.peak = 0
@@ -189,10 +193,15 @@ class OpenWhisk:
     def answer(self, method, path, query, headers, body):
         """What is answered: a status, and a document."""
         if path == '/identity/token':
+            if self.troubles:
+                self.troubles -= 1
+                return 503, {'errorMessage': 'later'}
             return 200, self.grant()
         if not self._is_allowed(headers.get('Authorization', '')):
             self.unauthorized += 1
             return 401, {'error': 'The supplied authentication is invalid', 'code': uuid.uuid4().hex}
+        if path == '/api/v1/namespaces':
+            return self._namespace(method, body)
         found = re.fullmatch(r'/api/v1/namespaces/([^/]+)/(packages|actions|triggers|rules)(?:/(.*))?', path)
         if not found:
             return 404, {'error': f'The requested resource does not exist: {path}'}
@@ -232,6 +241,13 @@ class OpenWhisk:
         if kind == 'Bearer':
             return self.tokens.get(given, 0) > time.time() + self.passed()
         return kind == 'Basic' and base64.b64decode(given).decode() == self.api_key
+
+    def _namespace(self, method, body):
+        if method == 'GET':
+            return 200, {'namespaces': [{'name': name, 'id': id} for name, id in self.namespaces.items()]}
+        name = json.loads(body)['name']
+        self.namespaces[name] = uuid.uuid4().hex
+        return 201, {'name': name, 'id': self.namespaces[name]}
 
     def _bind(self, method, kind, name, query, body):
         if method == 'DELETE':
@@ -351,6 +367,7 @@ class OpenWhisk:
         return 202, {'activationId': activation.id}
 
     def _run(self, action, slot, activation):
+        self.cold(activation)
         container = slot if isinstance(slot, Container) else Container(self, action)
         with self._lock:
             self.running.pop(slot, None)

@@ -1,24 +1,20 @@
 """Orchestrators as actions: Lithops' own clients, its real handler zip, a loopback OpenWhisk, a real S3 server."""
 
-import ast
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import servers
-from helpers import children, renewing, settled, until, until_calls_began
-from lithops.monitoring.backends.triggerflow import functions
+from helpers import children, renewing, settled, take_plugin_out, until, until_calls_began
+from lithops.monitoring.backends.triggerflow import functions, status, sweep
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
-    futures_everywhere,
     nap_then_add,
     nap_within_5_seconds,
     naps,
@@ -58,6 +54,30 @@ def overlap(one, other):
     return min(one.ended, other.ended) - max(one.began, other.began)
 
 
+def hold_calls(openwhisk):
+    """Calls get their processes only when no orchestrator is alive. One that stays alive has 20 seconds."""
+
+    def cold(found):
+        until_gone = time.monotonic() + 20
+        while found.subject and found.subject[0] == 'call' and time.monotonic() < until_gone and alive(openwhisk):
+            time.sleep(0.01)
+
+    openwhisk.cold = cold
+
+
+def alive(openwhisk):
+    return [found for found in [*openwhisk.running.values()] if found.subject and found.subject[0] == 'activation']
+
+
+def assert_each_orchestrator_was_gone(openwhisk):
+    """When a call began the activation that had made it was over: it was not the one to wait."""
+    activations = {found.subject[1]: found for found in settled(openwhisk).of_run('activation')}
+    calls = openwhisk.of_run('call')
+    assert all(activations[call.value['triggerflow']['number']].ended <= call.began for call in calls)
+    assert len({found.id for found in [*activations.values(), *calls]}) == len(activations) + len(calls)
+    return len(activations), len(calls)
+
+
 # The examples
 
 
@@ -75,25 +95,27 @@ def test_hello_unchanged(openwhisk, config_file):
 def test_word_count_unchanged(openwhisk, config_file, tmp_path):
     (tmp_path / 'words').mkdir()
     for number in range(3):
-        (tmp_path / 'words' / f'{number}.txt').write_text('one two two\n' * (number + 1))
+        (tmp_path / 'words' / f'{number}.txt').write_text('one two two\n' * (number + 1) + '0' * 4_000_000)
+    hold_calls(openwhisk)
     told = as_script('word_count.py', config_file, str(tmp_path / 'words'))
     assert told.split()[:4] == ['12', 'two', '6', 'one'] or told.split()[:4] == ['two', '12', 'one', '6']
-    assert settled(openwhisk).of_run('activation') and openwhisk.of_run('call')
+    # A call that lists the files, one for each, and one for their sum
+    assert assert_each_orchestrator_was_gone(openwhisk) == (4, 5)
 
 
 @BOTH
 def test_search_unchanged(openwhisk, config_file):
+    hold_calls(openwhisk)
     told = as_script('search.py', config_file)
     assert 'triggerflow' in told
-    assert len(settled(openwhisk).of_run('activation')) >= 2 and len(openwhisk.of_run('call')) >= 4
+    activations, calls = assert_each_orchestrator_was_gone(openwhisk)
+    assert activations >= 2 and calls >= 4
 
 
 # What goes wrong
 
 
 def test_an_activation_that_was_dropped_is_started_by_a_sweep(openwhisk, executor, monkeypatch):
-    from lithops.monitoring.backends.triggerflow import status
-
     monkeypatch.setattr(status, 'START', 1.0)
     dropped = []
 
@@ -116,8 +138,6 @@ def test_activations_and_calls_that_come_twice_are_recorded_once(openwhisk, exec
 
 
 def test_a_killed_container_of_a_call_is_tried_again(openwhisk, executor, monkeypatch):
-    from lithops.monitoring.backends.triggerflow import sweep
-
     monkeypatch.setattr(sweep, 'PATIENCE', {True: 0.5, False: 1.0})
 
     run = executor.run(nap_within_5_seconds)
@@ -132,6 +152,29 @@ def test_a_killed_container_of_a_call_is_tried_again(openwhisk, executor, monkey
         assert 'was lost' in run.sweep()[0]
     assert run.result(timeout=60) == 5
     assert [found.subject[2] for found in openwhisk.of_run('call')] == [0, 1]
+
+
+@pytest.mark.parametrize('retries', [3, 0])
+def test_a_call_that_the_service_kills_when_its_time_is_up_is_tried_again_or_fails(openwhisk, executor, monkeypatch, retries):
+    monkeypatch.setattr(sweep, 'PATIENCE', {True: 0.5, False: 1.0})
+    executor._prepared()
+    (action,) = openwhisk.actions.values()
+    # Less than the call takes, and is allowed
+    openwhisk.cold = lambda found: setattr(action, 'timeout', 3 if found.subject and found.subject[0] == 'call' else 60)
+    run = executor.run(nap_within_5_seconds, retry=retries)
+    until_calls_began(openwhisk, 1)
+    until(lambda: openwhisk.of_run('call')[0].result == 'its container was killed')
+    settled(openwhisk)
+    openwhisk.cold = lambda found: setattr(action, 'timeout', 60)
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, 'time', SimpleNamespace(time=lambda: time.time() + 70, sleep=time.sleep))
+        assert 'was lost' in run.sweep()[0]
+    if retries:
+        assert run.result(timeout=60) == 5
+    else:
+        with pytest.raises(RuntimeError, match='its end was not reported within 65 s'):
+            run.result(timeout=60)
+    assert [found.subject[2] for found in openwhisk.of_run('call')] == ([0, 1] if retries else [0])
 
 
 def test_a_namespace_that_is_full_loses_nothing(openwhisk, executor):
@@ -152,6 +195,26 @@ def test_a_map_wider_than_the_namespace_goes_on_without_its_orchestrator(openwhi
     assert first.ended < last.began - 1
 
 
+def test_lanes_that_fill_the_namespace_do_not_stand_still(openwhisk, cloud):
+    cloud['openwhisk']['max_workers'] = openwhisk.limit = 10
+    began = time.monotonic()
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 60)
+    assert run.result(timeout=120) == [x + 3 for x in range(60)]
+    assert openwhisk.peak <= 10 and len(openwhisk.of_run('call')) == 60
+    # Nobody gave up, and a sweep had nothing to do
+    assert not [key for key in run._facts.list(f'lithops.jobs/{run.session}') if 'refused' in key or '/att/' in key]
+    assert time.monotonic() - began < 60, 'whoever ended a call waited for a place'
+
+
+def test_lanes_that_are_more_than_the_namespace_takes_go_on_when_some_of_them_give_up(openwhisk, cloud, monkeypatch):
+    cloud['openwhisk']['max_workers'], openwhisk.limit = 10, 5
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 60)
+    assert run.result(timeout=300) == [x + 3 for x in range(60)]
+    assert openwhisk.peak <= 5
+    # Some lanes stood still, and a sweep let them go on
+    assert [key for key in run._facts.list(f'lithops.jobs/{run.session}') if key.endswith('.refused.json')]
+
+
 def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(openwhisk, cloud):
     cloud['openwhisk']['max_workers'] = 50
     openwhisk.limit = openwhisk.WARM = 60
@@ -160,6 +223,7 @@ def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(open
     first, last = first_and_last(openwhisk)
     calls = openwhisk.of_run('call')
     assert len({found.subject[3][0] for found in calls}) == 2000 and openwhisk.peak <= 60
+    assert {found.subject[1] for found in openwhisk.of_run('activation')} == {0, 1} and openwhisk.refused > 0, openwhisk.refused
     # All but those of the lanes' beginnings began while nothing but calls was alive
     assert sum(first.ended < found.began < last.accepted for found in calls) > 1900
 
@@ -197,6 +261,26 @@ def test_a_token_of_an_hour_is_enough_for_a_run_of_days(openwhisk, executor):
     assert len(openwhisk.tokens) >= 1 + 3 and openwhisk.unauthorized == 0
 
 
+@pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
+def test_a_configuration_without_a_namespace_s_id_and_without_a_token_will_do(openwhisk, cloud, tmp_path, monkeypatch):
+    from lithops.serverless.backends.ibm_cf import ibm_cf
+    from lithops.util.ibm_token_manager import IAMTokenManager
+
+    # Lithops keeps both there, for its next process
+    monkeypatch.setattr(ibm_cf, 'CACHE_DIR', str(tmp_path / 'cache'))
+    monkeypatch.setattr(IAMTokenManager, 'TOKEN_FILE', str(tmp_path / 'cache' / 'token'))
+    for name in ('namespace_id', 'token', 'token_expiry_time'):
+        del cloud['ibm_cf'][name]
+    cloud['ibm_cf']['resource_group_id'] = 'default'
+    openwhisk.tokens.clear()
+    with renewing(openwhisk):
+        for _ in range(2):
+            assert TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=90) == 6
+    # Made once, by the client; workers are told
+    assert [*openwhisk.namespaces] == [cloud['ibm_cf']['namespace']] and len(openwhisk.tokens) == 1
+    assert openwhisk.unauthorized == 0
+
+
 def test_a_store_that_is_away_for_seconds_loses_nothing(openwhisk, cloud, tmp_path):
     with servers.seaweedfs(tmp_path / 'store') as endpoint:
         cloud['minio']['endpoint'] = endpoint
@@ -222,11 +306,7 @@ def test_an_action_that_was_deleted_fails_the_run_and_names_it(openwhisk, execut
 def test_a_runtime_without_this_plugin_is_recognised_and_can_be_deployed_again(openwhisk, cloud):
     TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=60)
     (action,) = openwhisk.actions.values()
-    patch = action.folder / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
-    for path in [*patch.rglob('*.py')]:
-        path.unlink()
-    patch.joinpath('triggers').rmdir()
-    patch.rmdir()
+    take_plugin_out(action)
     openwhisk.kill_all()
     store = create_store(TriggerflowExecutor(config=cloud, log_level=None).config)
     store.delete(store.list('triggerflow.runtimes/'))
@@ -260,6 +340,23 @@ def test_limits_of_an_action_are_told_before_anything_is_invoked(openwhisk, clou
 def test_a_further_attempt_waits_for_its_time_in_its_function(openwhisk, executor, tmp_path):
     run = executor.run(tries_again, str(tmp_path / 'marker'), retry=Retry(on=[ValueError], backoff=2, jitter=0))
     assert run.result(timeout=60) - os.path.getmtime(tmp_path / 'marker') > 1.9
+
+
+def test_a_further_attempt_that_waits_for_long_is_started_by_an_alarm_or_else_cut(monkeypatch):
+    assert status.MAX_WAIT == functions.ALARM
+    kept, slept = [], []
+    monkeypatch.setattr(functions, 'set_alarm', lambda backend, payload, due: kept.append(due) or True)
+    handler = SimpleNamespace(backend_name='openwhisk', backend=None)
+    now = time.time()
+    for seconds in (0, 59, 61):
+        assert functions._is_kept(handler, {'triggerflow': {'due': now + seconds}}) == (seconds == 61)
+    assert kept == [now + 61]
+    monkeypatch.setattr(status, 'time', SimpleNamespace(time=lambda: now, sleep=slept.append))
+    monkeypatch.setattr(status, '_separate', lambda *of_a_job: None)
+    for seconds in (-5, 59, 3600):
+        waits = SimpleNamespace(run={'subject': 'call', 'due': now + seconds}, _output_key='')
+        status.CallStatus._prepare(waits, None, None)
+    assert slept == [0, pytest.approx(59), 60]
 
 
 def memories(openwhisk, job):
@@ -343,42 +440,6 @@ def test_no_function_waits_to_sweep_unless_it_is_asked_for(openwhisk, executor):
     openwhisk.has_alarms = False
     assert executor.run(twice).result(timeout=60) == 6
     assert not settled(openwhisk).of_run('sweep')
-
-
-# Secrets
-
-
-def texts(value, depth=0):
-    """All that can be read in an object: as it is, decompressed, unpickled, evaluated."""
-    if isinstance(value, str):
-        value = value.encode()
-    if not isinstance(value, bytes):
-        value = repr(value).encode()
-    yield value
-    if depth > 4:
-        return
-    for opened in (zlib.decompress, pickle.loads, lambda found: ast.literal_eval(found.decode())):
-        try:
-            found = opened(value)
-        except Exception:
-            continue
-        if isinstance(found, dict):
-            for part in found.values():
-                yield from texts(part, depth + 1)
-        elif found != value:
-            yield from texts(found, depth + 1)
-
-
-@BOTH
-def test_no_object_in_the_bucket_holds_a_secret(openwhisk, executor):
-    assert executor.run(futures_everywhere).result(timeout=90) == ([7, 8], 6)
-    settled(openwhisk)
-    secrets = [servers.SECRET_KEY, servers.ACCESS_KEY, openwhisk.api_key, 'the-secret-of-the-identity', *openwhisk.tokens]
-    found = []
-    for key in executor.store.list(''):
-        for text in texts(executor.store.get(key)):
-            found += [(key, secret) for secret in secrets if secret.encode() in text]
-    assert not found
 
 
 def test_many_runs_at_one_time(openwhisk, executor):

@@ -30,6 +30,7 @@ _DEPENDENT = re.compile(r'/\d{4}\.d\d{6}\.\d{5}$')
 _EVENT = re.compile(r'/(\d{5})/status\.json$')
 #: Behind its session: of itself, of an executor, of a job, and of an executor inside a call
 _OF_A_RUN = re.compile(r'/|-\d+/|-\d+-[A-Z]\d+(/|-\d{5}-[0-9a-f]{12}-\d+[-/])')
+_REFUSED = re.compile(r'/att/(\d{5})\.refused\.json$')
 _ATTEMPT = re.compile(r'/att/(\d{5})\.(\d{3})\.json$')
 
 
@@ -197,6 +198,16 @@ def attempt_key(session: str, call: Call, attempt: int) -> str:
     only if the call was deferred.
     """
     return f'{attempts_prefix(session, call.job)}{call.call_id}.{attempt:03d}.json'
+
+
+def refused_key(session: str, call: Call) -> str:
+    """That ``call`` should have followed in its lane, and the function service did not take it."""
+    return f'{attempts_prefix(session, call.job)}{call.call_id}.refused.json'
+
+
+def refused_calls(job: str, listed: Iterable[str]) -> set[Call]:
+    """The calls that have such a key, among the ``listed`` ones."""
+    return {Call(job, int(match[1])) for match in map(_REFUSED.search, listed) if match}
 
 
 def latest_attempts(job: str, listed: Iterable[str]) -> dict[Call, int]:

@@ -22,6 +22,7 @@ from .keys import (
     fact_key,
     latest_attempts,
     outcome_key,
+    refused_calls,
     trigger_key,
 )
 from .lanes import Lanes
@@ -200,7 +201,8 @@ class Sweeper:
             invoked = self._invoked(by, trigger.number)
             if invoked is None:
                 continue
-            attempts = latest_attempts(job, self._facts.list(attempts_prefix(self._session, job)))
+            listed = self._facts.list(attempts_prefix(self._session, job))
+            attempts, refused = latest_attempts(job, listed), refused_calls(job, listed)
             inputs = Inputs.from_document(scheduled['invocation']['inputs'] if scheduled['job'] == job else None)
             deferred = {
                 call: inputs.of_call[call.number]
@@ -221,7 +223,9 @@ class Sweeper:
                 calls, before = self._in_lanes(calls, scheduled)
             for call in sorted(calls):
                 attempt = attempts.get(call)
-                if attempt is None and call in before:
+                if attempt is None and call in before and call in refused:
+                    yield self._not_taken(call, position, scheduled, now)
+                elif attempt is None and call in before:
                     yield from self._not_followed(call, before[call], position, scheduled, invoked, now)
                 else:
                     began = invoked if attempt is None else self._due(call, attempt)
@@ -244,6 +248,11 @@ class Sweeper:
             if number is not None:
                 before[call] = Call(job, number)
         return running, before
+
+    def _not_taken(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> _Repair:
+        """A call whose lane could not go on, as whoever was to start it has written."""
+        said = f'call {call.job}/{call.call_id} should have been started, and the function service was full'
+        return _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
 
     def _not_followed(
         self, call: Call, before: Call, position: int, scheduled: dict[str, Any], invoked: float, now: float

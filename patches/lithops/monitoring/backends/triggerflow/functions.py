@@ -44,7 +44,7 @@ PAUSES = (0.1, 5.0)
 #: Seconds after which whoever invokes gives up. A sweep finds what was not started
 PATIENCE = 60.0
 #: Seconds from now from which on an alarm is set for what is due later
-ALARM = 90.0
+ALARM = 60.0
 #: Seconds between two looks whether a function waits in vain
 LOOK = 30.0
 #: Which share of its time a function waits until it is due; then it hands over
@@ -85,33 +85,32 @@ def is_local(config: Dict[str, Any]) -> bool:
     return config['lithops']['backend'] == LOCALHOST
 
 
-def submit(config: Dict[str, Any], payloads: List[Dict[str, Any]]) -> None:
+def submit(config: Dict[str, Any], payloads: List[Dict[str, Any]], patience: Optional[float] = None) -> None:
     """
     Hands in invocations. Returns when all of them have been accepted
 
     :param config: Lithops' configuration, as whoever invokes was given it
+    :param patience: seconds, instead of :data:`PATIENCE`
     :raises RuntimeGone: the function is not deployed
     :raises PayloadTooLarge: one of them is too large; then none has been handed in
     :raises InvocationRefused: some were not accepted
     """
     backend = config['lithops']['backend']
     _require_size(backend, payloads)
-    handler_of(config)  # so that all of them carry its token
-    deadline = time.monotonic() + PATIENCE
+    patience = PATIENCE if patience is None else patience
     if len(payloads) == 1:
-        if not _is_kept(config, payloads[0]):
-            _hand_in(config, payloads[0], deadline)
+        _hand_in(config, payloads[0], patience)
         return
     with ThreadPoolExecutor(min(THREADS, len(payloads))) as pool:
-        list(pool.map(lambda payload: _hand_in(config, payload, deadline), payloads))
+        list(pool.map(lambda payload: _hand_in(config, payload, patience), payloads))
 
 
-def _is_kept(config: Dict[str, Any], payload: Dict[str, Any]) -> bool:
+def _is_kept(handler: ServerlessHandler, payload: Dict[str, Any]) -> bool:
     """Whether a service that has a clock makes this invocation at its time. Otherwise its function waits"""
     due = payload['triggerflow'].get('due', 0.0)
-    if config['lithops']['backend'] != 'openwhisk' or due - time.time() < ALARM:
+    if handler.backend_name != 'openwhisk' or due - time.time() < ALARM:
         return False
-    return set_alarm(handler_of(config).backend, payload, due)
+    return set_alarm(handler.backend, payload, due)
 
 
 def wait_until(due: float, execution_timeout: float, is_in_vain: Callable[[], bool]) -> bool:
@@ -195,22 +194,28 @@ def _require_size(backend: str, payloads: List[Dict[str, Any]]) -> None:
             )
 
 
-def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], deadline: float) -> None:
+def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], patience: float) -> None:
+    deadline = time.monotonic() + patience
+    backend = config['lithops']['backend']
     pause, longest = PAUSES
-    renewed = False
+    # Whose token was refused, and whether another one was asked for
+    refused, renewed = None, False
     while True:
-        # Another thread, or a second of waiting, may have renewed it
-        handler, said = handler_of(config), 'it is full'
+        said = 'it is full'
         try:
-            own = {**payload['config'], handler.backend_name: config[handler.backend_name]}
-            if _is_accepted(handler, {**payload, 'config': own}):
+            # Another thread, or a second of waiting, may have renewed it
+            handler = handler_of(config, refused)
+            refused = None
+            own = {**payload, 'config': {**payload['config'], backend: config[backend]}}
+            if _is_kept(handler, own) or _is_accepted(handler, own):
                 return
         except _Unauthorized:
             if renewed:
-                raise InvocationRefused(f'{handler.backend_name} refuses its credentials, also with a new token.') from None
-            handler_of(config, refused=handler)
-            renewed = True
+                raise InvocationRefused(f'{backend} refuses its credentials, also with a new token.') from None
+            refused, renewed = handler, True
             continue
+        except (UnsupportedBackendError, PayloadTooLarge):
+            raise
         except RuntimeGone:
             if not _is_larger(payload):
                 raise
@@ -220,7 +225,7 @@ def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], deadline: float) -
         except Exception as error:
             said = f'{type(error).__name__}: {error}'
         if time.monotonic() > deadline:
-            raise InvocationRefused(f'{handler.backend_name} has not taken an invocation within {PATIENCE:.0f} s: {said}')
+            raise InvocationRefused(f'{backend} has not taken an invocation within {patience:.0f} s: {said}')
         logger.debug(f'An invocation was refused, and is tried again: {said}')
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(longest, pause * 2)
@@ -260,7 +265,14 @@ def _is_accepted(handler: ServerlessHandler, payload: Dict[str, Any]) -> bool:
     if handler.backend_name == 'ibm_cf':
         backend._get_or_create_namespace()
     action = backend._format_function_name(payload['runtime_name'], payload['runtime_memory'])
-    answer = client.invoke(backend.package, action, payload, backend.is_lithops_worker)
+    try:
+        answer = client.invoke(backend.package, action, payload, backend.is_lithops_worker)
+    except Exception as error:
+        # All that Lithops' client tells of 413
+        if 'larger than allowed' in str(error):
+            said = f"An invocation of {payload['func_name']} is refused by {handler.backend_name}: {error}"
+            raise PayloadTooLarge(said) from error
+        raise
     if answer == 404:
         raise RuntimeGone(
             f"{handler.backend_name} has no action '{backend.package}/{action}' (any more). Deploy it again: "

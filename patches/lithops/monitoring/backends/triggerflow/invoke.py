@@ -23,13 +23,14 @@ import base64
 import json
 import logging
 import pickle
+import random
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
-from .functions import MAX_PAYLOAD, NeverTaken, handler_of, is_local, submit
+from .functions import MAX_PAYLOAD, InvocationRefused, NeverTaken, handler_of, is_local, submit
 from .localhost import Door, held_by_any_service
 from .rules import Rule
 from .triggers import keys
@@ -57,6 +58,10 @@ LOOK_UP: Dict[str, Any] = {}
 
 #: Subjects of what runs the orchestrator's own function: one activation, or a sweep
 ACTIVATION, SWEEP = 'activation', 'sweep'
+
+#: Seconds for which a worker tries to hand over to the next one of its lane. Each another number,
+#: for where one gives up others can go on
+HAND_OVER = (10.0, 30.0)
 
 #: Which share of a payload what is left of a lane may be
 SHARE = 0.25
@@ -102,7 +107,7 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
     return perform
 
 
-def fail_run(facts: Facts, run: Dict[str, Any], error: NeverTaken) -> None:
+def fail_run(facts: Facts, run: Dict[str, Any], error: Exception) -> None:
     """The run has failed: whoever tries again would find the same"""
     facts.create(
         keys.outcome_key(run['session']),
@@ -129,12 +134,26 @@ def starter(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callab
             payload = call_payload(config, run, job['activation'], action['position'], job)
             _invoke(config, payload, chunks_of(job, action['numbers']))
         elif action['name'] == START_FOLLOWING:
-            job, starts = next_of_lane(facts, action)
-            _start_lanes(config, run, job['activation'], action['position'], job, starts)
+            _go_on(config, run, facts, action)
         else:
             raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
 
     return start
+
+
+def _go_on(config: Dict[str, Any], run: Dict[str, Any], facts: Facts, action: Action) -> None:
+    """
+    The next chunk of a lane is invoked by a worker that holds a place in its namespace until that
+    was taken. Where all places are held by such workers one of them has to leave, so that the
+    others can go on; what it was to start a sweep does
+    """
+    job, starts = next_of_lane(facts, action)
+    try:
+        _start_lanes(config, run, job['activation'], action['position'], job, starts, random.uniform(*HAND_OVER))
+    except InvocationRefused as error:
+        for number in (number for start in starts for number in start.numbers):
+            facts.create(keys.refused_key(run['session'], keys.Call(job['job'], number)), {'time': time.time()})
+        logger.warning(f"Run {run['run_id']} - a lane of {job['job']} stands still until the next sweep: {error}")
 
 
 def held_by_function_service(config: Dict[str, Any], session: str) -> Optional[Set[keys.Call | int]]:
@@ -271,11 +290,17 @@ def start_calls(
 
 
 def _start_lanes(
-    config: Dict[str, Any], run: Dict[str, Any], number: int, position: int, job: Dict[str, Any], starts: Iterable[Start]
+    config: Dict[str, Any],
+    run: Dict[str, Any],
+    number: int,
+    position: int,
+    job: Dict[str, Any],
+    starts: Iterable[Start],
+    patience: Optional[float] = None,
 ) -> None:
     chunks = [{**_chunk(job['invocation'], start.numbers), FOLLOWING: _handed_on(config, start.following)} for start in starts]
     if chunks:
-        _invoke(config, call_payload(config, run, number, position, job), chunks)
+        _invoke(config, call_payload(config, run, number, position, job), chunks, patience=patience)
 
 
 def _handed_on(config: Dict[str, Any], following: Optional[Following]) -> Optional[Following]:
@@ -362,7 +387,13 @@ def _chunk(invocation: Dict[str, Any], indices: Sequence[int]) -> Dict[str, Any]
     return chunk
 
 
-def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float = 0.0) -> None:
+def _invoke(
+    config: Dict[str, Any],
+    payload: Dict[str, Any],
+    chunks: List[Dict[str, Any]],
+    due: float = 0.0,
+    patience: Optional[float] = None,
+) -> None:
     payload[FIELD]['due'] = due
     if is_local(config):
         # Its lanes are as many as its calls
@@ -372,4 +403,4 @@ def _invoke(config: Dict[str, Any], payload: Dict[str, Any], chunks: List[Dict[s
     for chunk in chunks:
         following = chunk.pop(FOLLOWING, payload[FIELD].get(FOLLOWING))
         payloads.append({**payload, **chunk, FIELD: {**payload[FIELD], FOLLOWING: following}})
-    submit(config, payloads)
+    submit(config, payloads, patience)

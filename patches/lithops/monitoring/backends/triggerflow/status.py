@@ -36,6 +36,7 @@ from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
 from .failure import failure_of, last_words, lost
+from .functions import ALARM
 from .future import OUTPUT_FIELD, without_credentials
 from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, backend_of, field_of, performer, run_of
 from .store import create_store
@@ -56,8 +57,9 @@ GRACE = 60.0
 #: Seconds that may pass between an invocation and its beginning
 START = 120.0
 
-#: Seconds at the most that a further attempt waits, inside its function, until it is due
-MAX_WAIT = 60.0
+#: Seconds at the most that a further attempt waits, inside its function, until it is due: what is
+#: due later is started by an alarm, where there are alarms
+MAX_WAIT = ALARM
 
 #: Attribute of a job that is reported and not run
 GIVEN_UP = 'given_up'

@@ -23,7 +23,6 @@ from typing import Any, Dict, Optional
 
 from .functions import handler_of
 from .invoke import ACTIVATION, backend_of, own_payload, rule_of
-from .rules import RuleRefused
 from .service import RemoteTriggers, ServiceClient, TriggerServiceError
 from .stream import Stream, StreamUnavailable
 
@@ -57,7 +56,7 @@ def begin_wake_ups(config: Dict[str, Any], run: Dict[str, Any]) -> None:
     if backend_of(config) == 'openwhisk':
         try:
             rule_of(config, run).create(own_payload(config, run, ACTIVATION, 1, '', 0.0))
-        except RuleRefused as error:
+        except Exception as error:
             logger.warning(f"Run {run['run_id']} - is woken without a rule: {error}")
 
 
@@ -89,7 +88,3 @@ def triggers_of(config: Dict[str, Any], run: Dict[str, Any]) -> Optional[RemoteT
         return {'url': url, 'api_key': config['openwhisk']['api_key'], 'invoke_kwargs': sent}
 
     return RemoteTriggers(config['triggerflow'], action)
-
-
-def _backend(config: Dict[str, Any]) -> str:
-    return config['triggerflow'].get('backend', 'storage')
