@@ -407,6 +407,22 @@ def test_a_trigger_intercepts_another(local):
     assert local.get_trigger('guard')['context'] == {'seen': 2}
 
 
+def spoils(context, event):
+    event['data'].append(99)
+    context.events.clear()
+    return True
+
+
+@pytest.mark.parametrize('how', ['condition', 'interceptor'])
+def test_what_a_callable_does_to_an_event_is_not_seen_by_the_next(local, how):
+    local.add_trigger('first', shard(), spoils if how == 'condition' else TRUE, CallAsync(lambda context, events: events[0]['data']))
+    if how == 'interceptor':
+        local.add_trigger('guard', CloudEvent('nothing', 'comes'), action=PythonCallable(spoils))
+        local.intercept_trigger('first', by='guard')
+    local.publish(shard([1]))
+    assert [run.result(timeout=60) for run in local.runs('first')] == [[1]]
+
+
 def tell(context, events):
     assert publish(context['workspace'], CloudEvent('told', 'all', data=1), log_level=None)
 

@@ -1,6 +1,7 @@
 """What runs when a trigger has fired: an orchestrator, and so it survives whatever happens."""
 
 import base64
+import copy
 import functools
 import itertools
 import os
@@ -204,8 +205,10 @@ class Here:
         of_workspace = workspaces.global_context(self._facts, self._home)
 
         def make(values: Document) -> Document:
-            context = Context(values, self.trigger_id, of_workspace, events)
-            value = function(context, events[-1] if events else None)
+            # What it does to them is nobody else's: on a replay it is not run
+            given = copy.deepcopy(events)
+            context = Context(values, self.trigger_id, of_workspace, given)
+            value = function(context, given[-1] if given else None)
             said = base64.b64encode(cloudpickle.dumps((value, context.asked()))).decode()
             return {'context': context.values_now(), 'said': said, 'asks': bool(context.asked())}
 
