@@ -108,6 +108,13 @@ def test_a_trigger_that_is_added_again_is_the_same(workspace, started):
         workspace.add(trigger(of=condition.join(2)))
 
 
+def test_a_trigger_whose_context_reads_otherwise_than_it_was_written_is_the_same(workspace, started):
+    for _ in range(2):
+        workspace.add({**trigger(), 'context': {'pair': (1, 2), 3: 4}})
+    workspace.publish(done(1))
+    assert len(started) == 1
+
+
 @pytest.mark.parametrize('field', ['type', 'subject', 'id', 'source'])
 def test_an_event_that_lacks_something_is_refused(workspace, field):
     event = done(1)
