@@ -309,6 +309,21 @@ def test_maps_orchestrators_and_publishers(tf):
     assert [sorted(run.result(timeout=60)) for run in tf.runs('map')] == [[3, 6]]
 
 
+def test_events_from_outside_may_say_anything_of_their_time_and_data(local):
+    """The oldest comes first, whatever the form of its time; what a dataref names is the publisher's own affair."""
+    said = [
+        {'time': '2026-11-23T09:00:00.5Z', 'data': 3},
+        {'time': '2026-11-23T09:00:00Z', 'data': 2},
+        {'time': '2026-11-23T10:59:59.123456789+02:00', 'data': 1},
+        {'time': 'yesterday', 'data': -1, 'dataref': 'https://example.org/x'},
+        {'time': None, 'data': 0, 'dataref': f'{local._own().home}/code/order'},
+    ]
+    local.add_trigger('order', shard(), JOIN(5), CallAsync(lambda context, events: [event['data'] for event in events]))
+    for number, more in enumerate(said):
+        local.publish({**shard(id=str(9 - number)).document(), **more})
+    assert [run.result(timeout=60) for run in local.runs('order')] == [[0, -1, 1, 2, 3]]
+
+
 def is_large(context, event):
     context['asked'] = context.get('asked', 0) + 1
     return event['data'] > 5 and context.workspace['unit'] == 'kg'

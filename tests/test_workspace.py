@@ -123,6 +123,12 @@ def test_an_event_that_lacks_something_is_refused(workspace, field):
         workspace.publish(event)
 
 
+@pytest.mark.parametrize('field', ['subject', 'time', 'dataref', 'datacontenttype'])
+def test_an_event_that_says_something_else_than_a_string_is_refused(workspace, field):
+    with pytest.raises(InvalidEventError, match=f"'{field}'"):
+        workspace.publish({**done(1), field: 5})
+
+
 class Counting(MemoryStore):
     """Counts requests, as a store that shows a thousand keys in one listing, and the keys that listings show."""
 

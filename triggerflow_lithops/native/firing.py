@@ -20,6 +20,7 @@ from ..activation import NO_ARGUMENTS
 from ..program import packed
 from ..retry import policy_of
 from ..triggers.attempt import delay
+from ..triggers.event import seconds_of
 from ..triggers.home import Document, Home
 from ..triggers.store import Facts, StoreUnavailable
 from ..triggers.workspace import Firing
@@ -142,7 +143,7 @@ class Here:
         """Those that made the trigger fire, the oldest first."""
         keys = self._firing().events
         found = [document for document in self._hooks.replay.world.each(self.triggers.event, keys) if document]
-        return sorted(found, key=lambda document: (document.get('time', ''), document['id']))
+        return sorted(found, key=lambda document: (seconds_of(document), document['id']))
 
     def may_act(self) -> bool:
         """Whether this is the one firing of its trigger that acts, where there may be only one."""

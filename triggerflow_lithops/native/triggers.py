@@ -143,16 +143,20 @@ class Triggers:
         whole = {**document, 'data': data}
         if len(encode(whole)) <= MAX_BYTES:
             return whole
-        key = f"{self.home}/d/{document['id']}"
+        key = self._data_key(document['id'])
         self._facts.write(key, encode(data))
         return {**document, 'dataref': key}
 
     def event(self, key: str) -> Document | None:
         """The event that lies at a key, with its data."""
         document = self._facts.read(key)
-        if document and 'dataref' in document and document['dataref'].startswith(f'{self.home}/'):
+        # One from outside may name anything, and what it names is its own affair
+        if document and is_run_id(document['id']) and document.get('dataref') == self._data_key(document['id']):
             document['data'] = self._facts.read(document['dataref'])
         return document
+
+    def _data_key(self, event_id: str) -> str:
+        return f'{self.home}/d/{event_id}'
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs that a trigger has started, its timer's included."""
