@@ -309,6 +309,17 @@ def test_maps_orchestrators_and_publishers(tf):
     assert [sorted(run.result(timeout=60)) for run in tf.runs('map')] == [[3, 6]]
 
 
+def test_a_trigger_that_was_added_runs_its_own_function(local):
+    """Another client was about to add one of this id, and had written its code."""
+    own = local._own()
+    own.workspace.add = lambda trigger: None
+    own.add('merge', shard(), action=CallAsync(fails))
+    other = Triggerflow(local._name, executor=local.executor)
+    other.add_trigger('merge', shard(), action=CallAsync(total))
+    other.publish(shard(1))
+    assert [run.result(timeout=60) for run in other.runs('merge')] == [1]
+
+
 def test_events_from_outside_may_say_anything_of_their_time_and_data(local):
     """The oldest comes first, whatever the form of its time; what a dataref names is the publisher's own affair."""
     said = [
@@ -430,7 +441,8 @@ def spoils(context, event):
 
 @pytest.mark.parametrize('how', ['condition', 'interceptor'])
 def test_what_a_callable_does_to_an_event_is_not_seen_by_the_next(local, how):
-    local.add_trigger('first', shard(), spoils if how == 'condition' else TRUE, CallAsync(lambda context, events: events[0]['data']))
+    condition = spoils if how == 'condition' else TRUE
+    local.add_trigger('first', shard(), condition, CallAsync(lambda context, events: events[0]['data']))
     if how == 'interceptor':
         local.add_trigger('guard', CloudEvent('nothing', 'comes'), action=PythonCallable(spoils))
         local.intercept_trigger('first', by='guard')

@@ -221,13 +221,14 @@ class Here:
 
     def of_another(self, trigger_id: str) -> 'tuple[Here, Performance]':
         """What is performed first when another trigger intercepts this one."""
-        stored = pickle.loads(self._facts.read_bytes(f'{self._home}/code/{trigger_id}') or b'')
+        other = Here(self._hooks, trigger_id)
+        stored = pickle.loads(self._facts.read_bytes(other._trigger()['orchestrator']['code_key']) or b'')
         folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
         os.makedirs(folder, exist_ok=True)
         write_module_data(folder, stored['module_data'])
         sys.path.append(folder)
         performance, _ = pickle.loads(pickle.loads(stored['func']).code)
-        return Here(self._hooks, trigger_id), performance
+        return other, performance
 
 
 def _is_retried(policy: Document, error: Exception) -> bool:

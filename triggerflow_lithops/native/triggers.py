@@ -16,7 +16,7 @@ from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document
 from ..triggers.keys import is_run_id, run_key
-from ..triggers.store import Facts, encode
+from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
@@ -86,7 +86,8 @@ class Triggers:
         trigger['time'] = time.time()
         asked = condition if trigger['condition'] == conditions.of_callable() else None
         functions = [*action.functions(), *([asked] if asked else [])]
-        code_key = f'{self.home}/code/{trigger_id}'
+        # Of this try's own: another one of the same id may say something else, and be the one that counts
+        code_key = f'{self.home}/code/{trigger_id}.{new_nonce()}'
         trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
         self.workspace.add(trigger)
         self._start_timer(trigger)
