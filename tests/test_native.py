@@ -535,6 +535,39 @@ def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):
     deleted.delete_workspace()
 
 
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, 'it never came true'
+        time.sleep(0.05)
+
+
+def adds_the_next(folder):
+    def adds(context, event):
+        (folder / f"round-{event['data']}").touch()
+        while not (folder / 'go').exists():
+            time.sleep(0.05)
+        following = CloudEvent('round', str(event['data'] + 1), data=event['data'] + 1)
+        context.add_trigger(f"round-{event['data'] + 1}", following, action=PythonCallable(adds))
+        context.publish(following)
+
+    return adds
+
+
+def test_triggers_that_add_one_another_end_when_their_workspace_is_deleted(config, tmp_path):
+    tf = Triggerflow(f'w-{uuid.uuid4().hex[:8]}', config=config, log_level=None)
+    home = tf._own().home
+    tf.add_trigger('round-0', CloudEvent('round', '0'), action=PythonCallable(adds_the_next(tmp_path)))
+    tf.publish(CloudEvent('round', '0', data=0))
+    until((tmp_path / 'round-0').exists)
+    tf.delete_workspace()
+    (tmp_path / 'go').touch()
+    # What it leaves is its change of the context, and then whatever it asked for
+    until(lambda: tf._facts.list(f'{home}/c/'))
+    time.sleep(1)
+    assert not tf._facts.list(f'{home}/t/') and not (tmp_path / 'round-1').exists()
+
+
 def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
     tf.add_trigger('merge', shard(), action=CallAsync(total))
     tf.publish(shard(1))

@@ -196,7 +196,9 @@ class Here:
         return value
 
     def _do(self, name: str, args: tuple[Any, ...], more: dict[str, Any]) -> None:
-        getattr(self.triggers, name)(*args, **more)
+        # In a workspace that was deleted meanwhile, triggers that add one another would go on for ever
+        if workspaces.at(self._facts, self._home):
+            getattr(self.triggers, name)(*args, **more)
 
     def _version(self) -> int:
         return workspaces.context_of(self._facts, self._home, self._trigger())[0]

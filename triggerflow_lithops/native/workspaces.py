@@ -44,10 +44,15 @@ def home_of(document: Document) -> str:
     return f"{HOMES}/{document['name']}@{document['incarnation']}"
 
 
+def at(facts: Facts, home: str) -> Document | None:
+    """The document of the workspace whose home this is. None if it was deleted, whoever has its name now."""
+    document = find(facts, home.split('/')[1].rpartition('@')[0])
+    return document if document and home_of(document) == home else None
+
+
 def global_context(facts: Facts, home: str) -> Document:
     """The context of the workspace whose home this is."""
-    document = find(facts, home.split('/')[1].rpartition('@')[0])
-    return document['context'] if document else {}
+    return (at(facts, home) or {'context': {}})['context']
 
 
 def _key(name: str) -> str:
