@@ -335,6 +335,19 @@ def test_events_from_outside_may_say_anything_of_their_time_and_data(local):
     assert [run.result(timeout=60) for run in local.runs('order')] == [[0, -1, 1, 2, 3]]
 
 
+def test_interceptors_that_publish_publish_events_of_their_own(local):
+    events = [CloudEvent('told', name) for name in ('first', 'second', 'third')]
+    for name, event in zip(('guard', 'other', 'merge'), events):
+        local.add_trigger(name, shard() if name == 'merge' else CloudEvent('nothing', 'comes'), JOIN(2), Publish(event))
+    for name in ('guard', 'other'):
+        local.intercept_trigger('merge', by=name)
+    local.add_trigger('end', events, JOIN(3), END)
+    for _ in range(2):
+        local.publish(shard('x' * 200_000))
+    # What is too large for an event lies beside it
+    assert [[len(data) for data in found] for found in local.wait(timeout=60)] == 3 * [[200_000, 200_000]]
+
+
 def is_large(context, event):
     context['asked'] = context.get('asked', 0) + 1
     return event['data'] > 5 and context.workspace['unit'] == 'kg'
@@ -379,9 +392,10 @@ def asks_for(what):
         (lambda context: context.add_trigger('t', action=PASS), 'needs an event'),
         (lambda context: context.add_trigger('t', shard(), action=PASS, context={'when': datetime.now()}), 'not JSON'),
         (lambda context: context.publish({'specversion': '1.0', 'type': 'x', 'source': 'y', 'id': '1'}), 'subject'),
+        (lambda context: context.publish(shard('x' * 300_000)), '262144 are the most'),
         (lambda context: context.update(changed={1}), 'not JSON'),
     ],
-    ids=['id', 'event', 'context', 'subject', 'changed'],
+    ids=['id', 'event', 'context', 'subject', 'large', 'changed'],
 )
 def test_a_callable_that_asks_for_what_cannot_be_has_changed_nothing(local, what, said):
     local.add_trigger('asks', shard(), action=PythonCallable(asks_for(what), retry=0))

@@ -28,7 +28,7 @@ from . import workspaces
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context
 from .events import CloudEvent
-from .triggers import TIMER, Triggers
+from .triggers import TIMER, Triggers, run_id_of
 
 
 class Performance:
@@ -158,8 +158,9 @@ class Here:
         return workspaces.context_of(self._facts, self._home, self._trigger())[1]
 
     def publish(self, pattern: dict[str, str], data: Any) -> None:
-        """Publishes the event of an action, the same one however often it is performed."""
-        self.triggers.publish(CloudEvent(**pattern, data=data, id=self.run['run_id']).document())
+        """Publishes the event of an action, the same one however often it is performed, and another one than its interceptors'."""
+        event_id = run_id_of(self._home, self.trigger_id, self.run['run_id'])
+        self.triggers.publish_with(CloudEvent(**pattern, id=event_id).document(), data)
 
     def report(self, value: Any, error: BaseException | None) -> None:
         """Publishes that the action has ended."""

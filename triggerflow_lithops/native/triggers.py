@@ -137,16 +137,16 @@ class Triggers:
             # It is in the outcome of the run
             self.publish(document)
         else:
-            self.publish(self._with_data(document, data))
+            self.publish_with(document, data)
 
-    def _with_data(self, document: Document, data: Any) -> Document:
-        """An event with what a function returned; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
+    def publish_with(self, document: Document, data: Any) -> None:
+        """Publishes an event with data; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
         whole = {**document, 'data': data}
-        if len(encode(whole)) <= MAX_BYTES:
-            return whole
-        key = self._data_key(document['id'])
-        self._facts.write(key, encode(data))
-        return {**document, 'dataref': key}
+        if len(encode(whole)) > MAX_BYTES:
+            key = self._data_key(document['id'])
+            self._facts.write(key, encode(data))
+            whole = {**document, 'dataref': key}
+        self.publish(whole)
 
     def event(self, key: str) -> Document | None:
         """The event that lies at a key, with its data."""
