@@ -337,7 +337,7 @@ def test_events_from_outside_may_say_anything_of_their_time_and_data(local):
 
 def test_interceptors_that_publish_publish_events_of_their_own(local):
     events = [CloudEvent('told', name) for name in ('first', 'second', 'third')]
-    for name, event in zip(('guard', 'other', 'merge'), events):
+    for name, event in zip(('guard', 'other', 'merge'), events, strict=True):
         local.add_trigger(name, shard() if name == 'merge' else CloudEvent('nothing', 'comes'), JOIN(2), Publish(event))
     for name in ('guard', 'other'):
         local.intercept_trigger('merge', by=name)
@@ -595,6 +595,13 @@ def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
     assert len(runs) == 2 and not [key for key in left if any(name in key for name in named)]
 
 
+def nested(levels):
+    found = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
 @pytest.mark.parametrize(
     ('added', 'error', 'said'),
     [
@@ -611,6 +618,9 @@ def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
         ({'action': None}, InvalidActionError, 'An action is'),
         ({'action': END, 'transient': False}, InvalidTriggerError, 'ends once'),
         ({'context': {'when': datetime.now()}}, InvalidEventError, 'not JSON'),
+        ({'context': ['a']}, InvalidEventError, "is a dict; found \\['a'\\]"),
+        ({'condition': {'name': 'CALLABLE'}}, InvalidConditionError, 'is that function'),
+        ({'condition': {'name': ['JOIN']}}, InvalidConditionError, 'found'),
     ],
 )
 def test_what_is_no_trigger_is_refused(local, added, error, said):
@@ -628,9 +638,11 @@ def test_what_is_no_trigger_is_refused(local, added, error, said):
         (lambda: CloudEvent('shard.done', None), InvalidEventError, "'subject'"),
         (lambda: CloudEvent('shard.done', 'today', data=b'bytes'), InvalidEventError, 'not JSON'),
         (lambda: CloudEvent('shard.done', 'today', data=float('nan')), InvalidEventError, 'not JSON'),
+        (lambda: CloudEvent('shard.done', 'today', data=nested(5000)), InvalidEventError, 'not JSON'),
         (lambda: JOIN(0), InvalidConditionError, 'at least 1; found 0'),
         (lambda: THRESHOLD(3, of=2), InvalidConditionError, 'never hold'),
         (lambda: TIMEOUT(-1), InvalidConditionError, '-1'),
+        (lambda: TIMEOUT(10**400), InvalidConditionError, 'from 0 to 1e'),
         (lambda: TIMEOUT(1, TIMEOUT), InvalidConditionError, 'TIMEOUT'),
         (lambda: CallAsync(3), InvalidActionError, 'found 3'),
         (lambda: CallAsync(total, retry='often'), ConfigurationError, 'often'),

@@ -115,6 +115,12 @@ def test_a_trigger_whose_context_reads_otherwise_than_it_was_written_is_the_same
     assert len(started) == 1
 
 
+def test_a_join_of_more_than_there_will_ever_be_waits(workspace, started):
+    workspace.add(trigger(of=condition.join(10**400)))
+    workspace.publish(done(1))
+    assert not started
+
+
 @pytest.mark.parametrize('field', ['type', 'subject', 'id', 'source'])
 def test_an_event_that_lacks_something_is_refused(workspace, field):
     event = done(1)

@@ -158,7 +158,7 @@ class Here:
         return workspaces.context_of(self._facts, self._home, self._trigger())[1]
 
     def publish(self, pattern: dict[str, str], data: Any) -> None:
-        """Publishes the event of an action, the same one however often it is performed, and another one than its interceptors'."""
+        """Publishes the event of an action, the same one however often it is performed; that of an interceptor is another."""
         event_id = run_id_of(self._home, self.trigger_id, self.run['run_id'])
         self.triggers.publish_with(CloudEvent(**pattern, id=event_id).document(), data)
 

@@ -20,7 +20,7 @@ from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
-from .events import CloudEvent, require_json
+from .events import CloudEvent, checked_context, require_json
 
 #: Characters of what an exception says that its event has
 WORDS = 10_000
@@ -228,13 +228,12 @@ def definition(
     require_action(action)
     events, found = _patterns(event), document_of(TRUE if condition is None else condition)
     _check_together(found, events, transient, action)
-    require_json(context or {}, f'The context of trigger {trigger_id!r}')
     return {
         'id': trigger_id,
         'activation_events': events,
         'condition': found,
         'action': action.document(),
-        'context': context or {},
+        'context': checked_context(context, f'The context of trigger {trigger_id!r}'),
         'transient': transient,
     }
 

@@ -52,7 +52,8 @@ def at(facts: Facts, home: str) -> Document | None:
 
 def global_context(facts: Facts, home: str) -> Document:
     """The context of the workspace whose home this is."""
-    return (at(facts, home) or {'context': {}})['context']
+    found: Document = (at(facts, home) or {'context': {}})['context']
+    return found
 
 
 def _key(name: str) -> str:
