@@ -41,6 +41,7 @@ from triggerflow_lithops import (
     WorkspaceNotFoundError,
     publish,
 )
+from triggerflow_lithops.triggers.keys import run_key
 
 
 def total(context, events):
@@ -178,6 +179,29 @@ def test_an_exception_that_no_retry_names_is_not_retried(local, tmp_path):
     for name, times in (('other', 1), ('base', 3)):
         assert [run.wait(timeout=60) for run in local.runs(name)] == ['failed']
         assert len((tmp_path / name / 'times').read_text().split()) == times
+
+
+@pytest.mark.parametrize(('dies', 'name'), [(sys.exit, 'SystemExit'), (os._exit, 'RunDied')])
+def test_a_callable_that_ends_its_process_is_a_failure_too(local, dies, name):
+    local.add_trigger('dies', shard(), action=PythonCallable(lambda context, event: dies(3)))
+    local.add_trigger('end', Failed('dies'), action=END)
+    local.publish(shard(1))
+    [run] = local.runs('dies')
+    assert run.wait(timeout=60) == 'failed'
+    local.sweep()
+    assert [found['error'][0] for found in local.wait(timeout=60)] == [name] and local.sweep() == []
+
+
+def test_the_end_of_a_workspace_is_reached_when_it_was_lost_halfway(local):
+    """All triggers were deleted already, its own included, when the one who did it vanished."""
+    own = local._own()
+    own._begin_run = lambda document: own._facts.create(run_key(document['run_id']), document)
+    local.add_trigger('end', shard(), action=END)
+    local.publish(shard(1))
+    local.flush_triggers()
+    other = Triggerflow(local._name, executor=local.executor)
+    assert len(other.sweep()) == 1
+    assert other.wait(timeout=60) == [1]
 
 
 class Counting:

@@ -53,7 +53,7 @@ class Performance:
             if not self._lets_pass(here, events):
                 return None
             value = self.perform(here, events)
-        except Exception as error:
+        except BaseException as error:
             here.record(here.report, None, error)
             raise
         if self._action not in (END, PASS):

@@ -15,7 +15,7 @@ from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document
-from ..triggers.keys import is_run_id, run_key
+from ..triggers.keys import is_run_id, outcome_key, run_key
 from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
@@ -128,9 +128,7 @@ class Triggers:
         """Publishes that an action has ended."""
         run_id = run_id_of(self.home, trigger['id'], number)
         data = value if error is None else {'error': [type(error).__name__, str(error)[:WORDS]]}
-        kind = SUCCESS if error is None else FAILURE
-        source = f'triggerflow-lithops/{self.home}'
-        document = {**new_event(kind, trigger['id'], source, time=time.time(), event_id=run_id), 'runid': run_id}
+        document = self._end_of(trigger['id'], run_id, SUCCESS if error is None else FAILURE)
         try:
             require_json(data, 'What it returned')
         except InvalidEventError:
@@ -138,6 +136,10 @@ class Triggers:
             self.publish(document)
         else:
             self.publish_with(document, data)
+
+    def _end_of(self, trigger_id: str, run_id: str, kind: str) -> Document:
+        source = f'triggerflow-lithops/{self.home}'
+        return {**new_event(kind, trigger_id, source, time=time.time(), event_id=run_id), 'runid': run_id}
 
     def publish_with(self, document: Document, data: Any) -> None:
         """Publishes an event with data; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
@@ -167,12 +169,28 @@ class Triggers:
     def sweep(self) -> list[str]:
         """Repairs what nobody reported, here and in the runs. In words."""
         repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self.is_started)]
-        for trigger_id in self.workspace.triggers():
+        # What a trigger that was deleted has started goes on, its own end of all triggers included
+        for trigger_id in self.workspace.triggers(deleted_too=True):
             self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
             for run in self.runs(trigger_id):
                 if run.status() == 'running':
                     repaired += [f'{run.run_id}: {said}' for said in run.sweep()]
+                if self._has_died(run):
+                    repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
+
+    def _has_died(self, run: Run) -> bool:
+        """Whether an action has failed in a way in which nobody was left to publish that. It is published here."""
+        outcome = self._facts.read(outcome_key(run.session)) or {'status': 'running'}
+        firing = run.document['orchestrator']['firing']
+        if outcome['status'] != 'failed' or firing['number'] == TIMER:
+            return False
+        success, failure = (self._end_of(firing['trigger'], run.run_id, kind) for kind in (SUCCESS, FAILURE))
+        if any(self.workspace.has(document) for document in (success, failure)):
+            return False
+        name, words = outcome['error']
+        self.publish_with(failure, {'error': [name, words[:WORDS]]})
+        return True
 
     def _run(self, trigger_id: str, number: str) -> Run | None:
         document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))

@@ -79,6 +79,11 @@ class Workspace:
             unwatched()
         return new
 
+    def has(self, document: Document) -> bool:
+        """Whether an event was published."""
+        channel = channel_of(document['type'], document['subject'])
+        return self._facts.read(self._home.event(channel, digest_of(document))) is not None
+
     def events(self, keys: list[str]) -> list[Document]:
         """The events that lie at ``keys``."""
         return [found for key in keys if (found := self._facts.read(key))]
