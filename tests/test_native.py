@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -401,6 +402,15 @@ def test_a_trigger_whose_time_is_up_fires_with_what_has_come(local):
     assert sorted(early) == ['cancelled', 'completed'] and time.time() - began < 120
 
 
+def test_no_timer_is_left_of_a_trigger_that_has_fired_or_is_gone(local):
+    local.publish(shard(1))
+    local.add_trigger('fired', shard(), TIMEOUT(600, JOIN(1)), CallAsync(total))
+    local.add_trigger('gone', shard(), TIMEOUT(600, JOIN(2)), CallAsync(total))
+    timers = [local.runs(name)[0] for name in ('fired', 'gone')]
+    local.delete_trigger('gone')
+    assert [run.wait(timeout=60) for run in timers] == ['cancelled', 'cancelled']
+
+
 def asks_for(what):
     def asks(context, event):
         context['changed'] = True
@@ -551,6 +561,19 @@ def test_workspaces_are_made_listed_and_deleted(config):
     anew.add_trigger('t', shard(), action=CallAsync(total))
     assert anew.runs('t') == []
     anew.delete_workspace()
+
+
+def test_two_clients_delete_one_workspace_at_once(config):
+    name = f'w-{uuid.uuid4().hex[:8]}'
+    clients = [Triggerflow(name, config=config, log_level=None) for _ in range(3)]
+    for number in range(10):
+        clients[0].add_trigger(f't{number}', shard(), action=CallAsync(total))
+    clients[0].publish(shard(1))
+    with ThreadPoolExecutor() as pool:
+        errors = [deleting.exception() for deleting in [pool.submit(client.delete_workspace) for client in clients]]
+    # One that comes late finds none
+    assert all(isinstance(error, (WorkspaceNotFoundError, type(None))) for error in errors) and None in errors
+    assert name not in clients[0].list_workspaces() and not clients[0]._facts.list(f'triggerflow.events/{name}@')
 
 
 def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):

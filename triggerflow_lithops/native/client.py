@@ -1,5 +1,6 @@
 """``Triggerflow``: where a user adds triggers, and publishes events."""
 
+import contextlib
 import functools
 import time
 from typing import Any
@@ -94,8 +95,10 @@ class Triggerflow:
         # So that nothing fires any more
         triggers.flush()
         for run in [run for found in triggers.workspace.triggers(deleted_too=True) for run in triggers.runs(found)]:
-            run.cancel()
-            run.purge()
+            # Another client may be about to delete it, too
+            with contextlib.suppress(errors.RunNotFoundError, errors.InvalidRunError):
+                run.cancel()
+                run.purge()
         workspaces.delete(self._facts, document)
         if name == self._name:
             self._triggers = None

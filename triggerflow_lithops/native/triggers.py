@@ -5,11 +5,13 @@ A trigger that fires starts a *run*, of an id that follows from the firing: so t
 start it start one run, and what was lost is found as in any run.
 """
 
+import contextlib
 import hashlib
 import time
 import uuid
 from typing import Any, Callable, Protocol, Sequence
 
+from ..errors import RunNotFoundError
 from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
@@ -91,6 +93,9 @@ class Triggers:
         trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
         self.workspace.add(trigger)
         self._start_timer(trigger)
+        if 'seconds' in trigger['condition'] and self.workspace.firings(trigger_id):
+            # There was no timer yet when it fired
+            self._end_timer(trigger_id)
 
     def publish(self, document: Document, unwatched: Callable[[], object] = lambda: None) -> bool:
         """Whether the event is new."""
@@ -98,7 +103,10 @@ class Triggers:
 
     def delete(self, trigger_id: str) -> bool:
         """Whether there was such a trigger."""
-        return self.workspace.delete(trigger_id)
+        there = self.workspace.delete(trigger_id)
+        if there:
+            self._end_timer(trigger_id)
+        return there
 
     def enable(self, trigger_id: str) -> None:
         """A trigger may fire again."""
@@ -115,7 +123,7 @@ class Triggers:
     def flush(self) -> None:
         """Deletes all triggers."""
         for trigger_id in self.workspace.triggers():
-            self.workspace.delete(trigger_id)
+            self.delete(trigger_id)
 
     # What has fired
 
@@ -202,15 +210,20 @@ class Triggers:
 
     def _start(self, firing: Firing) -> None:
         if time.time() < firing.trigger['time'] + firing.trigger['condition'].get('seconds', 0.0):
-            timer = self._run(firing.trigger['id'], TIMER)
-            if timer:
-                timer.cancel()
+            self._end_timer(firing.trigger['id'])
         if not _needs_nothing(firing.trigger):
             self._start_run(firing.trigger, firing.number)
 
     def _start_timer(self, trigger: Document) -> None:
         if 'seconds' in trigger['condition']:
             self._start_run(trigger, TIMER)
+
+    def _end_timer(self, trigger_id: str) -> None:
+        timer = self._run(trigger_id, TIMER)
+        if timer:
+            # It is gone if its workspace is being deleted
+            with contextlib.suppress(RunNotFoundError):
+                timer.cancel()
 
     def _start_run(self, trigger: Document, number: str) -> None:
         described = trigger['action']

@@ -35,8 +35,9 @@ def names(facts: Facts) -> list[str]:
 def delete(facts: Facts, document: Document) -> None:
     """Everything of a workspace leaves the bucket. Its name may be used again."""
     facts.store.delete(facts.list(f'{home_of(document)}/'))
-    # The last one, so that a deletion that was interrupted can be done again
-    facts.store.delete([_key(document['name'])])
+    if at(facts, home_of(document)):
+        # The last one, so that a deletion that was interrupted can be done again
+        facts.store.delete([_key(document['name'])])
 
 
 def home_of(document: Document) -> str:
