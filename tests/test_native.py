@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -41,6 +42,7 @@ from triggerflow_lithops import (
     WorkspaceNotFoundError,
     publish,
 )
+from triggerflow_lithops.triggers.keys import run_key
 
 
 def total(context, events):
@@ -180,6 +182,29 @@ def test_an_exception_that_no_retry_names_is_not_retried(local, tmp_path):
         assert len((tmp_path / name / 'times').read_text().split()) == times
 
 
+@pytest.mark.parametrize(('dies', 'name'), [(sys.exit, 'SystemExit'), (os._exit, 'RunDied')])
+def test_a_callable_that_ends_its_process_is_a_failure_too(local, dies, name):
+    local.add_trigger('dies', shard(), action=PythonCallable(lambda context, event: dies(3)))
+    local.add_trigger('end', Failed('dies'), action=END)
+    local.publish(shard(1))
+    [run] = local.runs('dies')
+    assert run.wait(timeout=60) == 'failed'
+    local.sweep()
+    assert [found['error'][0] for found in local.wait(timeout=60)] == [name] and local.sweep() == []
+
+
+def test_the_end_of_a_workspace_is_reached_when_it_was_lost_halfway(local):
+    """All triggers were deleted already, its own included, when the one who did it vanished."""
+    own = local._own()
+    own._begin_run = lambda document: own._facts.create(run_key(document['run_id']), document)
+    local.add_trigger('end', shard(), action=END)
+    local.publish(shard(1))
+    local.flush_triggers()
+    other = Triggerflow(local._name, executor=local.executor)
+    assert len(other.sweep()) == 1
+    assert other.wait(timeout=60) == [1]
+
+
 class Counting:
     """A store that counts what it is asked."""
 
@@ -309,6 +334,45 @@ def test_maps_orchestrators_and_publishers(tf):
     assert [sorted(run.result(timeout=60)) for run in tf.runs('map')] == [[3, 6]]
 
 
+def test_a_trigger_that_was_added_runs_its_own_function(local):
+    """Another client was about to add one of this id, and had written its code."""
+    own = local._own()
+    own.workspace.add = lambda trigger: None
+    own.add('merge', shard(), action=CallAsync(fails))
+    other = Triggerflow(local._name, executor=local.executor)
+    other.add_trigger('merge', shard(), action=CallAsync(total))
+    other.publish(shard(1))
+    assert [run.result(timeout=60) for run in other.runs('merge')] == [1]
+
+
+def test_events_from_outside_may_say_anything_of_their_time_and_data(local):
+    """The oldest comes first, whatever the form of its time; what a dataref names is the publisher's own affair."""
+    said = [
+        {'time': '2026-11-23T09:00:00.5Z', 'data': 3},
+        {'time': '2026-11-23T09:00:00Z', 'data': 2},
+        {'time': '2026-11-23T10:59:59.123456789+02:00', 'data': 1},
+        {'time': 'yesterday', 'data': -1, 'dataref': 'https://example.org/x'},
+        {'time': None, 'data': 0, 'dataref': f'{local._own().home}/code/order'},
+    ]
+    local.add_trigger('order', shard(), JOIN(5), CallAsync(lambda context, events: [event['data'] for event in events]))
+    for number, more in enumerate(said):
+        local.publish({**shard(id=str(9 - number)).document(), **more})
+    assert [run.result(timeout=60) for run in local.runs('order')] == [[0, -1, 1, 2, 3]]
+
+
+def test_interceptors_that_publish_publish_events_of_their_own(local):
+    events = [CloudEvent('told', name) for name in ('first', 'second', 'third')]
+    for name, event in zip(('guard', 'other', 'merge'), events, strict=True):
+        local.add_trigger(name, shard() if name == 'merge' else CloudEvent('nothing', 'comes'), JOIN(2), Publish(event))
+    for name in ('guard', 'other'):
+        local.intercept_trigger('merge', by=name)
+    local.add_trigger('end', events, JOIN(3), END)
+    for _ in range(2):
+        local.publish(shard('x' * 200_000))
+    # What is too large for an event lies beside it
+    assert [[len(data) for data in found] for found in local.wait(timeout=60)] == 3 * [[200_000, 200_000]]
+
+
 def is_large(context, event):
     context['asked'] = context.get('asked', 0) + 1
     return event['data'] > 5 and context.workspace['unit'] == 'kg'
@@ -338,6 +402,15 @@ def test_a_trigger_whose_time_is_up_fires_with_what_has_come(local):
     assert sorted(early) == ['cancelled', 'completed'] and time.time() - began < 120
 
 
+def test_no_timer_is_left_of_a_trigger_that_has_fired_or_is_gone(local):
+    local.publish(shard(1))
+    local.add_trigger('fired', shard(), TIMEOUT(600, JOIN(1)), CallAsync(total))
+    local.add_trigger('gone', shard(), TIMEOUT(600, JOIN(2)), CallAsync(total))
+    timers = [local.runs(name)[0] for name in ('fired', 'gone')]
+    local.delete_trigger('gone')
+    assert [run.wait(timeout=60) for run in timers] == ['cancelled', 'cancelled']
+
+
 def asks_for(what):
     def asks(context, event):
         context['changed'] = True
@@ -353,9 +426,10 @@ def asks_for(what):
         (lambda context: context.add_trigger('t', action=PASS), 'needs an event'),
         (lambda context: context.add_trigger('t', shard(), action=PASS, context={'when': datetime.now()}), 'not JSON'),
         (lambda context: context.publish({'specversion': '1.0', 'type': 'x', 'source': 'y', 'id': '1'}), 'subject'),
+        (lambda context: context.publish(shard('x' * 300_000)), '262144 are the most'),
         (lambda context: context.update(changed={1}), 'not JSON'),
     ],
-    ids=['id', 'event', 'context', 'subject', 'changed'],
+    ids=['id', 'event', 'context', 'subject', 'large', 'changed'],
 )
 def test_a_callable_that_asks_for_what_cannot_be_has_changed_nothing(local, what, said):
     local.add_trigger('asks', shard(), action=PythonCallable(asks_for(what), retry=0))
@@ -405,6 +479,23 @@ def test_a_trigger_intercepts_another(local):
         local.publish(shard(number))
     assert {run.result(timeout=60) for run in local.runs('merge')} == {None, 2}
     assert local.get_trigger('guard')['context'] == {'seen': 2}
+
+
+def spoils(context, event):
+    event['data'].append(99)
+    context.events.clear()
+    return True
+
+
+@pytest.mark.parametrize('how', ['condition', 'interceptor'])
+def test_what_a_callable_does_to_an_event_is_not_seen_by_the_next(local, how):
+    condition = spoils if how == 'condition' else TRUE
+    local.add_trigger('first', shard(), condition, CallAsync(lambda context, events: events[0]['data']))
+    if how == 'interceptor':
+        local.add_trigger('guard', CloudEvent('nothing', 'comes'), action=PythonCallable(spoils))
+        local.intercept_trigger('first', by='guard')
+    local.publish(shard([1]))
+    assert [run.result(timeout=60) for run in local.runs('first')] == [[1]]
 
 
 def tell(context, events):
@@ -472,6 +563,19 @@ def test_workspaces_are_made_listed_and_deleted(config):
     anew.delete_workspace()
 
 
+def test_two_clients_delete_one_workspace_at_once(config):
+    name = f'w-{uuid.uuid4().hex[:8]}'
+    clients = [Triggerflow(name, config=config, log_level=None) for _ in range(3)]
+    for number in range(10):
+        clients[0].add_trigger(f't{number}', shard(), action=CallAsync(total))
+    clients[0].publish(shard(1))
+    with ThreadPoolExecutor() as pool:
+        errors = [deleting.exception() for deleting in [pool.submit(client.delete_workspace) for client in clients]]
+    # One that comes late finds none
+    assert all(isinstance(error, (WorkspaceNotFoundError, type(None))) for error in errors) and None in errors
+    assert name not in clients[0].list_workspaces() and not clients[0]._facts.list(f'triggerflow.events/{name}@')
+
+
 def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):
     name = f'w-{uuid.uuid4().hex[:8]}'
     deleted, other = (Triggerflow(name, config=config, log_level=None) for _ in range(2))
@@ -492,6 +596,39 @@ def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):
     deleted.delete_workspace()
 
 
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, 'it never came true'
+        time.sleep(0.05)
+
+
+def adds_the_next(folder):
+    def adds(context, event):
+        (folder / f"round-{event['data']}").touch()
+        while not (folder / 'go').exists():
+            time.sleep(0.05)
+        following = CloudEvent('round', str(event['data'] + 1), data=event['data'] + 1)
+        context.add_trigger(f"round-{event['data'] + 1}", following, action=PythonCallable(adds))
+        context.publish(following)
+
+    return adds
+
+
+def test_triggers_that_add_one_another_end_when_their_workspace_is_deleted(config, tmp_path):
+    tf = Triggerflow(f'w-{uuid.uuid4().hex[:8]}', config=config, log_level=None)
+    home = tf._own().home
+    tf.add_trigger('round-0', CloudEvent('round', '0'), action=PythonCallable(adds_the_next(tmp_path)))
+    tf.publish(CloudEvent('round', '0', data=0))
+    until((tmp_path / 'round-0').exists)
+    tf.delete_workspace()
+    (tmp_path / 'go').touch()
+    # What it leaves is its change of the context, and then whatever it asked for
+    until(lambda: tf._facts.list(f'{home}/c/'))
+    time.sleep(1)
+    assert not tf._facts.list(f'{home}/t/') and not (tmp_path / 'round-1').exists()
+
+
 def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
     tf.add_trigger('merge', shard(), action=CallAsync(total))
     tf.publish(shard(1))
@@ -503,6 +640,13 @@ def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
     left = [*tf._facts.list('triggerflow.runs/'), *tf._facts.list('lithops.jobs/'), *tf._facts.list('triggerflow.events/')]
     named = [*(run.run_id for run in runs), f'{tf._name}@']
     assert len(runs) == 2 and not [key for key in left if any(name in key for name in named)]
+
+
+def nested(levels):
+    found = []
+    for _ in range(levels):
+        found = [found]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -521,6 +665,9 @@ def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
         ({'action': None}, InvalidActionError, 'An action is'),
         ({'action': END, 'transient': False}, InvalidTriggerError, 'ends once'),
         ({'context': {'when': datetime.now()}}, InvalidEventError, 'not JSON'),
+        ({'context': ['a']}, InvalidEventError, "is a dict; found \\['a'\\]"),
+        ({'condition': {'name': 'CALLABLE'}}, InvalidConditionError, 'is that function'),
+        ({'condition': {'name': ['JOIN']}}, InvalidConditionError, 'found'),
     ],
 )
 def test_what_is_no_trigger_is_refused(local, added, error, said):
@@ -538,9 +685,11 @@ def test_what_is_no_trigger_is_refused(local, added, error, said):
         (lambda: CloudEvent('shard.done', None), InvalidEventError, "'subject'"),
         (lambda: CloudEvent('shard.done', 'today', data=b'bytes'), InvalidEventError, 'not JSON'),
         (lambda: CloudEvent('shard.done', 'today', data=float('nan')), InvalidEventError, 'not JSON'),
+        (lambda: CloudEvent('shard.done', 'today', data=nested(5000)), InvalidEventError, 'not JSON'),
         (lambda: JOIN(0), InvalidConditionError, 'at least 1; found 0'),
         (lambda: THRESHOLD(3, of=2), InvalidConditionError, 'never hold'),
         (lambda: TIMEOUT(-1), InvalidConditionError, '-1'),
+        (lambda: TIMEOUT(10**400), InvalidConditionError, 'from 0 to 1e'),
         (lambda: TIMEOUT(1, TIMEOUT), InvalidConditionError, 'TIMEOUT'),
         (lambda: CallAsync(3), InvalidActionError, 'found 3'),
         (lambda: CallAsync(total, retry='often'), ConfigurationError, 'often'),

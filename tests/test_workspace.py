@@ -108,12 +108,31 @@ def test_a_trigger_that_is_added_again_is_the_same(workspace, started):
         workspace.add(trigger(of=condition.join(2)))
 
 
+def test_a_trigger_whose_context_reads_otherwise_than_it_was_written_is_the_same(workspace, started):
+    for _ in range(2):
+        workspace.add({**trigger(), 'context': {'pair': (1, 2), 3: 4}})
+    workspace.publish(done(1))
+    assert len(started) == 1
+
+
+def test_a_join_of_more_than_there_will_ever_be_waits(workspace, started):
+    workspace.add(trigger(of=condition.join(10**400)))
+    workspace.publish(done(1))
+    assert not started
+
+
 @pytest.mark.parametrize('field', ['type', 'subject', 'id', 'source'])
 def test_an_event_that_lacks_something_is_refused(workspace, field):
     event = done(1)
     event[field] = ''
     with pytest.raises(InvalidEventError, match=field):
         workspace.publish(event)
+
+
+@pytest.mark.parametrize('field', ['subject', 'time', 'dataref', 'datacontenttype'])
+def test_an_event_that_says_something_else_than_a_string_is_refused(workspace, field):
+    with pytest.raises(InvalidEventError, match=f"'{field}'"):
+        workspace.publish({**done(1), field: 5})
 
 
 class Counting(MemoryStore):

@@ -1,5 +1,6 @@
 """``Triggerflow``: where a user adds triggers, and publishes events."""
 
+import contextlib
 import functools
 import time
 from typing import Any
@@ -11,7 +12,7 @@ from ..run import Run, begin_run
 from ..triggers.keys import is_run_id
 from ..triggers.workspace import TriggerNotFoundError
 from . import workspaces
-from .events import CloudEvent, published, require_json
+from .events import CloudEvent, checked_context, published
 from .firing import Performance
 from .triggers import InvalidTriggerError, Triggers, end_key, require_trigger_id
 
@@ -94,8 +95,10 @@ class Triggerflow:
         # So that nothing fires any more
         triggers.flush()
         for run in [run for found in triggers.workspace.triggers(deleted_too=True) for run in triggers.runs(found)]:
-            run.cancel()
-            run.purge()
+            # Another client may be about to delete it, too
+            with contextlib.suppress(errors.RunNotFoundError, errors.InvalidRunError):
+                run.cancel()
+                run.purge()
         workspaces.delete(self._facts, document)
         if name == self._name:
             self._triggers = None
@@ -271,8 +274,8 @@ class Triggerflow:
     def _open(self, name: str, context: dict[str, Any] | None, create: bool) -> None:
         if not is_run_id(name):
             raise InvalidTriggerError(f'Found workspace {name!r}; a name is 1 to 64 of A-Z a-z 0-9 . _ -')
-        require_json(context or {}, 'The context of a workspace')
-        document = workspaces.create(self._facts, name, context or {})[1] if create else self._find(name)
+        context = checked_context(context, 'The context of a workspace')
+        document = workspaces.create(self._facts, name, context)[1] if create else self._find(name)
         self._name = name
         self._triggers = self._triggers_of(workspaces.home_of(document))
 

@@ -49,4 +49,7 @@ def document_of(given: Any) -> Condition:
         if given in (JOIN, THRESHOLD, TIMEOUT):
             raise InvalidConditionError(f'{given.__name__} needs its numbers; found {given.__name__} itself.')
         return condition.of_callable()
-    return condition.validated(given)
+    found = condition.validated(given)
+    if found == condition.of_callable():
+        raise InvalidConditionError(f'A condition that is a function is that function; found {given!r}.')
+    return found

@@ -3,6 +3,7 @@
 from types import MappingProxyType
 from typing import Any, Mapping
 
+from ..triggers.event import encoded
 from .events import CloudEvent, published, require_json
 from .triggers import definition
 
@@ -26,7 +27,10 @@ class Context(dict[str, Any]):
 
     def publish(self, event: CloudEvent | dict[str, Any]) -> None:
         """Publishes an event. Its source and its id will be those of this firing."""
-        self._asked.append(('publish', (published(event),), {}))
+        document = published(event)
+        # Now, as below
+        encoded(document)
+        self._asked.append(('publish', (document,), {}))
 
     def add_trigger(
         self,

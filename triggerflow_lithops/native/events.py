@@ -77,7 +77,19 @@ def require_json(value: Any, what: str) -> None:
     """:raises InvalidEventError: JSON cannot hold it"""
     try:
         json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEventError(
             f'{what} is not JSON ({error}). Put large or binary data into the bucket, and its key into the event.'
         ) from error
+
+
+def checked_context(given: Any, what: str) -> dict[str, Any]:
+    """
+    A context as it was given, or an empty one.
+
+    :raises InvalidEventError: it is no dict, or JSON cannot hold it
+    """
+    if not isinstance(given, (dict, type(None))):
+        raise InvalidEventError(f'{what} is a dict; found {given!r}.')
+    require_json(given, what)
+    return given or {}

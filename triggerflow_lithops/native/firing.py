@@ -1,6 +1,7 @@
 """What runs when a trigger has fired: an orchestrator, and so it survives whatever happens."""
 
 import base64
+import copy
 import functools
 import itertools
 import os
@@ -19,6 +20,7 @@ from ..activation import NO_ARGUMENTS
 from ..program import packed
 from ..retry import policy_of
 from ..triggers.attempt import delay
+from ..triggers.event import seconds_of
 from ..triggers.home import Document, Home
 from ..triggers.store import Facts, StoreUnavailable
 from ..triggers.workspace import Firing
@@ -26,7 +28,7 @@ from . import workspaces
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context
 from .events import CloudEvent
-from .triggers import TIMER, Triggers
+from .triggers import TIMER, Triggers, run_id_of
 
 
 class Performance:
@@ -51,7 +53,7 @@ class Performance:
             if not self._lets_pass(here, events):
                 return None
             value = self.perform(here, events)
-        except Exception as error:
+        except BaseException as error:
             here.record(here.report, None, error)
             raise
         if self._action not in (END, PASS):
@@ -141,7 +143,7 @@ class Here:
         """Those that made the trigger fire, the oldest first."""
         keys = self._firing().events
         found = [document for document in self._hooks.replay.world.each(self.triggers.event, keys) if document]
-        return sorted(found, key=lambda document: (document.get('time', ''), document['id']))
+        return sorted(found, key=lambda document: (seconds_of(document), document['id']))
 
     def may_act(self) -> bool:
         """Whether this is the one firing of its trigger that acts, where there may be only one."""
@@ -156,8 +158,9 @@ class Here:
         return workspaces.context_of(self._facts, self._home, self._trigger())[1]
 
     def publish(self, pattern: dict[str, str], data: Any) -> None:
-        """Publishes the event of an action, the same one however often it is performed."""
-        self.triggers.publish(CloudEvent(**pattern, data=data, id=self.run['run_id']).document())
+        """Publishes the event of an action, the same one however often it is performed; that of an interceptor is another."""
+        event_id = run_id_of(self._home, self.trigger_id, self.run['run_id'])
+        self.triggers.publish_with(CloudEvent(**pattern, id=event_id).document(), data)
 
     def report(self, value: Any, error: BaseException | None) -> None:
         """Publishes that the action has ended."""
@@ -194,7 +197,9 @@ class Here:
         return value
 
     def _do(self, name: str, args: tuple[Any, ...], more: dict[str, Any]) -> None:
-        getattr(self.triggers, name)(*args, **more)
+        # In a workspace that was deleted meanwhile, triggers that add one another would go on for ever
+        if workspaces.at(self._facts, self._home):
+            getattr(self.triggers, name)(*args, **more)
 
     def _version(self) -> int:
         return workspaces.context_of(self._facts, self._home, self._trigger())[0]
@@ -204,8 +209,10 @@ class Here:
         of_workspace = workspaces.global_context(self._facts, self._home)
 
         def make(values: Document) -> Document:
-            context = Context(values, self.trigger_id, of_workspace, events)
-            value = function(context, events[-1] if events else None)
+            # What it does to them is nobody else's: on a replay it is not run
+            given = copy.deepcopy(events)
+            context = Context(values, self.trigger_id, of_workspace, given)
+            value = function(context, given[-1] if given else None)
             said = base64.b64encode(cloudpickle.dumps((value, context.asked()))).decode()
             return {'context': context.values_now(), 'said': said, 'asks': bool(context.asked())}
 
@@ -217,13 +224,14 @@ class Here:
 
     def of_another(self, trigger_id: str) -> 'tuple[Here, Performance]':
         """What is performed first when another trigger intercepts this one."""
-        stored = pickle.loads(self._facts.read_bytes(f'{self._home}/code/{trigger_id}') or b'')
+        other = Here(self._hooks, trigger_id)
+        stored = pickle.loads(self._facts.read_bytes(other._trigger()['orchestrator']['code_key']) or b'')
         folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
         os.makedirs(folder, exist_ok=True)
         write_module_data(folder, stored['module_data'])
         sys.path.append(folder)
         performance, _ = pickle.loads(pickle.loads(stored['func']).code)
-        return Here(self._hooks, trigger_id), performance
+        return other, performance
 
 
 def _is_retried(policy: Document, error: Exception) -> bool:

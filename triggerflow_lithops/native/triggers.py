@@ -5,22 +5,24 @@ A trigger that fires starts a *run*, of an id that follows from the firing: so t
 start it start one run, and what was lost is found as in any run.
 """
 
+import contextlib
 import hashlib
 import time
 import uuid
 from typing import Any, Callable, Protocol, Sequence
 
+from ..errors import RunNotFoundError
 from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document
-from ..triggers.keys import is_run_id, run_key
-from ..triggers.store import Facts, encode
+from ..triggers.keys import is_run_id, outcome_key, run_key
+from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
-from .events import CloudEvent, require_json
+from .events import CloudEvent, checked_context, require_json
 
 #: Characters of what an exception says that its event has
 WORDS = 10_000
@@ -86,10 +88,14 @@ class Triggers:
         trigger['time'] = time.time()
         asked = condition if trigger['condition'] == conditions.of_callable() else None
         functions = [*action.functions(), *([asked] if asked else [])]
-        code_key = f'{self.home}/code/{trigger_id}'
+        # Of this try's own: another one of the same id may say something else, and be the one that counts
+        code_key = f'{self.home}/code/{trigger_id}.{new_nonce()}'
         trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
         self.workspace.add(trigger)
         self._start_timer(trigger)
+        if 'seconds' in trigger['condition'] and self.workspace.firings(trigger_id):
+            # There was no timer yet when it fired
+            self._end_timer(trigger_id)
 
     def publish(self, document: Document, unwatched: Callable[[], object] = lambda: None) -> bool:
         """Whether the event is new."""
@@ -97,7 +103,10 @@ class Triggers:
 
     def delete(self, trigger_id: str) -> bool:
         """Whether there was such a trigger."""
-        return self.workspace.delete(trigger_id)
+        there = self.workspace.delete(trigger_id)
+        if there:
+            self._end_timer(trigger_id)
+        return there
 
     def enable(self, trigger_id: str) -> None:
         """A trigger may fire again."""
@@ -114,7 +123,7 @@ class Triggers:
     def flush(self) -> None:
         """Deletes all triggers."""
         for trigger_id in self.workspace.triggers():
-            self.workspace.delete(trigger_id)
+            self.delete(trigger_id)
 
     # What has fired
 
@@ -127,32 +136,38 @@ class Triggers:
         """Publishes that an action has ended."""
         run_id = run_id_of(self.home, trigger['id'], number)
         data = value if error is None else {'error': [type(error).__name__, str(error)[:WORDS]]}
-        kind = SUCCESS if error is None else FAILURE
-        source = f'triggerflow-lithops/{self.home}'
-        document = {**new_event(kind, trigger['id'], source, time=time.time(), event_id=run_id), 'runid': run_id}
+        document = self._end_of(trigger['id'], run_id, SUCCESS if error is None else FAILURE)
         try:
             require_json(data, 'What it returned')
         except InvalidEventError:
             # It is in the outcome of the run
             self.publish(document)
         else:
-            self.publish(self._with_data(document, data))
+            self.publish_with(document, data)
 
-    def _with_data(self, document: Document, data: Any) -> Document:
-        """An event with what a function returned; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
+    def _end_of(self, trigger_id: str, run_id: str, kind: str) -> Document:
+        source = f'triggerflow-lithops/{self.home}'
+        return {**new_event(kind, trigger_id, source, time=time.time(), event_id=run_id), 'runid': run_id}
+
+    def publish_with(self, document: Document, data: Any) -> None:
+        """Publishes an event with data; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
         whole = {**document, 'data': data}
-        if len(encode(whole)) <= MAX_BYTES:
-            return whole
-        key = f"{self.home}/d/{document['id']}"
-        self._facts.write(key, encode(data))
-        return {**document, 'dataref': key}
+        if len(encode(whole)) > MAX_BYTES:
+            key = self._data_key(document['id'])
+            self._facts.write(key, encode(data))
+            whole = {**document, 'dataref': key}
+        self.publish(whole)
 
     def event(self, key: str) -> Document | None:
         """The event that lies at a key, with its data."""
         document = self._facts.read(key)
-        if document and 'dataref' in document and document['dataref'].startswith(f'{self.home}/'):
+        # One from outside may name anything, and what it names is its own affair
+        if document and is_run_id(document['id']) and document.get('dataref') == self._data_key(document['id']):
             document['data'] = self._facts.read(document['dataref'])
         return document
+
+    def _data_key(self, event_id: str) -> str:
+        return f'{self.home}/d/{event_id}'
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs that a trigger has started, its timer's included."""
@@ -162,12 +177,28 @@ class Triggers:
     def sweep(self) -> list[str]:
         """Repairs what nobody reported, here and in the runs. In words."""
         repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self.is_started)]
-        for trigger_id in self.workspace.triggers():
+        # What a trigger that was deleted has started goes on, its own end of all triggers included
+        for trigger_id in self.workspace.triggers(deleted_too=True):
             self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
             for run in self.runs(trigger_id):
                 if run.status() == 'running':
                     repaired += [f'{run.run_id}: {said}' for said in run.sweep()]
+                if self._has_died(run):
+                    repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
+
+    def _has_died(self, run: Run) -> bool:
+        """Whether an action has failed in a way in which nobody was left to publish that. It is published here."""
+        outcome = self._facts.read(outcome_key(run.session)) or {'status': 'running'}
+        firing = run.document['orchestrator']['firing']
+        if outcome['status'] != 'failed' or firing['number'] == TIMER:
+            return False
+        success, failure = (self._end_of(firing['trigger'], run.run_id, kind) for kind in (SUCCESS, FAILURE))
+        if any(self.workspace.has(document) for document in (success, failure)):
+            return False
+        name, words = outcome['error']
+        self.publish_with(failure, {'error': [name, words[:WORDS]]})
+        return True
 
     def _run(self, trigger_id: str, number: str) -> Run | None:
         document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))
@@ -179,15 +210,20 @@ class Triggers:
 
     def _start(self, firing: Firing) -> None:
         if time.time() < firing.trigger['time'] + firing.trigger['condition'].get('seconds', 0.0):
-            timer = self._run(firing.trigger['id'], TIMER)
-            if timer:
-                timer.cancel()
+            self._end_timer(firing.trigger['id'])
         if not _needs_nothing(firing.trigger):
             self._start_run(firing.trigger, firing.number)
 
     def _start_timer(self, trigger: Document) -> None:
         if 'seconds' in trigger['condition']:
             self._start_run(trigger, TIMER)
+
+    def _end_timer(self, trigger_id: str) -> None:
+        timer = self._run(trigger_id, TIMER)
+        if timer:
+            # It is gone if its workspace is being deleted
+            with contextlib.suppress(RunNotFoundError):
+                timer.cancel()
 
     def _start_run(self, trigger: Document, number: str) -> None:
         described = trigger['action']
@@ -223,13 +259,12 @@ def definition(
     require_action(action)
     events, found = _patterns(event), document_of(TRUE if condition is None else condition)
     _check_together(found, events, transient, action)
-    require_json(context or {}, f'The context of trigger {trigger_id!r}')
     return {
         'id': trigger_id,
         'activation_events': events,
         'condition': found,
         'action': action.document(),
-        'context': context or {},
+        'context': checked_context(context, f'The context of trigger {trigger_id!r}'),
         'transient': transient,
     }
 

@@ -35,8 +35,9 @@ def names(facts: Facts) -> list[str]:
 def delete(facts: Facts, document: Document) -> None:
     """Everything of a workspace leaves the bucket. Its name may be used again."""
     facts.store.delete(facts.list(f'{home_of(document)}/'))
-    # The last one, so that a deletion that was interrupted can be done again
-    facts.store.delete([_key(document['name'])])
+    if at(facts, home_of(document)):
+        # The last one, so that a deletion that was interrupted can be done again
+        facts.store.delete([_key(document['name'])])
 
 
 def home_of(document: Document) -> str:
@@ -44,10 +45,16 @@ def home_of(document: Document) -> str:
     return f"{HOMES}/{document['name']}@{document['incarnation']}"
 
 
+def at(facts: Facts, home: str) -> Document | None:
+    """The document of the workspace whose home this is. None if it was deleted, whoever has its name now."""
+    document = find(facts, home.split('/')[1].rpartition('@')[0])
+    return document if document and home_of(document) == home else None
+
+
 def global_context(facts: Facts, home: str) -> Document:
     """The context of the workspace whose home this is."""
-    document = find(facts, home.split('/')[1].rpartition('@')[0])
-    return document['context'] if document else {}
+    found: Document = (at(facts, home) or {'context': {}})['context']
+    return found
 
 
 def _key(name: str) -> str:

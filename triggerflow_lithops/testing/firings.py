@@ -13,7 +13,7 @@ from ..native.context import Context
 from ..native.events import CloudEvent, Succeeded
 from ..native.firing import Here, Performance
 from ..native.triggers import TIMER, Triggers
-from ..native.workspaces import context_of
+from ..native.workspaces import WORKSPACES, context_of
 from ..retry import policy_of
 from ..triggers import condition as conditions
 from ..triggers.event import FAILURE, SUCCESS
@@ -110,6 +110,7 @@ def _fired(action: Any, asked: Any = None, of: conditions.Condition | None = Non
     events = [{**SHARD.document(), 'id': str(data), 'data': data, 'time': '2026-11-24T00:00:00Z'} for data in (1, 2)]
 
     def prepare() -> str:
+        facts.create(f'{WORKSPACES}/simulated.json', {'name': 'simulated', 'incarnation': '0', 'context': {}})
         home = Workspace(facts, HOME, lambda firing: None)
         home.add(_trigger('other', Succeeded('fired'), conditions.always()))
         home.add(_trigger('fired', SHARD, condition))

@@ -9,6 +9,9 @@ from typing import Any, Callable
 
 Condition = dict[str, Any]
 
+#: Seconds of a time-out
+LONGEST = 1e12
+
 
 class InvalidConditionError(ValueError):
     """A document that is not a condition, or one that could never hold."""
@@ -81,7 +84,7 @@ def validated(condition: Any) -> Condition:
     :raises InvalidConditionError: unknown, or it could never hold
     """
     name = condition.get('name') if isinstance(condition, dict) else None
-    if name not in _CONDITIONS:
+    if not isinstance(name, str) or name not in _CONDITIONS:
         known = ', '.join(sorted(_CONDITIONS))
         raise InvalidConditionError(f"A condition is a document with a 'name' of {known}; found {condition!r}.")
     if 'seconds' in condition:
@@ -98,7 +101,7 @@ def validated(condition: Any) -> Condition:
 
 def _check_seconds(condition: Condition) -> None:
     seconds = condition['seconds']
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float('inf'):
-        raise InvalidConditionError(f'A time-out is a number of seconds, 0 or more; found {seconds!r}.')
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= LONGEST:
+        raise InvalidConditionError(f'A time-out is a number of seconds, from 0 to {LONGEST:.0e}; found {seconds!r}.')
     if condition['name'] == 'CALLABLE':
         raise InvalidConditionError('A callable is asked at each event, and a TIMEOUT is for a count: use JOIN or THRESHOLD.')

@@ -5,6 +5,7 @@ What is stored for a call is Lithops' own status object; the event is a view of
 it, made here. Times are RFC 3339 UTC.
 """
 
+import re
 import uuid
 from datetime import datetime, timezone
 from typing import Any
@@ -26,10 +27,13 @@ ACTIVATION_DIED = f'{PREFIX}.activation.died'
 
 #: What a CloudEvents 1.0 document must have, and may not leave empty (section 3.1)
 REQUIRED = ('id', 'source', 'specversion', 'type')
-
+#: What is a string, too, where it has it (sections 3.2 and 4; null is the same as nothing)
+OPTIONAL = ('datacontenttype', 'dataref', 'dataschema', 'subject', 'time')
 
 #: Bytes that an event may have, as a JSON document
 MAX_BYTES = 262_144
+#: Of a second, to the microsecond
+_FRACTION = re.compile(r'\.(\d{1,6})\d*')
 
 
 class InvalidEventError(ValueError):
@@ -40,6 +44,15 @@ def rfc3339(seconds: float) -> str:
     """Seconds since the epoch as ``2026-11-23T09:21:00.123456Z``."""
     when = datetime.fromtimestamp(seconds, timezone.utc)
     return when.isoformat(timespec='microseconds').replace('+00:00', 'Z')
+
+
+def seconds_of(event: dict[str, Any]) -> float:
+    """The inverse of :func:`rfc3339`: when an event says that it happened. 0 where it does not, or not in RFC 3339."""
+    said = _FRACTION.sub(lambda found: f'.{found[1]:0<6}', (event.get('time') or '').upper().replace('Z', '+00:00'))
+    try:
+        return datetime.fromisoformat(said).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def new_event(
@@ -84,6 +97,9 @@ def validated(event: Any) -> dict[str, Any]:
             raise InvalidEventError(
                 f'An event needs a non-empty string as {name!r} (CloudEvents 1.0, section 3.1); found {event.get(name)!r}.'
             )
+    for name in OPTIONAL:
+        if not isinstance(event.get(name), (str, type(None))):
+            raise InvalidEventError(f'An event has a string as {name!r}, if any; found {event[name]!r}.')
     if event['specversion'] != '1.0':
         raise InvalidEventError(f"Found specversion {event['specversion']!r}; this understands '1.0'.")
     return event

@@ -8,7 +8,6 @@ them is written down, with what is missing, ``m`` events: as long as no cell has
 cells there are follows from ``m``: all who go by one look take the same.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Iterable
@@ -46,7 +45,8 @@ class Look:
 
     def suggests_another(self, counts: dict[str, int]) -> bool:
         """Whether nothing may be missing any more, by what some cells have gained."""
-        gain = math.ceil(self.missing / 16**self.digits)
+        # Rounded up
+        gain = -(-self.missing // 16**self.digits)
         return any(count - self.counts.get(cell, 0) >= gain for cell, count in counts.items())
 
 

@@ -8,7 +8,6 @@ that comes before its trigger counts, and one with an id that was seen counts on
 A *channel* has the events of one type and subject.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Callable
 
@@ -16,7 +15,7 @@ from . import condition, event
 from .home import NUMBER, Document, Home, channel_of, channels_of, digest_of, last_of
 from .marks import Look, Marks, is_long
 from .state import State
-from .store import Facts, encode
+from .store import Facts, decode, encode
 
 
 class TriggerExistsError(ValueError):
@@ -80,6 +79,11 @@ class Workspace:
             unwatched()
         return new
 
+    def has(self, document: Document) -> bool:
+        """Whether an event was published."""
+        channel = channel_of(document['type'], document['subject'])
+        return self._facts.read(self._home.event(channel, digest_of(document))) is not None
+
     def events(self, keys: list[str]) -> list[Document]:
         """The events that lie at ``keys``."""
         return [found for key in keys if (found := self._facts.read(key))]
@@ -94,8 +98,10 @@ class Workspace:
         """
         condition.validated(trigger['condition'])
         key = self._home.trigger(trigger['id'])
-        there = trigger if self._facts.write(key, encode(trigger)) else self._facts.read(key)
-        if _definition(there) != json.loads(encode(_definition(trigger))) or self._state(trigger['id']).deleted:
+        # As it is read: a tuple is a list then
+        wanted = decode(encode(_definition(trigger)))
+        is_same = self._facts.write(key, encode(trigger)) or _definition(self._facts.read(key)) == wanted
+        if not is_same or self._state(trigger['id']).deleted:
             raise TriggerExistsError(f"Trigger {trigger['id']!r} is there already, or was deleted: choose another id.")
         self._watch(trigger)
         self._evaluate(trigger['id'])
