@@ -61,11 +61,13 @@ def _as_completed(
 
 def _one_after_the_other(active: 'Hooks', fs: list[Any], timeout: float | None) -> Iterator[Any]:
     deadline = None if timeout is None else active.now() + timeout
+    total = len(fs)
     while fs:
         if not any(map(_is_done, fs)):
             left = None if deadline is None else max(0.0, deadline - active.now())
             if not _settle(active, fs, 1, False, left):
-                raise concurrent.futures.TimeoutError(f'{len(fs)} futures unfinished')
+                # In the words of the standard library
+                raise concurrent.futures.TimeoutError(f'{len(fs)} (of {total}) futures unfinished')
         done = [future for future in fs if _is_done(future)]
         fs = [future for future in fs if not _is_done(future)]
         yield from done
@@ -81,6 +83,10 @@ def _done(active: 'Hooks', original: Callable[..., Any], future: Any) -> bool:
     if not _is_done(future):
         _settle(active, [future], 0, False, None)
     return _is_done(future)
+
+
+def _running(active: 'Hooks', original: Callable[..., Any], future: Any) -> bool:
+    return not _done(active, original, future) and bool(original(future))
 
 
 def _drain(active: 'Hooks', original: Callable[..., Any], executor: Any, pending: Iterable[Any]) -> None:
@@ -128,7 +134,7 @@ def _in_order(fs: Iterable[Any]) -> list[Any]:
     return sorted(fs, key=place)
 
 
-# Pools: callbacks
+# Pools: results, which others look at as they like, and callbacks
 
 
 def _create_result(
@@ -146,7 +152,7 @@ def _create_result(
 
 
 def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any) -> Any:
-    if result._callback or result._error_callback:
+    if _calls_back(result):
         # The pool joins it as it does with a thread
         pool._handlers.append(SimpleNamespace(join=result.wait))
     return result
@@ -154,7 +160,35 @@ def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any
 
 def _wait_for_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> None:
     original(result, timeout)
-    if (result._callback or result._error_callback) and result.ready() and not result._collected:
+    _call_back(result)
+
+
+def _get_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> Any:
+    from lithops.multiprocessing.errors import TimeoutError as ProcessTimeoutError
+
+    try:
+        return original(result, timeout)
+    except ProcessTimeoutError:
+        if result._collected or not _calls_back(result):
+            raise
+    # Where a thread calls back, Lithops says it otherwise
+    raise ProcessTimeoutError(f'Timeout of {timeout} seconds exceeded waiting for the result')
+
+
+def _is_ready(active: 'Hooks', original: Callable[..., Any], result: Any) -> bool:
+    pending = [future for future in result._futures if is_pending(future)]
+    if pending:
+        active.settle(pending, 0)
+    _call_back(result)
+    return bool(original(result))
+
+
+def _calls_back(result: Any) -> bool:
+    return bool(result._callback or result._error_callback)
+
+
+def _call_back(result: Any) -> None:
+    if _calls_back(result) and not result._collected and not any(map(is_pending, result._futures)):
         result._collect()
 
 
@@ -182,6 +216,7 @@ REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Future, 'result', _result),
     (Future, 'exception', _result),
     (Future, 'done', _done),
+    (Future, 'running', _running),
     (Executor, '_drain', _drain),
     (Executor, '_ensure_watcher', _do_nothing),
     (Executor, '_schedule', _do_nothing),
@@ -204,6 +239,8 @@ def of_pools(has_redis: bool) -> tuple[tuple[Any, str, Callable[..., Any]], ...]
     return (
         (pool.ApplyResult, '__init__', _create_result),
         (pool.ApplyResult, 'wait', _wait_for_result),
+        (pool.ApplyResult, 'get', _get_result),
+        (pool.ApplyResult, 'ready', _is_ready),
         (pool.ApplyResult, '_collect', _collect),
         (pool.Pool, '_track', _track),
         (util, 'get_redis_client', _refuse_redis),
