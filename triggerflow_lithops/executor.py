@@ -40,7 +40,7 @@ from .job import (
     refuse_too_many,
 )
 from .outputs import Output
-from .replay import Crashed, Fingerprint, Replay, World, digest_of
+from .replay import Crashed, Ended, Fingerprint, Replay, World, digest_of
 from .retry import innermost
 from .seams import job_module, wait_module
 from .triggers.inputs import Inputs
@@ -67,7 +67,10 @@ class Hooks:
     :ivar run: what every payload of the run carries
     :ivar runtime_meta: Lithops' metadata of the runtime that calls run in
     :ivar session_of_executors: Lithops' session id of the executors that are made
+    :ivar results_due: when the time is up of whoever goes through results now, in seconds since the epoch
     """
+
+    results_due: float | None = None
 
     def __init__(
         self,
@@ -363,13 +366,18 @@ class Hooks:
             return [], []
         fs = lithops.utils._as_future_list(fs)
         partition = functools.partial(wait_module._partition_futures, download_results=download_results)
+        # One for the futures given, and for those that they return
+        due: float | None = None
         while partition(fs)[1]:
             pending = list({id(future): future for future in fs if is_pending(future)}.values())
             needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
             looks = pending and (needed or return_when == wait_module.ALWAYS)
-            if looks and not self.settle(pending, needed, throw_except, timeout):
-                # In the words of Lithops
-                raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
+            if looks:
+                ended = self.settle(pending, needed, throw_except, timeout, due)
+                due = ended.due
+                if not ended.in_time:
+                    # In the words of Lithops
+                    raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
             ready = wait_module._ready_futures(SimpleNamespace(futures=fs), download_results)
             if download_results:
                 self.fetch_outputs(ready)
@@ -406,21 +414,26 @@ class Hooks:
         return Output(self._call(future), key, int(status['func_result_size']))
 
     def settle(
-        self, pending: list[ResponseFuture], needed: int, until_failure: bool = False, timeout: float | None = None
-    ) -> bool:
+        self,
+        pending: list[ResponseFuture],
+        needed: int,
+        until_failure: bool = False,
+        timeout: float | None = None,
+        due: float | None = None,
+    ) -> Ended:
         """
         Waits until ``needed`` of the calls have ended, and makes ready the futures of those that have.
 
         :param needed: 0 to look only
         :param until_failure: whether the first failure is enough
         :param timeout: seconds
-        :return: whether that was in time
+        :param due: seconds since the epoch, instead
         """
         of_call = {self._call(future): future for future in pending}
-        ended, in_time = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout), 'wait()')
-        for call in ended:
+        ended: Ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
+        for call in ended.calls:
             of_call[call]._set_ready(dict(self.replay.history.events[call]))
-        return bool(in_time)
+        return ended
 
     def _call(self, future: ResponseFuture) -> Call:
         if not future.executor_id.startswith(f'{self.replay.session}-'):

@@ -219,6 +219,11 @@ def returns_the_futures_of_two_maps(x):
     return threes + fexec.map(lambda y: y + 2, range(x), include_modules=None)
 
 
+def returns_a_future_in_a_while(x):
+    time.sleep(x)
+    return lithops.FunctionExecutor().call_async(nap, x)
+
+
 def futures_of_a_map_are_waited_for():
     fexec = lithops.FunctionExecutor()
     fexec.call_async(returns_the_futures_of_a_map, 3)
@@ -236,6 +241,20 @@ def futures_of_two_maps_are_waited_for_first():
     future = fexec.call_async(returns_the_futures_of_two_maps, 2)
     done, pending = fexec.wait()
     return len(done), len(pending), fexec.get_result(), future.futures, len(future.result())
+
+
+def futures_of_a_call_that_are_not_in_time():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (lithops_wait, lithops.get_result, fexec.get_result):
+        # Each of the two alone would be in time
+        future = fexec.call_async(returns_a_future_in_a_while, 2.5)
+        seen += [_said_by(waiting, future, timeout=4), future.futures]
+    return seen
+
+
+def futures_of_a_call_that_are_in_time():
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.call_async(returns_a_future_in_a_while, 0.5), timeout=60)
 
 
 def futures_that_fail():
@@ -605,13 +624,13 @@ def retries_that_end_in_success():
 
 def retries_that_are_used_up():
     fexec = lithops.RetryingFunctionExecutor(lithops.FunctionExecutor())
-    futures = fexec.map(fails_until, [(9, 'never'), (2, 'once')], retries=1)
+    futures = fexec.map(fails_until, [(9, 'never'), (2, 'after all')], retries=1)
     done, pending = fexec.wait(futures, throw_except=False)
     seen = [(future.done, future.error, future.failure_count) for future in futures]
-    never, once = futures
+    never, later = futures
     # Nothing is what it does not throw
     said = [_said_by(never.result), _said_by(never.result, throw_except=False), _said_by(never.status, throw_except=False)]
-    return len(done), len(pending), seen, said, once.result(), once.status()['exception']
+    return len(done), len(pending), seen, said, later.result(), later.status()['exception']
 
 
 def no_retries_where_the_first_failure_is_thrown():
@@ -665,6 +684,20 @@ def a_standard_map_with_a_timeout():
 
     with FunctionExecutor() as executor:
         return list(executor.map(nap, [0.1, 1.2, 2.4], timeout=300))
+
+
+def a_standard_map_of_which_some_are_in_time():
+    import concurrent.futures
+
+    from lithops.concurrent.futures import FunctionExecutor
+
+    seen, executor = [], FunctionExecutor()
+    try:
+        for value in executor.map(nap, [0, 2, 6], timeout=5):
+            seen.append(value)
+    except concurrent.futures.TimeoutError:
+        seen.append('too late')
+    return seen
 
 
 def a_standard_result_that_takes_too_long():
