@@ -6,10 +6,12 @@ by way of its replay.
 import base64
 import contextlib
 import functools
+import logging
 import math
 import os
 import pickle
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
@@ -18,12 +20,12 @@ from typing import Any, Callable, Sequence
 
 import cloudpickle
 import lithops.utils
-from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
+from lithops.constants import LOGS_DIR, SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.job import create_map_job, create_reduce_job
 from lithops.monitoring.backends.triggerflow.functions import is_local
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
-from lithops.storage.utils import create_output_key
+from lithops.storage.utils import create_job_key, create_output_key
 
 from .config import SECTION
 from .errors import ConfigurationError, NotDurableError, OutsideOrchestratorError
@@ -44,9 +46,12 @@ from .replay import Crashed, Ended, Fingerprint, Replay, World, digest_of
 from .retry import innermost
 from .seams import job_module, wait_module
 from .triggers.inputs import Inputs
-from .triggers.keys import Call
+from .triggers.keys import Call, event_key
 from .triggers.store import StoreUnavailable
 from .triggers.trigger import Members
+
+#: Lithops' own, of what it invokes
+invocations = logging.getLogger('lithops.invokers')
 
 
 class _UsersError(Exception):
@@ -99,6 +104,11 @@ class Hooks:
     def has_redis(self) -> bool:
         """Whether the configuration names a server of it."""
         return bool(self.config.get('redis'))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether what there is to see now has been seen."""
+        return self.replay.is_silent
 
     def pin_session(self) -> None:
         """Executors are numbered from 0 in every activation, whatever the process did before."""
@@ -291,6 +301,7 @@ class Hooks:
         fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke), f'{fingerprint.kind}()')
         if 'exception' in fact:
             raise pickle.loads(base64.b64decode(fact['exception']))
+        _log_invocation(executor.executor_id, job_id, fact)
         return fact  # type: ignore[no-any-return]
 
     def _runtime_of(self, executor: Any, job_id: str, memory: int | None) -> dict[str, Any]:
@@ -366,6 +377,9 @@ class Hooks:
             return [], []
         fs = lithops.utils._as_future_list(fs)
         partition = functools.partial(wait_module._partition_futures, download_results=download_results)
+        waited_for = partition(fs)[1] if futures_from_executor_wait else fs
+        if partition(fs)[1]:
+            wait_module._log_wait_start(lithops.utils.log_prefix(fs[0].executor_id), return_when, len(waited_for))
         # One for the futures given, and for those that they return
         due: float | None = None
         while partition(fs)[1]:
@@ -400,6 +414,12 @@ class Hooks:
         read = functools.partial(self.replay.outputs.get, self._output(future))
         return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
 
+    def logs(self, future: ResponseFuture) -> str | None:
+        """What a call that has ended had printed and logged."""
+        key = event_key(self.replay.session, self._call(future))
+        status: dict[str, Any] = self.guarded(lambda: self.replay.facts.read(key), 'ResponseFuture.logs') or {}
+        return zlib.decompress(base64.b64decode(status['logs'])).decode() if 'logs' in status else None
+
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Reads the results of many calls that are about to be asked for, those that are too large for their events."""
         wanted = [future for future in futures if _has_output(future._call_status)]
@@ -432,7 +452,10 @@ class Hooks:
         of_call = {self._call(future): future for future in pending}
         ended: Ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
         for call in ended.calls:
-            of_call[call]._set_ready(dict(self.replay.history.events[call]))
+            future, status = of_call[call], dict(self.replay.history.events[call])
+            future._set_ready(status)
+            # Who asks on a replay is told the same as who asked first
+            future._host_status_done_tstamp = status['worker_end_tstamp']
         return ended
 
     def _call(self, future: ResponseFuture) -> Call:
@@ -499,6 +522,14 @@ class Hooks:
                     f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
                     f'What is called must report where the run looks: leave {what}= out.'
                 )
+
+
+def _log_invocation(executor_id: str, job_id: str, fact: dict[str, Any]) -> None:
+    """In the words of Lithops, whose invoker is not asked."""
+    prefix = lithops.utils.log_prefix(executor_id, job_id)
+    log_file = os.path.join(LOGS_DIR, f'{create_job_key(executor_id, job_id)}.log')
+    invocations.info(f"{prefix} - Starting function invocation: {fact['func_name']}() - Total: {fact['calls']} activations")
+    invocations.info(f'{prefix} - View execution logs at {log_file}')
 
 
 def _kind(job_prefix: str, function: Any) -> str:

@@ -193,6 +193,11 @@ class Replay:
         if history.position < 0:
             world.caught_up()
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether an earlier activation has come further, and has shown what there was to see."""
+        return self.position < self.history.position
+
     # What the hooks call
 
     def job(

@@ -46,6 +46,11 @@ class NestedHooks(Hooks):
         """Whatever fails is an exception of the call."""
         return function()
 
+    @property
+    def is_silent(self) -> bool:
+        """No call is replayed."""
+        return False
+
     def carry(self, future: ResponseFuture) -> Any:
         """What pickle makes of a future."""
         return reduced(future, future._produce_output, future._read)
@@ -79,6 +84,9 @@ class NestedHooks(Hooks):
         """The pickled result of a call."""
         own = create_output_key(future.executor_id, future.job_id, future.call_id)
         return self.get_data((future._call_status or {}).get(OUTPUT_FIELD, own))
+
+    def logs(self, future: ResponseFuture) -> None:
+        """Nobody keeps them."""
 
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Each is read when it is asked for."""
