@@ -5,9 +5,11 @@ import glob
 import os
 import shutil
 import socket
+import socketserver
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -178,3 +180,48 @@ def google(folder):
     endpoint = f'http://{host}'
     with process(folder, [*command, '-external-url', endpoint, '-public-host', host], answers(endpoint)):
         yield endpoint
+
+
+@contextlib.contextmanager
+def broker():
+    """As much of an AMQP server as it takes to publish. Yields its address, and a list that fills with what was published."""
+    server = socketserver.ThreadingTCPServer(('127.0.0.1', 0), _Broker)
+    server.daemon_threads = True
+    server.published = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f'amqp://tests:{SECRET_KEY}@127.0.0.1:{server.server_address[1]}/', server.published
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Broker(socketserver.StreamRequestHandler):
+    def handle(self):
+        from pika import frame, spec
+
+        answers = {
+            spec.Connection.StartOk: spec.Connection.Tune(channel_max=0, frame_max=2**17, heartbeat=0),
+            spec.Connection.Open: spec.Connection.OpenOk(),
+            spec.Connection.Close: spec.Connection.CloseOk(),
+            spec.Channel.Open: spec.Channel.OpenOk(),
+            spec.Channel.Close: spec.Channel.CloseOk(),
+        }
+        self._say(frame.Method(0, spec.Connection.Start(server_properties={}, locales='en_US')))
+        # The client speaks first: of its protocol
+        self.rfile.read(8)
+        unread = b''
+        while read := self.rfile.read1():
+            unread += read
+            while unread:
+                length, heard = frame.decode_frame(unread)
+                if not length:
+                    break
+                unread = unread[length:]
+                if isinstance(heard, frame.Body):
+                    self.server.published.append(heard.fragment)
+                elif isinstance(heard, frame.Method) and type(heard.method) in answers:
+                    self._say(frame.Method(heard.channel_number, answers[type(heard.method)]))
+
+    def _say(self, frame):
+        self.wfile.write(frame.marshal())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import lithops
 from lithops.concurrent import futures
 from lithops.future import ResponseFuture
+from lithops.retries import RetryingFuture
 from lithops.utils import FuturesList
 
 VERDICTS = {
@@ -39,7 +40,57 @@ class Row:
 POLLING = 'threadpool_size wait_dur_sec show_progressbar'
 MODULES = 'include_modules exclude_modules'
 OBJECTS = 'obj_chunk_size obj_chunk_number obj_newline'
+OF_CALLS_ONLY = "So is the standard library's own. Futures of threads among them are refused."
+UNKNOWN_TO_LITHOPS = 'Not supported by Lithops.'
 STATE_IN_REDIS = 'Lives in Redis: an activation would make it anew. Make it inside calls.'
+
+#: Of lithops.multiprocessing and of its context alike: what lives in Redis, and what does not, by their parameters
+_STATE = {
+    'Barrier': 'parties action timeout',
+    'BoundedSemaphore': 'value',
+    'Condition': 'lock',
+    'Event': '',
+    'JoinableQueue': 'maxsize',
+    'Lock': '',
+    'Manager': '',
+    'Queue': 'maxsize',
+    'RLock': '',
+    'RawArray': 'typecode_or_type size_or_initializer',
+    'Semaphore': 'value',
+    'SimpleQueue': '',
+}
+_STATE_OF_MODULE = {
+    'Array': 'typecode_or_type size_or_initializer lock',
+    'Pipe': 'duplex conn_type',
+    'RawValue': 'typecode_or_type initial_value',
+    'SyncManager': 'address authkey serializer',
+    'Value': 'typecode_or_type initial_value lock',
+}
+_STATE_OF_CONTEXT = {
+    'Array': 'typecode_or_type size_or_initializer lock',
+    'Pipe': 'duplex',
+    'RawValue': 'typecode_or_type args',
+    'Value': 'typecode_or_type args lock',
+}
+_HELPERS = {
+    'active_children': '',
+    'cpu_count': '',
+    'current_process': '',
+    'get_all_start_methods': '',
+    'get_context': 'method',
+    'get_start_method': 'allow_none',
+    'set_start_method': 'method force',
+}
+_HELPERS_OF_MODULE = {
+    'allow_connection_pickling': '',
+    'freeze_support': '',
+    'get_logger': '',
+    'log_to_stderr': 'level',
+    'parent_process': '',
+    'set_executable': 'executable',
+    'set_forkserver_preload': 'module_names',
+}
+_UNKNOWN = ('active_children', 'parent_process')
 
 SURFACE = {
     # lithops.FunctionExecutor
@@ -69,7 +120,7 @@ SURFACE = {
         'durable',
         durable='fs throw_except return_when download_results timeout',
         none=f'{POLLING} clean_jobs',
-        note='What had ended, and whether it was in time, is recorded. For futures that a call returned `timeout` counts anew.',
+        note='What had ended, and whether it was in time, is recorded. One `timeout` for all that is waited for.',
     ),
     'FunctionExecutor.get_result': Row('durable', durable='fs throw_except timeout', none=POLLING),
     'FunctionExecutor.clean': Row(
@@ -106,6 +157,14 @@ SURFACE = {
     ),
     'RetryingFunctionExecutor.wait': Row('durable', durable='fs throw_except return_when download_results timeout', none=POLLING),
     'RetryingFunctionExecutor.clean': Row('no effect', none='fs cs clean_cloudobjects clean_fn force'),
+    'RetryingFuture.result': Row(
+        'durable', durable='throw_except', none='internal_storage', note='Raises all the same, as in Lithops.'
+    ),
+    'RetryingFuture.status': Row(
+        'durable', durable='throw_except check_only', none='internal_storage', note='Raises all the same, as in Lithops.'
+    ),
+    'RetryingFuture.cancel': Row('pass-through', note='Gives up on further retries.'),
+    **{f'RetryingFuture.{name}': Row('durable', note='As of the latest wait.') for name in ('done', 'error', 'stats')},
     # Futures
     'ResponseFuture.result': Row(
         'durable',
@@ -114,10 +173,10 @@ SURFACE = {
         note='Of a call that returned futures: these.',
     ),
     'ResponseFuture.status': Row('durable', durable='throw_except check_only', none='internal_storage wait_dur_sec'),
-    'ResponseFuture.cancel': Row('pass-through', note='Not supported by Lithops.'),
-    'ResponseFuture.cancelled': Row('pass-through', note='Not supported by Lithops.'),
+    'ResponseFuture.cancel': Row('pass-through', note=UNKNOWN_TO_LITHOPS),
+    'ResponseFuture.cancelled': Row('pass-through', note=UNKNOWN_TO_LITHOPS),
     **{
-        f'ResponseFuture.{name}': Row('durable', note='As of the latest wait.')
+        f'ResponseFuture.{name}': Row('durable', note='As of the latest wait. `status(check_only=True)` looks.')
         for name in ('done', 'error', 'futures', 'invoked', 'new', 'ready', 'running', 'success')
     },
     'FuturesList.map': Row('durable', durable='map_function sync kwargs'),
@@ -140,21 +199,35 @@ SURFACE = {
         'durable',
         durable=f'executor runtime_memory extra_env execution_timeout {MODULES}',
         passed='max_workers initializer initargs kwargs',
-        note='So are its kin: `LocalhostExecutor`, `ServerlessExecutor`, `ProcessPoolExecutor`, `ThreadPoolExecutor`.',
     ),
-    'futures.FunctionExecutor.submit': Row('durable', durable='fn args kwargs'),
-    'futures.FunctionExecutor.map': Row(
-        'durable', durable='fn iterables timeout chunksize buffersize', note='`timeout` counts anew in each activation.'
+    **{
+        f'futures.{name}': Row(
+            'durable',
+            durable=f'executor runtime_memory extra_env execution_timeout {MODULES}',
+            passed='max_workers initializer initargs kwargs',
+            note=note,
+        )
+        for name, note in {
+            'LocalhostExecutor': '',
+            'ProcessPoolExecutor': '',
+            'ServerlessExecutor': 'On the backend of the run.',
+            'StandaloneExecutor': 'On the backend of the run.',
+            'ThreadPoolExecutor': '',
+        }.items()
+    },
+    'futures.FunctionExecutor.submit': Row(
+        'durable', durable='fn args kwargs', note='To await its future in asyncio is refused; callbacks run where somebody waits.'
     ),
+    'futures.FunctionExecutor.map': Row('durable', durable='fn iterables timeout chunksize buffersize'),
     'futures.FunctionExecutor.shutdown': Row('durable', durable='wait', passed='cancel_futures'),
     'futures.FunctionExecutor.lithops_executor': Row('pass-through'),
     'futures.Future.result': Row('durable', durable='timeout'),
     'futures.Future.exception': Row('durable', durable='timeout'),
-    'futures.Future.done': Row('durable', note='Looks, and what it saw is recorded.'),
+    'futures.Future.done': Row('durable', note='Looks, and what it saw is recorded. So does `running`.'),
     'futures.Future.lithops_future': Row('pass-through'),
     'futures.Future.stats': Row('pass-through'),
-    'futures.wait': Row('durable', durable='fs timeout return_when', note="So is the standard library's own."),
-    'futures.as_completed': Row('durable', durable='fs timeout', note="So is the standard library's own."),
+    'futures.wait': Row('durable', durable='fs timeout return_when', note=OF_CALLS_ONLY),
+    'futures.as_completed': Row('durable', durable='fs timeout', note=OF_CALLS_ONLY),
     # lithops.multiprocessing
     'multiprocessing.Pool': Row('durable', durable='processes initializer initargs', passed='maxtasksperchild context'),
     'multiprocessing.Pool.apply': Row('durable', durable='func args kwds'),
@@ -172,107 +245,99 @@ SURFACE = {
     'multiprocessing.Pool.terminate': Row('pass-through'),
     'multiprocessing.AsyncResult.get': Row('durable', durable='timeout'),
     'multiprocessing.AsyncResult.wait': Row('durable', durable='timeout'),
-    'multiprocessing.AsyncResult.ready': Row('durable', note='As of the latest wait.'),
+    'multiprocessing.AsyncResult.ready': Row('durable', note='Looks, and what it saw is recorded.'),
     'multiprocessing.AsyncResult.successful': Row('durable'),
     'multiprocessing.Process': Row('durable', durable='target name args kwargs daemon', passed='group'),
     'multiprocessing.Process.start': Row('durable'),
     'multiprocessing.Process.join': Row('durable', durable='timeout'),
     **{
         f'multiprocessing.Process.{name}': Row('pass-through')
-        for name in [
-            'authkey',
-            'close',
-            'daemon',
-            'exitcode',
-            'ident',
-            'is_alive',
-            'kill',
-            'name',
-            'pid',
-            'run',
-            'sentinel',
-            'terminate',
-        ]
+        for name in ('authkey', 'close', 'daemon', 'ident', 'name', 'pid', 'run', 'sentinel')
     },
     **{
-        f'multiprocessing.{name}': Row('refused', note=STATE_IN_REDIS)
-        for name in [
-            'Array',
-            'Barrier',
-            'BoundedSemaphore',
-            'Condition',
-            'Event',
-            'JoinableQueue',
-            'Lock',
-            'Manager',
-            'Pipe',
-            'Queue',
-            'RLock',
-            'RawArray',
-            'RawValue',
-            'Semaphore',
-            'SimpleQueue',
-            'SyncManager',
-            'Value',
-        ]
+        f'multiprocessing.Process.{name}': Row('pass-through', note=UNKNOWN_TO_LITHOPS)
+        for name in ('exitcode', 'is_alive', 'kill', 'terminate')
     },
     **{
-        f'multiprocessing.{name}': Row('pass-through')
-        for name in [
-            'DefaultContext',
-            'active_children',
-            'allow_connection_pickling',
-            'cpu_count',
-            'current_process',
-            'freeze_support',
-            'get_all_start_methods',
-            'get_context',
-            'get_logger',
-            'get_start_method',
-            'log_to_stderr',
-            'parent_process',
-            'set_executable',
-            'set_forkserver_preload',
-            'set_start_method',
-        ]
+        f'multiprocessing.{name}': Row('refused', refused=parameters, note=STATE_IN_REDIS)
+        for name, parameters in {**_STATE, **_STATE_OF_MODULE}.items()
+    },
+    **{
+        f'multiprocessing.{name}': Row('pass-through', passed=parameters, note=UNKNOWN_TO_LITHOPS if name in _UNKNOWN else '')
+        for name, parameters in {**_HELPERS, **_HELPERS_OF_MODULE}.items()
+    },
+    # What get_context() gives
+    'multiprocessing.DefaultContext': Row('pass-through'),
+    'multiprocessing.DefaultContext.Pool': Row(
+        'durable', durable='processes initializer initargs', passed='maxtasksperchild context'
+    ),
+    'multiprocessing.DefaultContext.Process': Row('durable', durable='target name args kwargs daemon', passed='group'),
+    **{
+        f'multiprocessing.DefaultContext.{name}': Row('refused', refused=parameters, note=STATE_IN_REDIS)
+        for name, parameters in {**_STATE, **_STATE_OF_CONTEXT}.items()
+    },
+    **{
+        f'multiprocessing.DefaultContext.{name}': Row(
+            'pass-through', passed=parameters, note=UNKNOWN_TO_LITHOPS if name in _UNKNOWN else ''
+        )
+        for name, parameters in {**_HELPERS, 'reducer': ''}.items()
     },
 }
 
-_DONE_BY_PYTHON = ('__enter__', '__exit__')
-
 
 def found_in_lithops():
-    """All public callables, and the names of their parameters; None where these are not looked at."""
+    """All public callables, and the names of their parameters."""
     # It needs a client of Redis to be imported
     import lithops.multiprocessing as multiprocessing
     from lithops.multiprocessing.pool import ApplyResult, Pool
 
     found = {}
-    for owner in (lithops.FunctionExecutor, lithops.RetryingFunctionExecutor):
-        found |= {owner.__name__: _parameters(owner.__init__), **_methods(owner.__name__, owner)}
-    for owner in (lithops.LocalhostExecutor, lithops.ServerlessExecutor, lithops.StandaloneExecutor):
-        found[owner.__name__] = _parameters(owner.__init__)
-    for owner in (ResponseFuture, FuturesList):
+    for name in lithops.__all__:
+        given = getattr(lithops, name)
+        if inspect.isclass(given) and given is not lithops.Storage:
+            found |= {name: _parameters(given.__init__), **_methods(name, given, but_those_of=_base_of(given))}
+    for owner in (ResponseFuture, FuturesList, RetryingFuture):
         found |= _methods(owner.__name__, owner)
     found |= {f'lithops.{name}': _parameters(getattr(lithops, name)) for name in ('wait', 'get_result')}
     found['lithops.Storage'] = _parameters(lithops.Storage.__init__)
-    found['futures.FunctionExecutor'] = _parameters(futures.FunctionExecutor.__init__)
-    found |= _methods('futures.FunctionExecutor', futures.FunctionExecutor) | _methods('futures.Future', futures.Future)
+    for name in futures.__all__:
+        given = getattr(futures, name)
+        if inspect.isclass(given) and issubclass(given, futures.FunctionExecutor):
+            found[f'futures.{name}'] = _parameters(given.__init__)
+            found |= _methods(f'futures.{name}', given, but_those_of=_base_of(given))
+    found |= _methods('futures.Future', futures.Future)
     found |= {f'futures.{name}': _parameters(getattr(futures, name)) for name in ('wait', 'as_completed')}
-    for name in dir(multiprocessing):
-        given = getattr(multiprocessing, name)
-        if not name.startswith('_') and callable(given) and not (inspect.isclass(given) and issubclass(given, Exception)):
-            found[f'multiprocessing.{name}'] = None
-    found['multiprocessing.Pool'] = _parameters(Pool.__init__)
-    found['multiprocessing.Process'] = _parameters(multiprocessing.Process.__init__)
+    found |= _callables('multiprocessing', multiprocessing)
+    found |= _callables('multiprocessing.DefaultContext', multiprocessing.DefaultContext)
+    found['multiprocessing.DefaultContext.reducer'] = []
     found |= _methods('multiprocessing.Pool', Pool) | _methods('multiprocessing.AsyncResult', ApplyResult)
     found |= _methods('multiprocessing.Process', multiprocessing.Process)
     return found
 
 
-def _methods(name, owner):
+def _base_of(owner):
+    """Of whose methods there are rows already."""
+    bases = [base for base in owner.__mro__[1:] if base.__module__.startswith('lithops')]
+    return bases[-1] if bases else None
+
+
+def _callables(name, owner):
+    """Of a module, or of a class that stands for one; errors apart."""
+    found = {}
+    for each in dir(owner):
+        given = getattr(owner, each)
+        if each.startswith('_') or not callable(given) or (inspect.isclass(given) and issubclass(given, Exception)):
+            continue
+        made = given.__init__ if inspect.isclass(given) and given.__init__ is not object.__init__ else given
+        found[f'{name}.{each}'] = _parameters(made)
+    return found
+
+
+def _methods(name, owner, but_those_of=None):
     found = {}
     for method in dir(owner):
+        if hasattr(but_those_of, method) and getattr(but_those_of, method) is getattr(owner, method):
+            continue
         where = next(kind for kind in owner.__mro__ if method in vars(kind))
         given = inspect.getattr_static(owner, method)
         if method.startswith('_') or not where.__module__.startswith('lithops'):
@@ -288,6 +353,13 @@ def _parameters(function):
     return [name for name in inspect.signature(function).parameters if name not in ('self', 'ctx')]
 
 
+AFTERWARDS = """\
+Afterwards: `future.stats` of a call is the same on every replay; as the time when its status and its result had come
+(`host_status_done_tstamp`, `host_result_done_tstamp`) it has the time when the call had ended. `future.logs` is read when it
+is asked for, also after a replay. On localhost, what calls print lies where Lithops says that it does (`lithops logs get`), and
+not in the file of all functions (`lithops logs poll`). An orchestrator logs what a driver logs, each line once."""
+
+
 def rendered():
     """docs/lithops-surface.md"""
     lines = ["# Lithops' surface inside an orchestrator", '']
@@ -297,7 +369,8 @@ def rendered():
     for name, row in SURFACE.items():
         parts = [f'{verdict}: {", ".join(f"`{each}`" for each in names)}' for verdict, names in row.parameters().items()]
         lines.append(f'| `{name}` | {row.verdict} | {"; ".join(parts)} | {row.note} |')
-    lines += ['', 'Made by `python tests/surface.py > docs/lithops-surface.md`. A test compares it with Lithops.']
+    lines += ['', *AFTERWARDS.splitlines(), '']
+    lines += ['Made by `python tests/surface.py > docs/lithops-surface.md`. A test compares it with Lithops.']
     return '\n'.join(lines) + '\n'
 
 

@@ -6,10 +6,12 @@ by way of its replay.
 import base64
 import contextlib
 import functools
+import logging
 import math
 import os
 import pickle
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
@@ -18,12 +20,12 @@ from typing import Any, Callable, Sequence
 
 import cloudpickle
 import lithops.utils
-from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
+from lithops.constants import LOGS_DIR, SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from lithops.future import ResponseFuture
 from lithops.job import create_map_job, create_reduce_job
 from lithops.monitoring.backends.triggerflow.functions import handler_of, is_local
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
-from lithops.storage.utils import create_output_key
+from lithops.storage.utils import create_job_key, create_output_key
 
 from .config import SECTION
 from .errors import ConfigurationError, NotDurableError, OutsideOrchestratorError
@@ -41,15 +43,18 @@ from .job import (
     refuse_too_many,
 )
 from .outputs import Output
-from .replay import Replay
+from .replay import Ended, Replay
 from .retry import innermost
 from .runtime import require_runtime
 from .seams import job_module, wait_module
 from .triggers.inputs import Inputs
-from .triggers.keys import Call
+from .triggers.keys import Call, event_key
 from .triggers.store import StoreUnavailable
 from .triggers.trigger import Members
 from .world import Crashed, World
+
+#: Lithops' own, of what it invokes
+invocations = logging.getLogger('lithops.invokers')
 
 
 class _UsersError(Exception):
@@ -70,7 +75,10 @@ class Hooks:
     :ivar run: what every payload of the run carries
     :ivar runtime_meta: Lithops' metadata of the runtime that calls run in
     :ivar session_of_executors: Lithops' session id of the executors that are made
+    :ivar results_due: when the time is up of whoever goes through results now, in seconds since the epoch
     """
+
+    results_due: float | None = None
 
     def __init__(
         self,
@@ -99,6 +107,11 @@ class Hooks:
     def has_redis(self) -> bool:
         """Whether the configuration names a server of it."""
         return bool(self.config.get('redis'))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether what there is to see now has been seen."""
+        return self.replay.is_silent
 
     def pin_session(self) -> None:
         """Executors are numbered from 0 in every activation, whatever the process did before."""
@@ -293,6 +306,7 @@ class Hooks:
         fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke), f'{fingerprint.kind}()')
         if 'exception' in fact:
             raise pickle.loads(base64.b64decode(fact['exception']))
+        _log_invocation(executor.executor_id, job_id, fact)
         return fact  # type: ignore[no-any-return]
 
     def _runtime_of(self, executor: Any, memory: int | None) -> dict[str, Any]:
@@ -374,13 +388,21 @@ class Hooks:
             return [], []
         fs = lithops.utils._as_future_list(fs)
         partition = functools.partial(wait_module._partition_futures, download_results=download_results)
+        waited_for = partition(fs)[1] if futures_from_executor_wait else fs
+        if partition(fs)[1]:
+            wait_module._log_wait_start(lithops.utils.log_prefix(fs[0].executor_id), return_when, len(waited_for))
+        # One for the futures given, and for those that they return
+        due: float | None = None
         while partition(fs)[1]:
             pending = list({id(future): future for future in fs if is_pending(future)}.values())
             needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
             looks = pending and (needed or return_when == wait_module.ALWAYS)
-            if looks and not self.settle(pending, needed, throw_except, timeout):
-                # In the words of Lithops
-                raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
+            if looks:
+                ended = self.settle(pending, needed, throw_except, timeout, due)
+                due = ended.due
+                if not ended.in_time:
+                    # In the words of Lithops
+                    raise TimeoutError(f'Timeout of {timeout} seconds exceeded waiting for function activations to finish')
             ready = wait_module._ready_futures(SimpleNamespace(futures=fs), download_results)
             if download_results:
                 self.fetch_outputs(ready)
@@ -403,6 +425,12 @@ class Hooks:
         read = functools.partial(self.replay.outputs.get, self._output(future))
         return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
 
+    def logs(self, future: ResponseFuture) -> str | None:
+        """What a call that has ended had printed and logged."""
+        key = event_key(self.replay.session, self._call(future))
+        status: dict[str, Any] = self.guarded(lambda: self.replay.facts.read(key), 'ResponseFuture.logs') or {}
+        return zlib.decompress(base64.b64decode(status['logs'])).decode() if 'logs' in status else None
+
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Reads the results of many calls that are about to be asked for, those that are too large for their events."""
         wanted = [future for future in futures if _has_output(future._call_status)]
@@ -417,21 +445,29 @@ class Hooks:
         return Output(self._call(future), key, int(status['func_result_size']))
 
     def settle(
-        self, pending: list[ResponseFuture], needed: int, until_failure: bool = False, timeout: float | None = None
-    ) -> bool:
+        self,
+        pending: list[ResponseFuture],
+        needed: int,
+        until_failure: bool = False,
+        timeout: float | None = None,
+        due: float | None = None,
+    ) -> Ended:
         """
         Waits until ``needed`` of the calls have ended, and makes ready the futures of those that have.
 
         :param needed: 0 to look only
         :param until_failure: whether the first failure is enough
         :param timeout: seconds
-        :return: whether that was in time
+        :param due: seconds since the epoch, instead
         """
         of_call = {self._call(future): future for future in pending}
-        ended, in_time = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout), 'wait()')
-        for call in ended:
-            of_call[call]._set_ready(dict(self.replay.history.events[call]))
-        return bool(in_time)
+        ended: Ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
+        for call in ended.calls:
+            future, status = of_call[call], dict(self.replay.history.events[call])
+            future._set_ready(status)
+            # Who asks on a replay is told the same as who asked first
+            future._host_status_done_tstamp = status['worker_end_tstamp']
+        return ended
 
     def _call(self, future: ResponseFuture) -> Call:
         if not future.executor_id.startswith(f'{self.replay.session}-'):
@@ -497,6 +533,14 @@ class Hooks:
                     f"FunctionExecutor({what}='{theirs}') inside an orchestrator of a run on '{ours}'. "
                     f'What is called must report where the run looks: leave {what}= out.'
                 )
+
+
+def _log_invocation(executor_id: str, job_id: str, fact: dict[str, Any]) -> None:
+    """In the words of Lithops, whose invoker is not asked."""
+    prefix = lithops.utils.log_prefix(executor_id, job_id)
+    log_file = os.path.join(LOGS_DIR, f'{create_job_key(executor_id, job_id)}.log')
+    invocations.info(f"{prefix} - Starting function invocation: {fact['func_name']}() - Total: {fact['calls']} activations")
+    invocations.info(f'{prefix} - View execution logs at {log_file}')
 
 
 def _kind(job_prefix: str, function: Any) -> str:

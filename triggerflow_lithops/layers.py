@@ -61,32 +61,73 @@ def _as_completed(
 
 def _one_after_the_other(active: 'Hooks', fs: list[Any], timeout: float | None) -> Iterator[Any]:
     deadline = None if timeout is None else active.now() + timeout
+    total = len(fs)
     while fs:
-        if not any(map(_is_done, fs)):
-            left = None if deadline is None else max(0.0, deadline - active.now())
-            if not _settle(active, fs, 1, False, left):
-                raise concurrent.futures.TimeoutError(f'{len(fs)} futures unfinished')
+        if not any(map(_is_done, fs)) and not _settle(active, fs, 1, due=deadline):
+            # In the words of the standard library
+            raise concurrent.futures.TimeoutError(f'{len(fs)} (of {total}) futures unfinished')
         done = [future for future in fs if _is_done(future)]
         fs = [future for future in fs if not _is_done(future)]
         yield from done
 
 
 def _result(active: 'Hooks', original: Callable[..., Any], future: Any, timeout: float | None = None) -> Any:
-    if not _is_done(future) and not _settle(active, [future], 1, False, timeout):
+    due = active.results_due if timeout is None else None
+    if not _is_done(future) and not _settle(active, [future], 1, False, timeout, due):
         raise concurrent.futures.TimeoutError
     return original(future, 0)
 
 
+def _map(
+    active: 'Hooks',
+    original: Callable[..., Any],
+    executor: Any,
+    fn: Any,
+    *iterables: Any,
+    timeout: float | None = None,
+    **options: Any,
+) -> Iterator[Any]:
+    # Lithops would count from this activation
+    due = None if timeout is None else active.now() + timeout
+    results: Iterator[Any] = original(executor, fn, *iterables, **options)
+    return results if due is None else _until(active, results, due)
+
+
+def _until(active: 'Hooks', results: Iterator[Any], due: float) -> Iterator[Any]:
+    while True:
+        active.results_due = due
+        try:
+            value = next(results)
+        except StopIteration:
+            return
+        finally:
+            active.results_due = None
+        yield value
+
+
 def _done(active: 'Hooks', original: Callable[..., Any], future: Any) -> bool:
     if not _is_done(future):
-        _settle(active, [future], 0, False, None)
+        _settle(active, [future], 0)
     return _is_done(future)
+
+
+def _running(active: 'Hooks', original: Callable[..., Any], future: Any) -> bool:
+    return not _done(active, original, future) and bool(original(future))
+
+
+def _add_done_callback(active: 'Hooks', original: Callable[..., Any], future: Any, fn: Callable[[Any], Any]) -> None:
+    if getattr(fn, '__module__', '') == 'asyncio.futures' and not _is_done(future):
+        raise NotDurableError(
+            'A future of a call was handed to asyncio, whose loop would wait for ever: inside an orchestrator no thread '
+            'completes futures. Wait with future.result(), wait() or as_completed() of lithops.concurrent.futures.'
+        )
+    original(future, fn)
 
 
 def _drain(active: 'Hooks', original: Callable[..., Any], executor: Any, pending: Iterable[Any]) -> None:
     waiting = [future for future in pending if not _is_done(future)]
     if waiting:
-        _settle(active, waiting, len(waiting), False, None)
+        _settle(active, waiting, len(waiting))
     executor._release()
 
 
@@ -94,10 +135,20 @@ def _do_nothing(active: 'Hooks', original: Callable[..., Any], executor: Any, *a
     """No thread watches, resolves or reaps: the orchestrator's own does, where it waits."""
 
 
-def _settle(active: 'Hooks', fs: list[Any], needed: int, until_failure: bool, timeout: float | None) -> bool:
+def _settle(
+    active: 'Hooks',
+    fs: list[Any],
+    needed: int,
+    until_failure: bool = False,
+    timeout: float | None = None,
+    due: float | None = None,
+) -> bool:
     """Waits for ``needed`` of the futures, and completes those whose calls have ended. Whether that was in time."""
     pending = [future.lithops_future for future in fs if is_pending(future.lithops_future)]
-    in_time = active.settle(pending, max(0, needed - len(fs) + len(pending)), until_failure, timeout) if pending else True
+    in_time = True
+    if pending:
+        left = max(0, needed - len(fs) + len(pending))
+        in_time = active.settle(pending, left, until_failure, timeout, due).in_time
     for future in fs:
         if not is_pending(future.lithops_future):
             future._adapter._resolve(future, future.lithops_future)
@@ -128,7 +179,7 @@ def _in_order(fs: Iterable[Any]) -> list[Any]:
     return sorted(fs, key=place)
 
 
-# Pools: callbacks
+# Pools: results, which others look at as they like, and callbacks
 
 
 def _create_result(
@@ -146,7 +197,7 @@ def _create_result(
 
 
 def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any) -> Any:
-    if result._callback or result._error_callback:
+    if _calls_back(result):
         # The pool joins it as it does with a thread
         pool._handlers.append(SimpleNamespace(join=result.wait))
     return result
@@ -154,7 +205,35 @@ def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any
 
 def _wait_for_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> None:
     original(result, timeout)
-    if (result._callback or result._error_callback) and result.ready() and not result._collected:
+    _call_back(result)
+
+
+def _get_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> Any:
+    from lithops.multiprocessing.errors import TimeoutError as ProcessTimeoutError
+
+    try:
+        return original(result, timeout)
+    except ProcessTimeoutError:
+        if result._collected or not _calls_back(result):
+            raise
+    # Where a thread calls back, Lithops says it otherwise
+    raise ProcessTimeoutError(f'Timeout of {timeout} seconds exceeded waiting for the result')
+
+
+def _is_ready(active: 'Hooks', original: Callable[..., Any], result: Any) -> bool:
+    pending = [future for future in result._futures if is_pending(future)]
+    if pending:
+        active.settle(pending, 0)
+    _call_back(result)
+    return bool(original(result))
+
+
+def _calls_back(result: Any) -> bool:
+    return bool(result._callback or result._error_callback)
+
+
+def _call_back(result: Any) -> None:
+    if _calls_back(result) and not result._collected and not any(map(is_pending, result._futures)):
         result._collect()
 
 
@@ -182,6 +261,9 @@ REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Future, 'result', _result),
     (Future, 'exception', _result),
     (Future, 'done', _done),
+    (Future, 'running', _running),
+    (Future, 'add_done_callback', _add_done_callback),
+    (Executor, 'map', _map),
     (Executor, '_drain', _drain),
     (Executor, '_ensure_watcher', _do_nothing),
     (Executor, '_schedule', _do_nothing),
@@ -204,6 +286,8 @@ def of_pools(has_redis: bool) -> tuple[tuple[Any, str, Callable[..., Any]], ...]
     return (
         (pool.ApplyResult, '__init__', _create_result),
         (pool.ApplyResult, 'wait', _wait_for_result),
+        (pool.ApplyResult, 'get', _get_result),
+        (pool.ApplyResult, 'ready', _is_ready),
         (pool.ApplyResult, '_collect', _collect),
         (pool.Pool, '_track', _track),
         (util, 'get_redis_client', _refuse_redis),

@@ -10,6 +10,7 @@ code sees it; what can be derived is derived.
 import hashlib
 import random
 import uuid
+from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
 from . import errors
@@ -30,6 +31,21 @@ from .world import Failed, Superseded, Suspended, World
 FEW = 10
 #: Seconds by which the clocks of two machines may differ
 SKEW = 10.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """
+    What came of a wait.
+
+    :param calls: those that count as ended, in order; their events are in the history
+    :param in_time: whether they were as many as it takes before the time was up
+    :param due: when it would have been up; None where nothing says so
+    """
+
+    calls: list[Call]
+    in_time: bool
+    due: float | None
 
 
 class Replay:
@@ -66,6 +82,11 @@ class Replay:
         self._jobs: dict[str, int] = {}
         if history.position < 0:
             world.caught_up()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether an earlier activation has come further, and has shown what there was to see."""
+        return self.position < self.history.position
 
     # What the hooks call
 
@@ -117,8 +138,13 @@ class Replay:
         self._jobs.setdefault(job, self._jobs[made_by])
 
     def wait(
-        self, calls: Sequence[Call], needed: int, until_failure: bool, timeout: float | None = None
-    ) -> tuple[list[Call], bool]:
+        self,
+        calls: Sequence[Call],
+        needed: int,
+        until_failure: bool,
+        timeout: float | None = None,
+        due: float | None = None,
+    ) -> Ended:
         """
         Waits until ``needed`` of ``calls`` have ended.
 
@@ -126,28 +152,28 @@ class Replay:
         :param needed: 0 to look only; ``len(calls)`` to wait for all of them
         :param until_failure: whether the first failure ends the wait as well
         :param timeout: seconds after which the wait is over, whatever has ended
-        :return: those of ``calls`` that count as ended, in order; their events are in
-            the history. And whether that was in time
+        :param due: when it is over, instead: of an earlier wait that this one continues
         """
         position = self._advance()
         # What is left of a longer timeout is another number in each activation
-        asked = [*map(tuple, calls), needed, until_failure, timeout is not None]
+        asked = [*map(tuple, calls), needed, until_failure, timeout is not None or due is not None]
         fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked))
         fact, _ = self._known(position, fingerprint)
-        due = self._due(position, timeout) if fact is None else None
+        due = self._due(position, timeout, due) if fact is None else None
         while fact is None:
             ended = self._look(position, calls, needed)
             failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
             if len(ended) == len(calls) == needed and not failed and due is None:
                 # All of them were waited for, and none failed: whoever asks, however late, sees the same
                 fact = self._derive(position, fingerprint)
-            elif failed or len(ended) >= needed:
-                fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': True})
-            elif due is not None and self._is_up(due):
-                fact = self._choose(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': False})
+            elif failed or len(ended) >= needed or (due is not None and self._is_up(due)):
+                in_time = failed or len(ended) >= needed
+                choice = {'ended': Members.of(ended).ranges, 'in_time': in_time, 'due': due}
+                fact = self._choose(position, fingerprint, choice)
             else:
                 self._suspend(position, fingerprint, calls, needed, until_failure, due)
-        return self._settle(calls, fact), 'choice' not in fact or fact['choice']['in_time']
+        chosen = fact.get('choice', {'in_time': True, 'due': None})
+        return Ended(self._settle(calls, fact), chosen['in_time'], chosen['due'])
 
     def sleep(self, seconds: float) -> None:
         """Waits for nothing but time."""
@@ -307,10 +333,10 @@ class Replay:
         self._read_events([call for call in ended if call not in self.history.events])
         return ended
 
-    def _due(self, position: int, timeout: float | None) -> float | None:
-        """When a wait is over at the latest. An earlier activation may have said so already."""
-        if timeout is None:
-            return None
+    def _due(self, position: int, timeout: float | None, due: float | None = None) -> float | None:
+        """When a wait is over at the latest. An earlier wait, or activation, may have said so already."""
+        if due is not None or timeout is None:
+            return due
         if position == self.history.position and self.history.due is not None:
             return self.history.due
         return self.world.time() + timeout

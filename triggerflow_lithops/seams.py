@@ -51,6 +51,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (Executor, 'map_reduce'),
     (FuturesList, '__reduce__'),
     (ResponseFuture, '_query_call_output'),
+    (ResponseFuture, '_record_result_stats'),
     (ResponseFuture, '_resolve_new_futures'),
     (ResponseFuture, '_set_ready'),
     (ResponseFuture, '_set_state'),
@@ -64,6 +65,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (lithops.utils, 'is_object_processing_function'),
     (job_module, 'FUNCTION_CACHE'),
     (wait_module, '_check_done'),
+    (wait_module, '_log_wait_start'),
     (wait_module, '_partition_futures'),
     (wait_module, '_ready_futures'),
     (wait_module, 'wait'),
@@ -121,6 +123,9 @@ def hook() -> Callable[[], None]:
     for function, durable in (*_FUNCTIONS, *layers.FUNCTIONS):
         if not _is_hooked(function, '__code__'):
             _undo.append(_take_over(function, durable))
+    if not _is_hooked(ResponseFuture, 'logs'):
+        _undo.append((ResponseFuture, 'logs', None))
+        ResponseFuture.logs = property(_logs, _set_logs)
     return _unhook
 
 
@@ -256,6 +261,24 @@ def _resolve_new_futures(active: 'Hooks', original: Callable[..., Any], future: 
     active.adopt(future)
 
 
+def _record_result_stats(active: 'Hooks', original: Callable[..., Any], future: Any, source: Any, query_count: int) -> None:
+    if not active.is_silent:
+        original(future, source, query_count)
+    future.stats['host_result_done_tstamp'] = future.stats['host_status_done_tstamp']
+    future.stats['host_result_query_count'] = query_count
+
+
+def _logs(future: Any) -> str | None:
+    """A history carries no logs along: one is read when somebody wants it."""
+    if in_force is not None and future._call_status is not None and vars(future)['logs'] is None:
+        _set_logs(future, in_force.logs(future))
+    return vars(future)['logs']  # type: ignore[no-any-return]
+
+
+def _set_logs(future: Any, logs: str | None) -> None:
+    vars(future)['logs'] = logs
+
+
 def _wait(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return active.wait(*args, **kwargs)
 
@@ -301,6 +324,7 @@ _REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (ResponseFuture, '__reduce_ex__', _reduce_future),
     (ResponseFuture, '_query_call_output', _query_call_output),
     (ResponseFuture, '_resolve_new_futures', _resolve_new_futures),
+    (ResponseFuture, '_record_result_stats', _record_result_stats),
     (ResponseFuture, 'result', _result),
     (ResponseFuture, 'status', _status),
     (cloud_proxy, 'is_lithops_worker', _is_not_a_worker),

@@ -35,8 +35,30 @@ def odd_fails(x):
     return x
 
 
+def fails_until(attempt, x, storage):
+    """Fails, and in attempt number ``attempt`` does not: counted by objects, which all attempts see."""
+    prefix = f'same/attempts/{x}/'
+    number = len(storage.list_keys(storage.bucket, prefix)) + 1
+    storage.put_object(storage.bucket, f'{prefix}{number}', '')
+    if number < attempt:
+        raise ValueError(f'{x} in attempt {number}')
+    return x, number
+
+
 def total(results):
     return sum(results)
+
+
+def _said_by(function, *args, **kwargs):
+    """What came out: a value, or what an exception was called and said."""
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        return type(error).__name__, str(error)
+
+
+def _states(futures):
+    return [(future.success, future.done, future.error) for future in futures]
 
 
 def count_words(obj):
@@ -197,6 +219,11 @@ def returns_the_futures_of_two_maps(x):
     return threes + fexec.map(lambda y: y + 2, range(x), include_modules=None)
 
 
+def returns_a_future_in_a_while(x):
+    time.sleep(x)
+    return lithops.FunctionExecutor().call_async(nap, x)
+
+
 def futures_of_a_map_are_waited_for():
     fexec = lithops.FunctionExecutor()
     fexec.call_async(returns_the_futures_of_a_map, 3)
@@ -214,6 +241,20 @@ def futures_of_two_maps_are_waited_for_first():
     future = fexec.call_async(returns_the_futures_of_two_maps, 2)
     done, pending = fexec.wait()
     return len(done), len(pending), fexec.get_result(), future.futures, len(future.result())
+
+
+def futures_of_a_call_that_are_not_in_time():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (lithops_wait, lithops.get_result, fexec.get_result):
+        # Each of the two alone would be in time
+        future = fexec.call_async(returns_a_future_in_a_while, 2.5)
+        seen += [_said_by(waiting, future, timeout=4), future.futures]
+    return seen
+
+
+def futures_of_a_call_that_are_in_time():
+    fexec = lithops.FunctionExecutor()
+    return fexec.get_result(fexec.call_async(returns_a_future_in_a_while, 0.5), timeout=60)
 
 
 def futures_that_fail():
@@ -333,6 +374,54 @@ def a_wait_that_takes_too_long():
     fexec.wait(fexec.call_async(nap, 3), timeout=1)
 
 
+def waits_and_results_that_are_in_time():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (fexec.wait, lithops_wait):
+        done, pending = waiting(fexec.map(nap, [0.1, 0.2]), timeout=60)
+        seen.append((len(done), len(pending), type(done).__name__, [future.result() for future in done]))
+    seen += [waiting(fexec.map(nap, [0, 0.1]), timeout=60) for waiting in (fexec.get_result, lithops.get_result)]
+    done, pending = fexec.map(add3, [1, 2]).wait(timeout=60)
+    seen += [len(done), len(pending), fexec.map(add3, [3]).get_result(timeout=60), fexec.call_async(add3, 4).result()]
+    return seen, fexec.get_result(fexec.call_async(add3, 5), timeout=60)
+
+
+def waits_of_an_executor_that_are_too_long():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (fexec.wait, fexec.get_result):
+        futures = fexec.map(nap, [0, 5])
+        seen += [_said_by(waiting, futures, timeout=1), _states(futures[1:]), futures[1].result(), len(fexec.futures)]
+    # Whoever gave up on a job does not get it among all results
+    return seen, fexec.get_result(fexec.call_async(add3, 1)), fexec.get_result()
+
+
+def waits_of_lithops_that_are_too_long():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (lithops_wait, lithops.get_result):
+        futures = fexec.map(nap, [0, 3])
+        seen += [_said_by(waiting, futures, timeout=1, throw_except=False), _states(futures[1:])]
+        # They may be waited for again
+        seen += [[future.result() for future in futures], lithops.get_result(futures)]
+    return seen
+
+
+def waits_of_a_list_that_are_too_long():
+    fexec = lithops.FunctionExecutor()
+    one, other = fexec.map(nap, [5]), fexec.map(nap, [5])
+    return _said_by(one.wait, timeout=1), _said_by(other.get_result, timeout=1), _states([*one, *other])
+
+
+def a_wait_for_some_that_is_too_long():
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(nap, [0, 5, 5])
+    done, _ = lithops_wait(futures, return_when=ANY_COMPLETED, timeout=60)
+    return len(done) > 0, _said_by(lithops_wait, futures, return_when=60, timeout=1), _states(futures[1:])
+
+
+def the_time_of_a_wait_has_passed_already():
+    fexec = lithops.FunctionExecutor()
+    return [_said_by(lithops_wait, fexec.map(nap, [3]), timeout=timeout) for timeout in (0, -1)]
+
+
 def a_wait_for_nothing():
     return lithops.wait([])
 
@@ -353,6 +442,25 @@ def the_status_and_the_stats_of_a_call():
     expected = ('worker_start_tstamp', 'worker_end_tstamp', 'worker_func_exec_time', 'host_submit_tstamp')
     kept = ('call_id', 'job_id', 'exception', 'func_result_size', 'type')
     return {name: status[name] for name in kept}, [name in future.stats for name in expected]
+
+
+def a_status_is_looked_at():
+    fexec = lithops.FunctionExecutor()
+    future, failing = fexec.call_async(nap, 2), fexec.call_async(odd_fails, 3)
+    seen = [future.status(check_only=True), future.done]
+    lithops_wait([future, failing], throw_except=False)
+    status, failed = future.status(check_only=True), failing.status(check_only=True, throw_except=False)
+    return seen, status['call_id'], status['exception'], failed, _said_by(failing.status, check_only=True), future.result()
+
+
+def a_status_is_looked_at_until_it_is_there():
+    fexec = lithops.FunctionExecutor()
+    future = fexec.call_async(nap, 1)
+    looks = 0
+    while future.status(check_only=True) is None:
+        looks += 1
+        time.sleep(0.2)
+    return looks > 0, future.status()['call_id'], future.result()
 
 
 def a_call_cannot_be_cancelled():
@@ -383,6 +491,36 @@ def a_map_of_which_one_fails_and_nothing_is_thrown():
     futures = fexec.map(odd_fails, [0, 1, 2])
     results = fexec.get_result(futures, throw_except=False)
     return results, [future.error for future in futures], futures[1].result(throw_except=False)
+
+
+def nothing_is_thrown_by_waits():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (fexec.wait, lithops_wait):
+        for download in (False, True):
+            futures = fexec.map(odd_fails, [1, 2])
+            done, pending = waiting(futures, throw_except=False, download_results=download)
+            seen.append((len(done), len(pending), _states(futures), futures[1].result()))
+    futures = fexec.map(odd_fails, [3, 4])
+    done, pending = futures.wait(throw_except=False)
+    return seen, len(done), len(pending), _states(futures), _said_by(futures.get_result)
+
+
+def nothing_is_thrown_by_results():
+    fexec, seen = lithops.FunctionExecutor(), []
+    for waiting in (fexec.get_result, lithops.get_result):
+        futures = fexec.map(odd_fails, [1, 2, 3])
+        seen += [waiting(futures, throw_except=False), _states(futures), _said_by(waiting, futures)]
+    seen.append(fexec.map(odd_fails, [4, 5]).get_result(throw_except=False))
+    fexec.call_async(odd_fails, 7)
+    return seen, fexec.get_result(throw_except=False)
+
+
+def nothing_is_thrown_by_a_future():
+    fexec = lithops.FunctionExecutor()
+    future, other = fexec.call_async(odd_fails, 1), fexec.call_async(odd_fails, 3)
+    seen = [future.status(throw_except=False), *_states([future]), future.result(throw_except=False)]
+    seen += [other.result(throw_except=False), *_states([other]), other.status(throw_except=False)]
+    return seen, _said_by(future.result), _said_by(other.status)
 
 
 def a_failure_that_is_asked_for_again():
@@ -476,6 +614,45 @@ def a_retrying_executor():
         return [future.error for future in futures], len(done), len(pending), futures[0].result()
 
 
+def retries_that_end_in_success():
+    with lithops.RetryingFunctionExecutor(lithops.FunctionExecutor()) as fexec:
+        futures = fexec.map(fails_until, [(1, 'at once'), (2, 'once'), (3, 'twice')], retries=2)
+        done, pending = fexec.wait(futures, throw_except=False, download_results=True)
+        seen = [(future.done, future.error, future.failure_count, 'worker_exec_time' in future.stats) for future in futures]
+        return len(done), len(pending), seen, [future.result() for future in futures], len(fexec.executor.futures)
+
+
+def retries_that_are_used_up():
+    fexec = lithops.RetryingFunctionExecutor(lithops.FunctionExecutor())
+    futures = fexec.map(fails_until, [(9, 'never'), (2, 'after all')], retries=1)
+    done, pending = fexec.wait(futures, throw_except=False)
+    seen = [(future.done, future.error, future.failure_count) for future in futures]
+    never, later = futures
+    # Nothing is what it does not throw
+    said = [_said_by(never.result), _said_by(never.result, throw_except=False), _said_by(never.status, throw_except=False)]
+    return len(done), len(pending), seen, said, later.result(), later.status()['exception']
+
+
+def no_retries_where_the_first_failure_is_thrown():
+    fexec = lithops.RetryingFunctionExecutor(lithops.FunctionExecutor())
+    futures = fexec.map(fails_until, [(2, 'thrown')], retries=3)
+    return _said_by(fexec.wait, futures), futures[0].failure_count, futures[0].error
+
+
+def retries_that_are_not_in_time():
+    fexec = lithops.RetryingFunctionExecutor(lithops.FunctionExecutor())
+    futures = fexec.map(nap, [0, 5], retries=1)
+    return _said_by(fexec.wait, futures, throw_except=False, timeout=1), [future.done for future in futures]
+
+
+def retries_of_one_that_is_given_up():
+    fexec = lithops.RetryingFunctionExecutor(lithops.FunctionExecutor())
+    futures = fexec.map(odd_fails, [1, 2], retries=5)
+    futures[0].cancel()
+    done, pending = fexec.wait(futures, throw_except=False)
+    return len(done), len(pending), [future.failure_count for future in futures]
+
+
 def standard_futures():
     from lithops.concurrent.futures import FunctionExecutor
 
@@ -509,11 +686,89 @@ def a_standard_map_with_a_timeout():
         return list(executor.map(nap, [0.1, 1.2, 2.4], timeout=300))
 
 
+def a_standard_map_of_which_some_are_in_time():
+    import concurrent.futures
+
+    from lithops.concurrent.futures import FunctionExecutor
+
+    seen, executor = [], FunctionExecutor()
+    try:
+        for value in executor.map(nap, [0, 2, 6], timeout=5):
+            seen.append(value)
+    except concurrent.futures.TimeoutError:
+        seen.append('too late')
+    return seen
+
+
 def a_standard_result_that_takes_too_long():
     from lithops.concurrent.futures import FunctionExecutor
 
     executor = FunctionExecutor()
     executor.submit(nap, 3).result(timeout=0.5)
+
+
+def standard_results_that_are_in_time():
+    from lithops.concurrent.futures import FunctionExecutor, as_completed, wait
+
+    with FunctionExecutor() as executor:
+        futures = [executor.submit(nap, 0.1), executor.submit(odd_fails, 3), executor.submit(add, 1, y=2)]
+        seen = [futures[0].result(timeout=60), repr(futures[1].exception(timeout=60)), futures[2].exception(timeout=60)]
+        seen.append([len(part) for part in wait([*futures, executor.submit(nap, 0.5)], timeout=60)])
+        return seen, len(list(as_completed([*futures, executor.submit(nap, 0.5)], timeout=60)))
+
+
+def standard_results_that_take_too_long():
+    import concurrent.futures
+
+    from lithops.concurrent.futures import FunctionExecutor, as_completed, wait
+
+    executor = FunctionExecutor()
+    quick = executor.submit(odd_fails, 1)
+    quick.exception()
+    slow = executor.submit(nap, 6)
+    seen = [_said_by(slow.result, timeout=1), _said_by(slow.exception, timeout=0.5), _said_by(slow.result, timeout=0)]
+    seen.append((slow.done(), slow.running()))
+    for waiting in (wait, concurrent.futures.wait):
+        done, pending = waiting([quick, slow], timeout=0.5)
+        seen.append((done == {quick}, pending == {slow}))
+    for completed in (as_completed, concurrent.futures.as_completed):
+        yielded = []
+        seen.append(_said_by(lambda completed=completed, yielded=yielded: yielded.extend(completed([quick, slow], timeout=0.5))))
+        seen.append(yielded == [quick])
+    seen.append(_said_by(lambda: list(executor.map(nap, [0, 5], timeout=1))))
+    while slow.running():
+        time.sleep(0.2)
+    return seen, slow.done(), slow.result(timeout=0)
+
+
+def standard_submits_that_fail():
+    from lithops.concurrent.futures import FunctionExecutor, as_completed
+
+    with FunctionExecutor() as executor:
+        futures = [executor.submit(odd_fails, x) for x in range(4)]
+        errors = sorted(repr(future.exception()) for future in as_completed(futures))
+        seen = [_said_by(future.result) for future in futures]
+        custom = executor.submit(raise_custom, 42).exception()
+        seen += [type(custom).__name__, custom.code, _said_by(lambda: list(executor.map(odd_fails, [0, 1, 2])))]
+        called = []
+        futures[1].add_done_callback(lambda future: called.append(str(future.exception())))
+        return errors, seen, called, futures[0].cancel(), futures[0].cancelled()
+
+
+def a_standard_executor_that_is_shut_down():
+    from lithops.concurrent.futures import FunctionExecutor
+
+    executor = FunctionExecutor()
+    future = executor.submit(nap, 0.5)
+    executor.shutdown()
+    return future.done(), future.result(), _said_by(executor.submit, add3, 1), _said_by(executor.map, add3, [1])
+
+
+def a_standard_map_in_windows():
+    from lithops.concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4, thread_name_prefix='x') as threads, ProcessPoolExecutor() as processes:
+        return list(threads.map(add, range(5), range(5), buffersize=2)), list(processes.map(add3, range(4), chunksize=2))
 
 
 def a_pool_of_processes():
@@ -551,21 +806,143 @@ def a_pool_and_its_callback():
     return value, seen
 
 
+def a_pool_and_failures_of_every_kind():
+    from lithops.multiprocessing import Pool
+
+    def kept(call, *args):
+        return _said_by(lambda: list(result) if hasattr(result := call(*args), '__iter__') else result)
+
+    pool = Pool()
+    later = pool.starmap_async(odd_fails, [(2,), (3,)])
+    later.wait()
+    return (
+        kept(pool.apply, odd_fails, (1,)),
+        kept(pool.apply, odd_fails, (2,)),
+        kept(pool.starmap, odd_fails, [(2,), (1,)]),
+        kept(pool.imap, odd_fails, [2, 1]),
+        kept(pool.imap_unordered, odd_fails, [2, 1]),
+        (later.ready(), later.successful(), _said_by(later.get), _said_by(later.get)),
+        (pool.starmap(add, []), list(pool.imap_unordered(add3, iter([1, 2]))), pool.starmap(add, [(1, 2), (3, 4)], chunksize=2)),
+    )
+
+
+def a_pool_and_its_callbacks_of_failures():
+    from lithops.multiprocessing import Pool
+
+    seen, failed, pool = [], [], Pool()
+    results = [
+        pool.map_async(odd_fails, [0, 2], callback=seen.append, error_callback=failed.append),
+        pool.starmap_async(odd_fails, [(1,)], callback=seen.append, error_callback=failed.append),
+        pool.apply_async(odd_fails, (3,), error_callback=failed.append),
+    ]
+    pool.close()
+    pool.join()
+    said = [(result.ready(), result.successful(), _said_by(result.get)) for result in results]
+    return said, seen, sorted(map(str, failed)), _said_by(pool.apply, add3, (1,))
+
+
+def results_of_a_pool_that_take_too_long():
+    from lithops.multiprocessing import Pool
+
+    called, pool = [], Pool()
+    result = pool.apply_async(nap, (4,))
+    seen = [_said_by(result.get, timeout=1), result.wait(timeout=1), result.ready(), _said_by(result.successful)[0]]
+    slow = pool.map_async(nap, [4, 0], callback=called.append)
+    seen += [_said_by(slow.get, timeout=1), slow.wait(timeout=1), slow.ready(), called[:]]
+    # They may be waited for again
+    return seen, result.get(timeout=60), result.get(0), slow.get(60), slow.get(0), called
+
+
+def a_result_of_a_pool_is_looked_at_until_it_is_there():
+    from lithops.multiprocessing import Pool
+
+    called, pool = [], Pool()
+    results = [pool.apply_async(nap, (1,)), pool.map_async(nap, [1, 0.5], callback=called.append)]
+    while not all(result.ready() for result in results):
+        time.sleep(0.2)
+    return [result.successful() for result in results], called, [result.get() for result in results]
+
+
+def a_pool_that_is_terminated():
+    from lithops.multiprocessing import Pool
+
+    with Pool(3, initializer=os.environ.__setitem__, initargs=('OF_THE_POOL', 'set')) as pool:
+        values = pool.map(os.environ.get, ['OF_THE_POOL', 'OF_NO_POOL'])
+        with_processes = type(pool.Process(target=add3)).__name__
+    return values, with_processes, _said_by(pool.map, add3, [1]), _said_by(pool.join)
+
+
+def a_pool_of_a_context():
+    import lithops.multiprocessing as multiprocessing
+
+    context = multiprocessing.get_context('spawn')
+    with context.Pool() as pool:
+        values = pool.map(add3, [1, 2])
+    process = context.Process(target=add3, args=(1,), name='named')
+    process.start()
+    return values, process.join(), multiprocessing.get_start_method(), multiprocessing.get_context() is context
+
+
 def a_process():
     from lithops.multiprocessing import Process
 
     process = Process(target=add3, args=(1,), name='named')
     process.start()
+    return process.join(), process.join(timeout=1), process.name
+
+
+def several_processes():
+    from lithops.multiprocessing import Process
+
+    def put(x, storage=None):
+        lithops.Storage().put_object(lithops.Storage().bucket, f'same/processes/{x}', str(x))
+
+    processes = [Process(target=put, args=(x,), daemon=True) for x in range(3)]
+    failing = Process(target=odd_fails, kwargs={'x': 3})
+    for process in [*processes, failing]:
+        process.start()
+    joined = [process.join() for process in processes]
+    storage = lithops.Storage()
+    found = storage.list_keys(storage.bucket, 'same/processes/')
+    return joined, found, _said_by(failing.join), _said_by(failing.join, timeout=60), [process.daemon for process in processes]
+
+
+def a_process_that_is_joined_too_early():
+    from lithops.multiprocessing import Process
+
+    process = Process(target=nap, args=(4,))
+    process.start()
+    early = time.time()
+    seen = [process.join(timeout=1), time.time() - early < 3]
+    return seen, process.join(timeout=60), process.join(), process.close()
+
+
+def what_a_process_of_lithops_does_not_know():
+    from lithops.multiprocessing import Process
+
+    process = Process(target=add3, args=(1,))
+    process.start()
     process.join()
-    return process.name, process.is_alive()
+    asked = [process.is_alive, lambda: process.exitcode, process.terminate, process.kill]
+    return [_said_by(question)[0] for question in asked]
 
 
+def a_process_that_is_started_wrongly():
+    from lithops.multiprocessing import Process
+
+    process = Process(target=add3, args=(1,))
+    seen = [_said_by(process.join)]
+    process.start()
+    return seen, _said_by(process.start), process.run()
+
+
+HELPERS = ('add', 'add3', 'nap', 'odd_fails', 'fails_until', 'total', 'count_words', 'raise_custom', 'Counter', 'Custom')
 BODIES = {
     name: body
     for name, body in list(globals().items())
     if callable(body)
     and getattr(body, '__module__', '') == __name__
     and not name.startswith('_')
-    and name not in ('add', 'add3', 'nap', 'odd_fails', 'total', 'count_words', 'raise_custom', 'Counter', 'Custom')
+    and name not in HELPERS
     and not name.startswith('returns_')
 }

@@ -13,23 +13,37 @@ from plain import outcome_of
 
 HERE = Path(__file__).parent
 
+#: Plain drivers that run at the same time
+PROGRAMS = 3
+
 
 @pytest.fixture(scope='session')
-def plain(tmp_path_factory):
-    """What each body comes to as a plain driver."""
-    folder = tmp_path_factory.mktemp('plain')
+def plain(tmp_path_factory, request):
+    """What each body that was selected comes to as a plain driver."""
+    names = [item.callspec.params['name'] for item in request.session.items if 'plain' in getattr(item, 'fixturenames', ())]
+    # Several programs side by side, for most of the time they wait
+    folders = [tmp_path_factory.mktemp('plain') for _ in range(PROGRAMS)]
+    programs = [_program(folder, names[number::PROGRAMS]) for number, folder in enumerate(folders)]
+    outcomes = {}
+    for folder, program in zip(folders, programs, strict=True):
+        _, errors = program.communicate(timeout=400)
+        assert program.returncode == 0, errors
+        with open(folder / 'outcomes', 'rb') as file:
+            while file.peek():
+                name, outcome = pickle.load(file)
+                outcomes[name] = outcome
+    return outcomes
+
+
+def _program(folder, names):
+    """Starts a process that runs bodies as plain drivers."""
     # The first version of Lithops' localhost backend: the second one hangs now and then
     config = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}, 'localhost': {'version': 1, 'runtime': sys.executable}}
     environment = {**os.environ, 'LITHOPS_CONFIG': json.dumps(config), 'TMPDIR': str(folder)}
-    command = [sys.executable, str(HERE / 'plain.py'), str(folder / 'outcomes'), *BODIES]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, cwd=folder)
-    assert ran.returncode == 0, ran.stderr
-    outcomes = {}
-    with open(folder / 'outcomes', 'rb') as file:
-        while len(outcomes) < len(BODIES):
-            name, outcome = pickle.load(file)
-            outcomes[name] = outcome
-    return outcomes
+    (folder / 'outcomes').touch()
+    command = [sys.executable, str(HERE / 'plain.py'), str(folder / 'outcomes'), *names]
+    pipes = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, text=True, cwd=folder, **pipes)
 
 
 @pytest.mark.parametrize('name', BODIES)

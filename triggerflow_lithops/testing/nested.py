@@ -14,6 +14,7 @@ from lithops.storage.utils import create_output_key, create_status_key
 from ..executor import Hooks
 from ..fingerprint import Fingerprint
 from ..job import Uploads, job_document, job_name
+from ..replay import Ended
 from ..triggers.inputs import Inputs
 from ..triggers.store import Facts, StoreUnavailable, new_nonce
 
@@ -46,27 +47,47 @@ class NestedHooks(Hooks):
         """Whatever fails is an exception of the call."""
         return function()
 
+    @property
+    def is_silent(self) -> bool:
+        """No call is replayed."""
+        return False
+
     def carry(self, future: ResponseFuture) -> Any:
         """What pickle makes of a future."""
         return reduced(future, future._produce_output, future._read)
 
+    def now(self) -> float:
+        """The time."""
+        return time.time()
+
     def settle(
-        self, pending: list[ResponseFuture], needed: int, until_failure: bool = False, timeout: float | None = None
-    ) -> bool:
+        self,
+        pending: list[ResponseFuture],
+        needed: int,
+        until_failure: bool = False,
+        timeout: float | None = None,
+        due: float | None = None,
+    ) -> Ended:
         """Looks again and again."""
+        if timeout is not None and due is None:
+            due = time.time() + timeout
         while True:
             for future in [future for future in pending if not future.ready]:
                 status = self._facts.read(create_status_key(future.executor_id, future.job_id, future.call_id))
                 if status is not None:
                     future._set_ready(status)
-            if sum(future.ready for future in pending) >= needed:
-                return True
+            in_time = sum(future.ready for future in pending) >= needed
+            if in_time or (due is not None and time.time() >= due):
+                return Ended([], in_time, due)
             time.sleep(POLL)
 
     def output(self, future: ResponseFuture) -> bytes:
         """The pickled result of a call."""
         own = create_output_key(future.executor_id, future.job_id, future.call_id)
         return self.get_data((future._call_status or {}).get(OUTPUT_FIELD, own))
+
+    def logs(self, future: ResponseFuture) -> None:
+        """Nobody keeps them."""
 
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Each is read when it is asked for."""
