@@ -89,7 +89,3 @@ def triggers_of(config: Dict[str, Any], run: Dict[str, Any]) -> Optional[RemoteT
         return {'url': url, 'api_key': config['openwhisk']['api_key'], 'invoke_kwargs': sent}
 
     return RemoteTriggers(config['triggerflow'], action)
-
-
-def _backend(config: Dict[str, Any]) -> str:
-    return config['triggerflow'].get('backend', 'storage')
