@@ -304,8 +304,10 @@ class Workspace:
 
     def _start_again(self, trigger_id: str, event_key: str) -> None:
         """Starts what an event has made fire, unless that was started."""
-        for firing in self.firings(trigger_id):
-            if event_key in firing.events:
+        # Not all firings of one that fires for each event, which may be many: its number is the event's digest
+        for number in [*self._state(trigger_id).fired, last_of(event_key)]:
+            firing = self.firing(trigger_id, number)
+            if firing and event_key in firing.events:
                 self._start(firing)
 
     def _state(self, trigger_id: str) -> State:
