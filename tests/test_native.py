@@ -250,6 +250,17 @@ def test_nothing_fires_twice_after_a_restart(tf):
     assert again.sweep() == [] and len(again.runs('merge')) == 2
 
 
+def test_what_was_purged_is_not_started_again(local):
+    for name, transient in (('once', True), ('each', False)):
+        local.add_trigger(name, shard(), action=CallAsync(total), transient=transient)
+    local.publish(shard(1, id='x'))
+    for run in [*local.runs('once'), *local.runs('each')]:
+        assert run.result(timeout=60) == 1
+        run.purge()
+    assert local.sweep() == [] and not local.publish(shard(1, id='x'))
+    assert local.runs('once') == local.runs('each') == []
+
+
 def test_what_a_publisher_left_is_found(local, config):
     """Killed when it had written its event, and nobody had looked; and again, when the firing was written."""
     local.add_trigger('merge', shard(), JOIN(2), CallAsync(total))
