@@ -1,5 +1,6 @@
 """Triggers and functions of one's own: what a user writes, and what comes of it. With files as store, and with S3."""
 
+import functools
 import json
 import os
 import signal
@@ -596,6 +597,9 @@ def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):
         other.sweep,
         lambda: other.publish(shard(1)),
         lambda: other.add_trigger('t', shard(), action=PASS),
+        other.list_triggers,
+        other.flush_triggers,
+        *(functools.partial(use, 't') for use in (other.get_trigger, other.delete_trigger, other.enable_trigger, other.runs)),
     ]
     for anew in (False, True):
         if anew:
