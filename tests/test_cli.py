@@ -120,3 +120,9 @@ def test_doctor_goes_on_after_a_check_that_failed():
 
     findings = list(doctor.examine(create))
     assert [finding.ok for finding in findings] == [True, True, True, False] and findings[-1].said == 'no bucket'
+
+
+@pytest.mark.parametrize('data', ['{bad', '@nowhere', '[' * 100_000], ids=['half', 'no file', 'nested'])
+def test_data_that_is_not_json_is_told_in_a_line(invoke, data):
+    said = invoke('publish', 'etl', '--type', 'shard.done', '--subject', 'today', '--data', data)
+    assert said.exit_code == 2 and 'is not JSON' in said.output and len(said.output) < 500

@@ -1,5 +1,6 @@
 """Triggers and functions of one's own: what a user writes, and what comes of it. With files as store, and with S3."""
 
+import functools
 import json
 import os
 import signal
@@ -248,6 +249,17 @@ def test_nothing_fires_twice_after_a_restart(tf):
     for number in range(4):
         assert not again.publish(shard(number, id=str(number)))
     assert again.sweep() == [] and len(again.runs('merge')) == 2
+
+
+def test_what_was_purged_is_not_started_again(local):
+    for name, transient in (('once', True), ('each', False)):
+        local.add_trigger(name, shard(), action=CallAsync(total), transient=transient)
+    local.publish(shard(1, id='x'))
+    for run in [*local.runs('once'), *local.runs('each')]:
+        assert run.result(timeout=60) == 1
+        run.purge()
+    assert local.sweep() == [] and not local.publish(shard(1, id='x'))
+    assert local.runs('once') == local.runs('each') == []
 
 
 def test_what_a_publisher_left_is_found(local, config):
@@ -585,6 +597,9 @@ def test_a_workspace_that_was_deleted_is_missed_by_whoever_has_it(config):
         other.sweep,
         lambda: other.publish(shard(1)),
         lambda: other.add_trigger('t', shard(), action=PASS),
+        other.list_triggers,
+        other.flush_triggers,
+        *(functools.partial(use, 't') for use in (other.get_trigger, other.delete_trigger, other.enable_trigger, other.runs)),
     ]
     for anew in (False, True):
         if anew:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -159,13 +160,49 @@ def test_a_wrong_password_is_an_error_that_does_not_tell_it(settings, caplog):
 
 @pytest.mark.parametrize(
     ('disorder', 'said'),
-    [((200, b'<html>a router</html>'), 'no JSON in it'), ((503, {'error': 'later'}), 'answers 503'), ((418, {'tea': 1}), '418')],
+    [
+        ((200, b'<html>a router</html>'), 'no JSON in it'),
+        ((200, b'[' * 100_000), 'no JSON in it'),
+        ((200, b''), 'no JSON in it'),
+        ((302, b'elsewhere'), 'no JSON in it'),
+        ((503, {'error': 'later'}), 'answers 503'),
+        ((418, {'tea': 1}), '418'),
+        ((400, ['tea']), 'with a list'),
+        ((200, 'tea'), 'with a str'),
+    ],
 )
 def test_a_service_that_answers_nonsense_is_an_error(server, settings, no_pauses, disorder, said):
     server.disorder = disorder
     with pytest.raises(TriggerServiceError, match=said):
         ServiceClient(settings).open_workspace()
     assert len(server.requests) == (3 if disorder[0] >= 500 else 1)
+
+
+@pytest.mark.parametrize(
+    'nonsense', [['x'], {}, {'accepted_triggers': 5}, {'accepted_triggers': ['x']}, {'rejected_triggers': [None]}, {'error': 0}]
+)
+def test_a_trigger_that_is_answered_by_nonsense_is_kept_in_the_bucket(triggers, server, caplog, nonsense):
+    for status in (200, 400):
+        server.disorder = status, nonsense
+        assert not triggers.watch('run', 0, {'0-M000': [[0, 1]]}, 1)
+    assert 'is kept in the bucket' in caplog.text
+
+
+@pytest.mark.parametrize('nonsense', [{}, {'tests': 1}, {'tests': {'parameters': [1]}}, ['tests']])
+def test_a_workspace_that_is_described_by_nonsense_is_an_error(server, settings, nonsense):
+    settings = {**settings, 'sink': {**settings['sink'], 'stream': 'tests'}}
+    ServiceClient(settings).open_workspace()
+    answer = server.answer
+    server.answer = lambda method, *rest: (200, nonsense) if method == 'GET' else answer(method, *rest)
+    with pytest.raises(TriggerServiceError, match=r'does not read|with a list'):
+        ServiceClient(settings).open_workspace()
+
+
+def test_an_answer_that_has_all_in_it_that_was_sent_is_not_told(server, settings):
+    server.answer = lambda method, path, query, authorization, body: (409, body)
+    with pytest.raises(TriggerServiceError, match='409 and no reason') as caught:
+        ServiceClient(settings).open_workspace()
+    assert REDIS_PASSWORD not in str(caught.value)
 
 
 def test_a_service_that_is_down_is_an_error_and_is_asked_again(settings, no_pauses):
@@ -222,6 +259,29 @@ def test_a_sink_that_cannot_be_used_is_an_error(sink, functions):
     with pytest.raises(StreamUnavailable, match='Redis answers'):
         # Something that is no Redis
         Stream({**sink, 'port': int(functions[0].split(':')[2].split('/')[0])}).check()
+
+
+@pytest.mark.parametrize(
+    'answer', [b'$x\r\n', b'$99999999999999999999\r\n', b"-ERR unknown command 'AUTH', with args beginning with: '%s'\r\n"]
+)
+def test_a_sink_that_answers_nonsense_is_an_error_that_tells_no_password(sink, answer):
+    with socket.create_server(('127.0.0.1', 0)) as found:
+
+        def serve():
+            with found.accept()[0] as asked:
+                asked.recv(1000)
+                asked.sendall(answer.replace(b'%s', REDIS_PASSWORD.encode()))
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(StreamUnavailable, match='Redis answers to AUTH') as caught:
+            Stream({**sink, 'port': found.getsockname()[1]}).check()
+    assert REDIS_PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize('address', [{'host': 'a..b'}, {'host': 'x' * 300}, {'port': 100_000}])
+def test_an_address_that_cannot_be_one_is_an_error(sink, address):
+    with pytest.raises(StreamUnavailable, match='cannot be reached'):
+        Stream({**sink, **address}).check()
 
 
 # Triggers of a run
@@ -293,7 +353,9 @@ def test_doctor_tells_whether_the_service_can_wake_runs(server, settings, no_pau
         ({'endpoint': 'https://x'}, "set 'backend: service', too"),
         ({'backend': 'service'}, 'endpoint'),
         ({'backend': 'service', 'endpoint': 'x', 'user': 'u', 'password': 'p'}, 'begins with https://'),
+        ({'backend': 'service', 'endpoint': 'https://u:p@x', 'user': 'u', 'password': 'p'}, 'without user or password'),
         ({'backend': 'service', 'endpoint': 'https://x', 'user': 'u', 'password': 5}, 'password.*found int'),
+        ({'backend': 'service', 'endpoint': 'https://x', 'user': 'u', 'password': 'p', 'sink': 'redis://:p@h'}, 'found str'),
         ({'backend': 'service', 'endpoint': 'https://x', 'user': 'u', 'password': 'p'}, "mapping with the 'host'"),
         ({'backend': 'service', 'endpoint': 'https://x', 'user': 'u', 'password': 'p', 'workspace': 'a b'}, "found 'a b'"),
         (

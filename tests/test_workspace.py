@@ -175,6 +175,17 @@ def test_a_join_of_20000_events_takes_a_few_requests_for_each(started, subjects,
     assert store.listed / 20_000 < 150
 
 
+def test_an_event_that_comes_again_costs_no_more_when_many_have_fired(started):
+    store = Counting()
+    workspace = Workspace(Facts(store), 'home', started.append)
+    workspace.add(trigger(transient=False))
+    for number in range(500):
+        workspace.publish(done(number))
+    before = store.requests
+    workspace.publish(done(0))
+    assert store.requests - before < 10 and started[-1].number == started[0].number
+
+
 class World:
     """Publishers, and whoever adds triggers, in virtual time: each request of theirs may fail, or be their last."""
 

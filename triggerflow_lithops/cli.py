@@ -205,8 +205,9 @@ def _json(text: str | None) -> Any:
         return None
     try:
         return json.loads(Path(text[1:]).read_text() if text.startswith('@') else text)
-    except (OSError, ValueError) as error:
-        raise click.BadParameter(f'{text} is not JSON, nor a file of it: {error}', param_hint='--data') from error
+    except (OSError, ValueError, RecursionError) as error:
+        # Of a text that is long, its beginning
+        raise click.BadParameter(f'{text[:100]} is not JSON, nor a file of it: {error}', param_hint='--data') from error
 
 
 def _utc(seconds: float) -> str:

@@ -165,8 +165,8 @@ def _checked_wake_ups(section: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value, str) or not value:
             # Not what was found: it may be half of a password
             raise ConfigurationError(f"'{SECTION}: {key}' of a service is a text; found {type(value).__name__}.")
-    if not str(checked['endpoint']).startswith(('https://', 'http://')):
-        raise ConfigurationError(f"'{SECTION}: endpoint' begins with https:// (or http://); found {checked['endpoint']!r}.")
+    if not re.match(r'https?://[^/?#@]+(/|$)', str(checked['endpoint'])):
+        raise ConfigurationError(f"'{SECTION}: endpoint' begins with https:// (or http://) and a host, without user or password.")
     if not re.fullmatch(r'[A-Za-z0-9._-]+', str(checked['workspace'])):
         raise ConfigurationError(f"'{SECTION}: workspace' is made of A-Z a-z 0-9 . _ -; found {checked['workspace']!r}.")
     return {BACKEND: chosen, **checked, SINK: _checked_sink(section.get(SINK), str(checked['workspace']))}
@@ -175,7 +175,8 @@ def _checked_wake_ups(section: dict[str, Any]) -> dict[str, Any]:
 def _checked_sink(sink: Any, workspace: str) -> dict[str, Any]:
     if not isinstance(sink, dict):
         raise ConfigurationError(
-            f"'{SECTION}: {SINK}' says where the events of a service go: a mapping with the 'host' of a Redis; found {sink!r}."
+            f"'{SECTION}: {SINK}' says where the events of a service go: a mapping with the 'host' of a Redis; "
+            f'found {type(sink).__name__}.'
         )
     _require_known(sink, [*SINK_KEYS], f'{SECTION}: {SINK}')
     checked = {key: sink.get(key, default) for key, (_, default) in SINK_KEYS.items()}

@@ -20,6 +20,7 @@ from .progress import Progress
 from .report import Report
 from .storage import map_store_errors
 from .triggers.action import start_activation
+from .triggers.home import Home
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
 
@@ -140,6 +141,7 @@ class Run:
                 f'Run {self.run_id} is not purged, for the alarm that sweeps it cannot be removed: {error}. Try again.'
             ) from error
         end_wake_ups(self._config, self._field())
+        self._mark_purged()
         keys = self._facts.list(f'{JOBS}/{self.session}')
         self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
         # The last one, so that a purge that was interrupted can be done again
@@ -161,6 +163,13 @@ class Run:
         """What every payload of the run carries."""
         field: dict[str, Any] = run_field(self.run_id, self.session, self.document['orchestrator'], self.document['retry'])
         return field
+
+    def _mark_purged(self) -> None:
+        """For its trigger, if it has one: a firing without a run would be taken for one that was never started."""
+        if 'firing' in self.document['orchestrator']:
+            home, trigger_id, number = (self.document['orchestrator']['firing'][name] for name in ('home', 'trigger', 'number'))
+            if self._facts.read(Home(home).firing(trigger_id, number)):
+                self._facts.write(Home(home).purged(trigger_id, number), b'{}')
 
     def _require(self) -> None:
         document = self._facts.read(run_key(self.run_id))

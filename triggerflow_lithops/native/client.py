@@ -135,8 +135,7 @@ class Triggerflow:
         :raises TriggerExistsError: another one has this id, or had it
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
-        self._require()
-        self._own().add(trigger_id, event, condition, action, context=context, transient=transient)
+        self._require().add(trigger_id, event, condition, action, context=context, transient=transient)
 
     def get_trigger(self, trigger_id: str) -> dict[str, Any]:
         """
@@ -146,7 +145,7 @@ class Triggerflow:
         :raises TriggerNotFoundError: there is none
         """
         require_trigger_id(trigger_id)
-        own = self._own()
+        own = self._require()
         found = own.workspace.trigger(trigger_id)
         if found is None:
             raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
@@ -160,7 +159,7 @@ class Triggerflow:
 
     def list_triggers(self) -> list[str]:
         """The ids of all triggers."""
-        return self._own().workspace.triggers()
+        return self._require().workspace.triggers()
 
     def delete_trigger(self, trigger_id: str) -> None:
         """
@@ -169,12 +168,12 @@ class Triggerflow:
         :raises TriggerNotFoundError: there is none
         """
         require_trigger_id(trigger_id)
-        if not self._own().delete(trigger_id):
+        if not self._require().delete(trigger_id):
             raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
 
     def flush_triggers(self) -> None:
         """Deletes all triggers."""
-        self._own().flush()
+        self._require().flush()
 
     def enable_trigger(self, trigger_id: str) -> None:
         """
@@ -182,7 +181,7 @@ class Triggerflow:
 
         :raises TriggerNotFoundError: there is none
         """
-        self._own().enable(trigger_id)
+        self._require().enable(trigger_id)
 
     def disable_trigger(self, trigger_id: str) -> None:
         """
@@ -190,7 +189,7 @@ class Triggerflow:
 
         :raises TriggerNotFoundError: there is none
         """
-        self._own().disable(trigger_id)
+        self._require().disable(trigger_id)
 
     def intercept_trigger(self, trigger_id: str, by: str) -> None:
         """
@@ -198,7 +197,7 @@ class Triggerflow:
 
         :raises TriggerNotFoundError: one of them is not there
         """
-        self._own().intercept(trigger_id, by)
+        self._require().intercept(trigger_id, by)
 
     # Events
 
@@ -217,7 +216,7 @@ class Triggerflow:
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs of a trigger's actions: each may be followed, and has a result."""
         require_trigger_id(trigger_id)
-        return self._own().runs(trigger_id)
+        return self._require().runs(trigger_id)
 
     def wait(self, timeout: float | None = None) -> list[Any]:
         """
@@ -228,8 +227,7 @@ class Triggerflow:
         :raises TimeoutError: it was not reached by then
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
-        self._require()
-        own = self._own()
+        own = self._require()
         deadline = None if timeout is None else time.monotonic() + timeout
         swept = time.monotonic()
         while True:
@@ -250,8 +248,7 @@ class Triggerflow:
         :return: what it repaired, in words
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
-        self._require()
-        return self._own().sweep()
+        return self._require().sweep()
 
     # Inside
 
@@ -266,10 +263,12 @@ class Triggerflow:
             self._triggers = self._triggers_of(workspaces.home_of(self._find(self._named)))
         return self._triggers
 
-    def _require(self) -> None:
+    def _require(self) -> Triggers:
         """:raises WorkspaceNotFoundError: it was deleted; another one may have its name"""
-        if workspaces.home_of(self._find(self._named)) != self._own().home:
+        own = self._own()
+        if workspaces.home_of(self._find(self._named)) != own.home:
             raise WorkspaceNotFoundError(self._named, self.executor.bucket)
+        return own
 
     def _open(self, name: str, context: dict[str, Any] | None, create: bool) -> None:
         if not is_run_id(name):

@@ -181,20 +181,18 @@ class Triggers:
         for trigger_id in self.workspace.triggers(deleted_too=True):
             self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
             for run in self.runs(trigger_id):
-                if run.status() == 'running':
+                outcome = self._facts.read(outcome_key(run.session))
+                if outcome is None:
                     repaired += [f'{run.run_id}: {said}' for said in run.sweep()]
-                if self._has_died(run):
+                elif outcome['status'] == 'failed' and self._has_died(run, outcome):
                     repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
 
-    def _has_died(self, run: Run) -> bool:
+    def _has_died(self, run: Run, outcome: Document) -> bool:
         """Whether an action has failed in a way in which nobody was left to publish that. It is published here."""
-        outcome = self._facts.read(outcome_key(run.session)) or {'status': 'running'}
         firing = run.document['orchestrator']['firing']
-        if outcome['status'] != 'failed' or firing['number'] == TIMER:
-            return False
         success, failure = (self._end_of(firing['trigger'], run.run_id, kind) for kind in (SUCCESS, FAILURE))
-        if any(self.workspace.has(document) for document in (success, failure)):
+        if firing['number'] == TIMER or any(self.workspace.has(document) for document in (success, failure)):
             return False
         name, words = outcome['error']
         self.publish_with(failure, {'error': [name, words[:WORDS]]})

@@ -95,5 +95,9 @@ class Home:
         """A firing, by its number or by its event's digest."""
         return self.states(trigger_id, f'fired.{number}') if len(number) == NUMBER else self.fired_for_each(trigger_id, number)
 
+    def purged(self, trigger_id: str, number: str) -> str:
+        """That the run of a firing was purged."""
+        return self.states(trigger_id, f'purged.{number}')
+
     def _of(self, trigger_id: str) -> str:
         return f'{self.triggers()}{trigger_id}/'

@@ -15,6 +15,7 @@ class State:
     :param late: whether its time is up
     :param switches: how often it was enabled or disabled
     :param fired: numbers of its firings, unless it fires for each event
+    :param purged: numbers of its firings whose runs were purged
     :param look: key of the newest look, if there is one
     """
 
@@ -24,6 +25,7 @@ class State:
     enabled: bool
     switches: int
     fired: list[str]
+    purged: set[str]
     look: str | None
     looks: int
 
@@ -41,6 +43,7 @@ class State:
             enabled=not switches or switches[-1].endswith('.on'),
             switches=len(switches),
             fired=[name.removeprefix('fired.') for name in names if name.startswith('fired.')],
+            purged={name.removeprefix('purged.') for name in names if name.startswith('purged.')},
             look=home.states(trigger_id, max(looks)) if looks else None,
             looks=len(looks),
         )

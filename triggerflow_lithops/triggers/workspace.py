@@ -206,7 +206,8 @@ class Workspace:
             before = len(self.firings(trigger_id))
             self._evaluate(trigger_id)
             now = self.firings(trigger_id)
-            lost = [firing for firing in now if not is_started(firing)]
+            purged = self._state(trigger_id).purged
+            lost = [firing for firing in now if firing.number not in purged and not is_started(firing)]
             for firing in lost:
                 self._start(firing)
             if lost or len(now) > before:
@@ -304,8 +305,11 @@ class Workspace:
 
     def _start_again(self, trigger_id: str, event_key: str) -> None:
         """Starts what an event has made fire, unless that was started."""
-        for firing in self.firings(trigger_id):
-            if event_key in firing.events:
+        # Not all firings of one that fires for each event, which may be many: its number is the event's digest
+        state = self._state(trigger_id)
+        for number in [*state.fired, last_of(event_key)]:
+            firing = self.firing(trigger_id, number)
+            if firing and event_key in firing.events and number not in state.purged:
                 self._start(firing)
 
     def _state(self, trigger_id: str) -> State:

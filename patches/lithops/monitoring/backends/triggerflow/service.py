@@ -93,8 +93,9 @@ class ServiceClient:
         if status != 400 or answer.get('err_code') != 2:
             raise self._refusal(f'workspace {self._workspace!r}', status, answer)
         status, answer = self._ask('GET', f'/workspace/{self._workspace}/eventsource/{name}')
-        found = (answer.get(name) or {}).get('parameters') if status == 200 else None
-        if not found or any(found.get(key) != parameters[key] for key in ('host', 'port', 'stream')):
+        answer = answer.get(name)
+        found = answer.get('parameters') if status == 200 and isinstance(answer, dict) else None
+        if not isinstance(found, dict) or any(found.get(key) != parameters[key] for key in ('host', 'port', 'stream')):
             raise TriggerServiceError(
                 f'Workspace {self._workspace!r} of {self!r} does not read {Stream(self._sink)!r}, and begins to read another '
                 'source only when it is made: choose another workspace, or delete that one.'
@@ -107,9 +108,9 @@ class ServiceClient:
         :raises TriggerServiceError: it is not
         """
         status, answer = self._ask('POST', f'/workspace/{self._workspace}/trigger', {'triggers': [trigger]})
-        if status == 200 and [found.get('id') for found in answer.get('accepted_triggers', [])] == [trigger['id']]:
+        if status == 200 and [found.get('id') for found in _documents(answer, 'accepted_triggers')] == [trigger['id']]:
             return
-        reasons = [str(found.get('reason')) for found in answer.get('rejected_triggers', [])] if status == 200 else []
+        reasons = [str(found.get('reason')) for found in _documents(answer, 'rejected_triggers')] if status == 200 else []
         if reasons and 'already exists' in reasons[0]:
             return
         raise self._refusal(f"trigger {trigger['id']}", status, {'error': reasons[0]} if reasons else answer)
@@ -120,7 +121,7 @@ class ServiceClient:
 
         :raises TriggerServiceError: some may be left
         """
-        status, answer = self._ask('GET', f'/workspace/{self._workspace}/trigger')
+        status, answer = self._ask('GET', f'/workspace/{self._workspace}/trigger', kind=list)
         if status == 404:
             return
         if status != 200 or not isinstance(answer, list):
@@ -129,14 +130,18 @@ class ServiceClient:
             if str(trigger_id).startswith(prefix):
                 self._ask('DELETE', f'/workspace/{self._workspace}/trigger/{trigger_id}')
 
-    def _ask(self, method: str, path: str, document: Any = None) -> Tuple[int, Any]:
-        """Its answer, once it has one that is not a failure of its own"""
+    def _ask(self, method: str, path: str, document: Any = None, kind: type = dict) -> Tuple[int, Any]:
+        """
+        Its answer, once it has one that is not a failure of its own
+
+        :param kind: what it answers with if it does not refuse; a refusal is a dict
+        """
         said = ''
         for pause in (*PAUSES, None):
             try:
                 found = self._session.request(method, f'{self._url}{path}', json=document, timeout=TIMEOUT, allow_redirects=False)
                 if found.status_code < 500:
-                    return found.status_code, self._read(method, path, found)
+                    return found.status_code, self._read(method, path, found, kind)
                 said = f'it answers {found.status_code}'
             except requests.RequestException as error:
                 said = f'{type(error).__name__}: {error}'
@@ -144,22 +149,23 @@ class ServiceClient:
                 time.sleep(pause)
         raise TriggerServiceError(f'{self!r} does not do {method} {path}: {said}')
 
-    def _read(self, method: str, path: str, found: requests.Response) -> Any:
+    def _read(self, method: str, path: str, found: requests.Response, kind: type) -> Any:
         if found.status_code == 401:
             raise TriggerServiceError(f'{self!r} refuses user {self._session.auth[0]!r} with this password.')
         try:
             answer = found.json()
-        except ValueError:
-            answer = None
-        if not isinstance(answer, (dict, list)):
+        except (ValueError, RecursionError):
             raise TriggerServiceError(
                 f'{self!r} answers {found.status_code} to {method} {path}, with no JSON in it: {found.text[:100]!r}. Is it one?'
-            )
+            ) from None
+        if not isinstance(answer, (dict, kind)):
+            raise TriggerServiceError(f'{self!r} answers {found.status_code} to {method} {path}, with a {type(answer).__name__}.')
         return answer
 
     def _refusal(self, what: str, status: int, answer: Any) -> TriggerServiceError:
+        # No more of it than that: it may have all in it that was sent, credentials included
         said = answer.get('error') if isinstance(answer, dict) else None
-        return TriggerServiceError(f'{self!r} does not take {what}: {status} {said or answer}')
+        return TriggerServiceError(f'{self!r} does not take {what}: {status} {said or "and no reason"}')
 
 
 class RemoteTriggers:
@@ -212,6 +218,11 @@ class RemoteTriggers:
         :raises TriggerServiceError: some may be left
         """
         self._client.delete_triggers(f'{session}.')
+
+
+def _documents(answer: Dict[str, Any], name: str) -> List[Dict[str, Any]]:
+    found = answer.get(name)
+    return [document for document in found if isinstance(document, dict)] if isinstance(found, list) else []
 
 
 def _event(session: str, job: str, number: int, kind: str) -> Dict[str, str]:

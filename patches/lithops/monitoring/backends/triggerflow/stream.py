@@ -62,7 +62,8 @@ class Stream:
                 found.sendall(b''.join(map(_encoded, commands)))
                 for command in commands:
                     _require(answers, command[0])
-        except OSError as error:
+        except (OSError, UnicodeError, OverflowError) as error:
+            # The latter two are of an address that cannot be one
             raise StreamUnavailable(f'{self!r} cannot be reached: {error}') from error
 
     @contextlib.contextmanager
@@ -84,8 +85,9 @@ def _encoded(command: List[str]) -> bytes:
 
 def _require(answers: Any, said: str) -> None:
     line = answers.readline()
-    kind, rest = line[:1], line[1:].strip().decode(errors='replace')
-    if kind == b'$':
+    # One that does not know a command tells what came with it, which may be the password
+    kind, rest = line[:1], line[1:].strip().decode(errors='replace').partition(', with args')[0]
+    if kind == b'$' and rest.isdecimal() and len(rest) < 4:
         answers.read(int(rest) + 2)
     elif kind != b'+':
         raise StreamUnavailable(f"Redis answers to {said}: {rest if kind == b'-' else line!r}")
