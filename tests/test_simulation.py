@@ -46,6 +46,23 @@ def killed_by_its_seed(x):
     raise MemoryError('too much')
 
 
+def three_processes():
+    # It needs a client of Redis to be imported
+    from lithops.multiprocessing import Process
+
+    processes = []
+    for step in range(3):
+        processes.append(Process(target=add3, args=(step,)))
+        processes[-1].start()
+        processes[-1].join()
+    return [process.name for process in processes]
+
+
+def test_processes_without_a_name_are_called_the_same_in_every_activation_and_run():
+    for _ in range(2):
+        assert simulate(three_processes).result() == ['CloudProcess-1', 'CloudProcess-2', 'CloudProcess-3']
+
+
 def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
     first = random.SystemRandom().randrange(10**9)
     tally = simulate_seeds(first, 500, list(CORPUS))
@@ -69,10 +86,10 @@ def test_what_a_seed_has_found_stays_repaired(name, seed):
 
 @pytest.mark.parametrize('name', MUTANTS)
 def test_a_core_that_is_broken_on_purpose_is_found(name):
-    for first in range(0, 2000, 100):
+    for first in range(0, 3000, 100):
         if simulate_seeds(first, 100, list(CORPUS), mutant=name, until_broken=True).failing:
             return
-    pytest.fail(f'{name} survived 2,000 seeds')
+    pytest.fail(f'{name} survived 3,000 seeds')
 
 
 def test_a_seed_is_a_reproduction_in_any_process():

@@ -58,6 +58,17 @@ def test_a_sweep_finds_nothing_to_do_where_nothing_is_lost(engine, actions):
     assert sweep(engine, now=49) == [] and not actions
 
 
+def test_a_call_that_was_looked_at_in_vain_is_found_though_nobody_waits_for_it(engine, actions):
+    """Who looks again and again, and sleeps meanwhile, would do so for ever."""
+    suspend(engine)
+    asleep = Trigger('s', 1, 5, condition.never(), Members({}), False, {'0-M000': 0}, 500.0, looked_at=Members.of(CALLS[1:2]))
+    claim(engine, 1)
+    engine.facts.write(keys.trigger_key('s', 1), encode({**asleep.document(), 'time': 20.0}))
+    assert Trigger.from_document('s', asleep.document()) == asleep
+    assert sweep(engine, now=49) == []
+    assert sweep(engine, now=51) == ['call 0-M000/00001 was lost (attempt 0)']
+
+
 def test_a_sweep_starts_a_run_whose_first_invocation_was_lost(engine, actions):
     assert sweep(engine, now=9) == []
     assert sweep(engine, now=11) and [action['number'] for action in actions] == [0]

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import pickle
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -75,10 +76,12 @@ class Hooks:
     :ivar run: what every payload of the run carries
     :ivar runtime_meta: Lithops' metadata of the runtime that calls run in
     :ivar session_of_executors: Lithops' session id of the executors that are made
+    :ivar processes: how many of lithops.multiprocessing were named; None where Lithops has counted from 1 itself
     :ivar results_due: when the time is up of whoever goes through results now, in seconds since the epoch
     """
 
     results_due: float | None = None
+    processes: int | None = None
 
     def __init__(
         self,
@@ -102,6 +105,8 @@ class Hooks:
         self._uploaded = {fact['func_key'] for fact in replay.history.facts.values() if 'func_key' in fact}
         self._recording: str | None = None
         self._carried: list[ResponseFuture] | None = None
+        if 'lithops.multiprocessing.process' in sys.modules:
+            self.processes = 0
 
     @property
     def has_redis(self) -> bool:

@@ -7,6 +7,7 @@ back. Here the orchestrator's own thread does, where it waits: each wait is a du
 
 import concurrent.futures
 import importlib
+import inspect
 import logging
 import sys
 from concurrent.futures._base import DoneAndNotDoneFutures
@@ -248,6 +249,18 @@ def _collect(active: 'Hooks', original: Callable[..., Any], result: Any) -> None
             logger.exception('Error in the callback of a pool result')
 
 
+# Processes
+
+
+def _create_process(active: 'Hooks', original: Callable[..., Any], process: Any, *args: Any, **kwargs: Any) -> None:
+    given = inspect.signature(original).bind(process, *args, **kwargs)
+    if active.processes is not None and not given.arguments.get('name'):
+        # Its name is an argument of a call: numbered from 1, whatever there was here before
+        active.processes += 1
+        given.arguments['name'] = f'{type(process).__name__}-{active.processes}'
+    original(*given.args, **given.kwargs)
+
+
 def _refuse_redis(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     raise NotDurableError(
         'State in Redis (Queue, Lock, Value, Manager and the like of lithops.multiprocessing) is not durable inside an '
@@ -281,7 +294,7 @@ def of_pools(has_redis: bool) -> tuple[tuple[Any, str, Callable[..., Any]], ...]
         importlib.import_module('lithops.multiprocessing')
     if 'lithops.multiprocessing' not in sys.modules:
         return ()
-    from lithops.multiprocessing import pool, util
+    from lithops.multiprocessing import pool, process, util
 
     return (
         (pool.ApplyResult, '__init__', _create_result),
@@ -290,6 +303,7 @@ def of_pools(has_redis: bool) -> tuple[tuple[Any, str, Callable[..., Any]], ...]
         (pool.ApplyResult, 'ready', _is_ready),
         (pool.ApplyResult, '_collect', _collect),
         (pool.Pool, '_track', _track),
+        (process.CloudProcess, '__init__', _create_process),
         (util, 'get_redis_client', _refuse_redis),
     )
 

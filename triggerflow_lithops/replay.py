@@ -80,6 +80,7 @@ class Replay:
         self.outputs.load(history.outputs)
         self._lives = {number}
         self._jobs: dict[str, int] = {}
+        self._looked_at: set[Call] = set()
         if history.position < 0:
             world.caught_up()
 
@@ -173,7 +174,11 @@ class Replay:
             else:
                 self._suspend(position, fingerprint, calls, needed, until_failure, due)
         chosen = fact.get('choice', {'in_time': True, 'due': None})
-        return Ended(self._settle(calls, fact), chosen['in_time'], chosen['due'])
+        found = self._settle(calls, fact)
+        if not needed or not chosen['in_time']:
+            self._looked_at.update(calls)
+        self._looked_at.difference_update(found)
+        return Ended(found, chosen['in_time'], chosen['due'])
 
     def sleep(self, seconds: float) -> None:
         """Waits for nothing but time."""
@@ -359,7 +364,7 @@ class Replay:
         due: float | None,
     ) -> None:
         """Writes the trigger, and returns only if it holds already: as the next number."""
-        members = Members.of(calls)
+        members, looked_at = Members.of(calls), Members.of(self._looked_at.difference(calls))
         trigger = Trigger(
             session=self.session,
             number=self.number,
@@ -367,8 +372,9 @@ class Replay:
             condition=_condition(needed, len(calls)),
             members=members,
             until_failure=until_failure,
-            jobs={job: self._jobs[job] for job in members.ranges},
+            jobs={job: self._jobs[job] for job in sorted({*members.ranges, *looked_at.ranges})},
             due=due,
+            looked_at=looked_at,
         )
         self._write_trigger(trigger, fingerprint)
         if not self.engine.plant(trigger):

@@ -6,11 +6,14 @@ storage, retries, concurrent_futures, multiprocessing). Each gives a value, or r
 """
 
 import functools
+import io
 import os
+import tempfile
 import time
 
 import lithops
 from lithops import wait as lithops_wait
+from lithops.storage.utils import CloudObject
 from lithops.wait import ALL_COMPLETED, ALWAYS, ANY_COMPLETED
 
 WORDS = {'one.txt': 'a b c\nd e\n' * 300, 'other.txt': 'f g\n' * 200}
@@ -63,6 +66,10 @@ def _states(futures):
 
 def count_words(obj):
     return len(obj.data_stream.read().split())
+
+
+def read_object(obj):
+    return obj.data_stream.read().decode()
 
 
 class Counter:
@@ -577,6 +584,52 @@ def objects():
     return int(head['content-length']), found, part, storage.list_keys(storage.bucket, 'same/objects/')
 
 
+def objects_are_listed_streamed_and_deleted():
+    storage, prefix = lithops.Storage(), 'same/listed/'
+    keys = [f'{prefix}{name}' for name in ('foo/baz', 'foo/bar/baz', 'foo_bar/baz', 'foo_baz', 'bar')]
+    for key in keys:
+        storage.put_object(storage.bucket, key, io.BytesIO(key.encode()))
+    listed = {
+        what: sorted((found['Key'], found['Size']) for found in storage.list_objects(storage.bucket, prefix + what))
+        for what in ('', 'foo', 'foo/', 'not there')
+    }
+    stream = storage.get_object(storage.bucket, keys[0], stream=True).read()
+    storage.delete_objects(storage.bucket, keys[:2])
+    storage.delete_cloudobject(CloudObject(storage.backend, storage.bucket, keys[2]))
+    left = sorted(storage.list_keys(storage.bucket, prefix))
+    storage.delete_cloudobjects([CloudObject(storage.backend, storage.bucket, key) for key in keys[3:]])
+    missing = [_said_by(ask, storage.bucket, keys[0])[0] for ask in (storage.get_object, storage.head_object)]
+    status = storage.head_bucket(storage.bucket)['ResponseMetadata']['HTTPStatusCode']
+    return listed, stream, left, storage.list_keys(storage.bucket, prefix), missing, status
+
+
+def files_and_folders_are_mapped_over():
+    fexec = lithops.FunctionExecutor()
+    folder = os.path.join(tempfile.gettempdir(), 'same-files')
+    if not os.path.isdir(folder):
+        # A replay finds it
+        os.makedirs(folder)
+        for name, text in WORDS.items():
+            with open(os.path.join(folder, name), 'w') as file:
+                file.write(text)
+    one = os.path.join(folder, 'one.txt')
+    parts = fexec.get_result(fexec.map(read_object, one, obj_chunk_number=2, obj_newline=None))
+    sized = fexec.get_result(fexec.map(read_object, one, obj_chunk_size=1000, obj_newline=None))
+    both = fexec.get_result(fexec.map(read_object, folder))
+    return len(parts), ''.join(parts) == WORDS['one.txt'], len(sized), ''.join(sized) == WORDS['one.txt'], sorted(both)
+
+
+def ids_of_jobs_and_the_last_of_them():
+    fexec, seen = lithops.LocalhostExecutor(), []
+    for call in (
+        lambda: [fexec.call_async(add3, 1)],
+        lambda: fexec.map(add3, [1, 2]),
+        lambda: fexec.map_reduce(add3, [1, 2], total, spawn_reducer=50),
+    ):
+        seen.append(([future.job_id for future in call()], fexec.last_call, fexec.get_result()))
+    return seen, fexec.mode, fexec.backend
+
+
 def cloud_objects_go_in_and_out():
     def put(x, storage):
         return storage.put_cloudobject(b'%d' % x)
@@ -936,13 +989,13 @@ def a_process_that_is_started_wrongly():
     return seen, _said_by(process.start), process.run()
 
 
-HELPERS = ('add', 'add3', 'nap', 'odd_fails', 'fails_until', 'total', 'count_words', 'raise_custom', 'Counter', 'Custom')
+HELPERS = {add, add3, nap, odd_fails, fails_until, total, count_words, read_object, raise_custom, Counter, Custom}
 BODIES = {
     name: body
     for name, body in list(globals().items())
     if callable(body)
     and getattr(body, '__module__', '') == __name__
     and not name.startswith('_')
-    and name not in HELPERS
+    and body not in HELPERS
     and not name.startswith('returns_')
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,12 @@ def test_an_orchestrator_comes_to_what_a_plain_driver_comes_to(executor, plain, 
     run = executor.run(BODIES[name])
     outcome = outcome_of(lambda: run.result(timeout=60))
     assert outcome == plain[name]
+
+
+def test_the_bodies_that_the_documentation_names_are_there():
+    text = (HERE.parent.parent / 'docs' / 'scenarios.md').read_text(encoding='utf-8')
+    table = text.partition("## Lithops' own functional tests")[2]
+    rows = [row.split('|')[2] for row in table.splitlines() if row.startswith('|')]
+    # The other one is a setting of the configuration
+    named = {name for row in rows for name in re.findall('`([a-z0-9_]+)`', row)} - {'worker_processes'}
+    assert len(named) > 60 and named <= set(BODIES)

@@ -347,6 +347,57 @@ def nested() -> Any:
     return first, sorted(future.result() for future in done if not future.futures), fexec.call_async(add3, len(done)).result()
 
 
+def calls_late_within(x: int) -> Any:
+    time.sleep(30)
+    return lithops.FunctionExecutor().map(slow_or_failing, [x])
+
+
+def nested_in_time() -> Any:
+    """One time for calls and for what they return; whether it was enough stays what it was."""
+    fexec, ways = lithops.FunctionExecutor(), []
+    # More than either of them takes, and less than both: but for what faults add
+    for timeout in (310, 3000):
+        future = fexec.call_async(calls_late_within, 2)
+        try:
+            lithops.wait(future, timeout=timeout)
+            ways.append(fexec.call_async(add3, timeout).result())
+        except TimeoutError:
+            ways.append(fexec.map(add3, [timeout, 0, 1])[0].result())
+        ways += lithops.get_result(future)
+    return ways
+
+
+def standard_map_in_time() -> Any:
+    """Its results have one time together, however many activations go through them."""
+    executor, seen = Executor(), 0
+    try:
+        for _ in executor.map(slow_or_failing, [0, 2, 3], timeout=400):
+            seen += now() > 0
+    except concurrent.futures.TimeoutError:
+        executor.submit(add3, seen).result()
+    return executor.submit(add3, 1).result()
+
+
+def looks_at_running() -> Any:
+    """What one look saw, every replay sees."""
+    executor, looks = Executor(), 0
+    future = executor.submit(slow_or_failing, 0)
+    while future.running():
+        looks += 1
+        sleep(100)
+    return executor.submit(add3, looks).result() > 2, future.result(timeout=0)
+
+
+def measures() -> Any:
+    """Stats are the same on every replay: what is called with them would differ."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(large, [1, 2]) + fexec.map(add3, [3])
+    lithops.get_result(futures)
+    for name in ('host_result_done_tstamp', 'worker_exec_time'):
+        fexec.call_async(total, ([future.stats[name] for future in futures],)).result()
+    return len(futures)
+
+
 def standard_futures() -> Any:
     """The standard library's way to call and to wait."""
     with Executor() as executor:
@@ -415,7 +466,11 @@ CORPUS: dict[str, Callable[[], Any]] = {
         map_reduces_objects,
         map_reduce_fails,
         nested,
+        nested_in_time,
         standard_futures,
+        standard_map_in_time,
+        looks_at_running,
+        measures,
         cleans_up,
         poisoned,
         *firings.ALL,

@@ -22,6 +22,8 @@ ACTIVATION, CALL = 16, 8
 #: tells what it has, and where only time does
 HURT = {'outage', 'killed', 'vanished', 'paused', 'lost'}
 HURT_BY_TIME = HURT | {'slow', 'late'}
+#: Together they hold up a wake-up for longer than a sweep pauses between its two looks
+HOLD_UP = {'refused', 'slow'}
 
 
 class Ended(Protocol):
@@ -56,7 +58,8 @@ class Laws:
         """Everything has come to its end."""
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
         hurt = HURT if run.asked else HURT_BY_TIME
-        if run.repaired and not any(run.counts[fault] for fault in hurt):
+        held_up = all(run.counts[fault] for fault in HOLD_UP)
+        if run.repaired and not held_up and not any(run.counts[fault] for fault in hurt):
             self.broken.append(f'a sweep repaired what no fault had hurt: {run.repaired[0]}')
         if not run.counts.total():
             self._cost(run)

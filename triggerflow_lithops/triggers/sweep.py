@@ -186,8 +186,9 @@ class Sweeper:
         return claim is not None and claim.get('lived_by', number) in (self._holdings or ())
 
     def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:
-        """Calls that are waited for, by the run or by other calls, and that nobody runs any more."""
-        waiting = set(trigger.members) - self._engine.ended(self._session, trigger.members)
+        """Calls that are waited for, or looked at, by the run or by other calls, and that nobody runs any more."""
+        asked = Members.of([*trigger.members, *trigger.looked_at])
+        waiting = set(asked) - self._engine.ended(self._session, asked)
         jobs = {(trigger.jobs[call.job], call.job) for call in waiting}
         while jobs:
             # Inputs were scheduled before what waits for them

@@ -5,7 +5,7 @@ The trigger of an activation waits for calls. Ten thousand of them are written a
 ranges, so that the document stays small: ``{'0-M000': [[0, 10000]]}``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Iterable, Iterator
 
 from . import condition as conditions
@@ -62,8 +62,10 @@ class Trigger:
 
     :param position: where in the orchestrator it waits
     :param until_failure: whether the first failed member makes it fire, too
-    :param jobs: at which position each job of its members was scheduled
+    :param jobs: at which position each job of its members, and of those looked at, was scheduled
     :param due: seconds since the epoch at which it fires whatever has ended; None for never
+    :param looked_at: calls that the orchestrator has asked for in vain, and may ask for again:
+        they are not waited for, and must end all the same
     """
 
     session: str
@@ -74,6 +76,7 @@ class Trigger:
     until_failure: bool
     jobs: dict[str, int]
     due: float | None = None
+    looked_at: Members = field(default_factory=lambda: Members({}))
 
     @property
     def needs_all(self) -> bool:
@@ -100,6 +103,7 @@ class Trigger:
                 'until_failure': self.until_failure,
                 'jobs': self.jobs,
                 'due': self.due,
+                'looked_at': self.looked_at.ranges,
             },
             'transient': True,
         }
@@ -117,4 +121,5 @@ class Trigger:
             until_failure=context['until_failure'],
             jobs=context['jobs'],
             due=context['due'],
+            looked_at=Members(context['looked_at']),
         )
