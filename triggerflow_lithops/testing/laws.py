@@ -23,6 +23,9 @@ ACTIVATION, CALL = 16, 8
 HURT = {'outage', 'killed', 'vanished', 'paused', 'lost'}
 HURT_BY_TIME = HURT | {'slow', 'late'}
 
+#: Faults that end a process before it has told what it did: what it did may be done again
+DEADLY = ('outage', 'killed', 'vanished')
+
 
 class Ended(Protocol):
     """What the laws look at when everything has come to rest."""
@@ -58,16 +61,20 @@ class Laws:
         hurt = HURT if run.asked else HURT_BY_TIME
         if run.repaired and not any(run.counts[fault] for fault in hurt):
             self.broken.append(f'a sweep repaired what no fault had hurt: {run.repaired[0]}')
-        if not run.counts.total():
-            self._cost(run)
-
-    def _cost(self, run: Ended) -> None:
         attempts = sum(bool(keys.retried_call(key)) for key in self._memory.list(keys.JOBS))
-        activations = [number for number in run.invocations if isinstance(number, int)]
-        calls = len(run.invocations) - len(activations)
+        if not run.repaired and not any(run.counts[fault] for fault in DEADLY):
+            self._once(run, attempts)
+        if not run.counts.total():
+            self._cost(run, attempts)
+
+    def _once(self, run: Ended, attempts: int) -> None:
         twice = [subject for subject, count in run.invocations.items() if isinstance(subject, Call) and count > 1]
         if sum(run.invocations[call] - 1 for call in twice) != attempts:
             self.broken.append(f'{twice} were invoked more than once')
+
+    def _cost(self, run: Ended, attempts: int) -> None:
+        activations = [number for number in run.invocations if isinstance(number, int)]
+        calls = len(run.invocations) - len(activations)
         # An activation may find that its condition holds while somebody else finds it, too
         if sum(run.invocations[number] for number in activations) > 2 * len(activations) + run.timers:
             self.broken.append('activations were invoked again and again')
