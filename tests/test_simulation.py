@@ -15,7 +15,7 @@ from triggerflow_lithops import ChangedCodeError, Retry, now
 from triggerflow_lithops.testing import HARD, LawBroken, simulate, survive
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.mutants import MUTANTS
-from triggerflow_lithops.testing.simulate import simulate_seeds
+from triggerflow_lithops.testing.simulate import orchestrators, simulate_seeds
 
 COMMAND = [sys.executable, '-m', 'triggerflow_lithops.testing.simulate']
 
@@ -70,7 +70,7 @@ def test_what_a_seed_has_found_stays_repaired(name, seed):
 @pytest.mark.parametrize('name', MUTANTS)
 def test_a_core_that_is_broken_on_purpose_is_found(name):
     for first in range(0, 2000, 100):
-        if simulate_seeds(first, 100, list(CORPUS), mutant=name, until_broken=True).failing:
+        if simulate_seeds(first, 100, orchestrators(name), mutant=name, until_broken=True).failing:
             return
     pytest.fail(f'{name} survived 2,000 seeds')
 

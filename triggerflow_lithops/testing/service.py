@@ -55,6 +55,9 @@ class World(Protocol):
     def reach(self, process: Process) -> SimulatedStore:
         """The store, as this process reaches it."""
 
+    def invokes(self, by: Process) -> None:
+        """The current process is about to invoke something, and may die before it does."""
+
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
 
@@ -146,6 +149,7 @@ class SimulatedService:
 
     def start_activation(self, by: Process, number: int, cause: str, due: float = 0.0) -> None:
         """Accepts an activation."""
+        self._world.invokes(by)
         self._world.invoked(by, number, due)
 
         def bury(process: Process) -> None:
@@ -201,6 +205,7 @@ class SimulatedService:
             (chunk,) = chunks_of(job, start.numbers)
             calls = [Call(job['job'], index) for index in start.numbers]
             executions = [self._execution(call, number, position, job, attempt, start.following) for call in calls]
+            self._world.invokes(by)
             for execution in executions:
                 self._world.invoked(by, execution.call, attempt['due'] if attempt else 0.0)
 

@@ -73,7 +73,7 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
     """
     tally = Tally()
     expected = {name: _without_faults(name) for name in names}
-    with simulating(), MUTANTS[mutant]() if mutant else contextlib.nullcontext():
+    with simulating(), MUTANTS[mutant].broken() if mutant else contextlib.nullcontext():
         for seed in range(first, first + seeds):
             # Not in step with the kinds of faults, which go by the seed, too
             name = names[(seed // 4) % len(names)]
@@ -85,15 +85,20 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
     return tally
 
 
+def orchestrators(mutant: str | None = None) -> list[str]:
+    """The names of those that are run: all, or those that can see what a mutant has broken."""
+    return list((mutant and MUTANTS[mutant].seen_in) or CORPUS)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     asked = _parser().parse_args(arguments)
     if asked.list_mutants:
         for name, mutant in MUTANTS.items():
-            print(f'{name:32} {(mutant.__doc__ or "").strip()}')
+            print(f'{name:32} {mutant.said}')
         return 0
     first = random.SystemRandom().randrange(10**9) if asked.first is None else asked.first
-    names = [asked.orchestrator] if asked.orchestrator else list(CORPUS)
+    names = [asked.orchestrator] if asked.orchestrator else orchestrators(asked.mutant)
     began = time.perf_counter()
     tally = Tally()
     for part in _parts(first, asked, names):

@@ -276,6 +276,13 @@ class Simulation:
         """A law was broken."""
         self.laws.broken.append(law)
 
+    def invokes(self, by: Process) -> None:
+        """The current process is about to invoke something, and may die before it does."""
+        self.scheduler.sleep(0.01)
+        for fault in ('killed', 'vanished'):
+            if self.happens(fault):
+                self.kill(by, reported=fault == 'killed')
+
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
         self.invocations[subject] += 1
