@@ -75,11 +75,12 @@ class Laws:
     def _cost(self, run: Ended, attempts: int) -> None:
         activations = [number for number in run.invocations if isinstance(number, int)]
         calls = len(run.invocations) - len(activations)
+        jobs = len({subject.job for subject in run.invocations if isinstance(subject, Call)})
         # An activation may find that its condition holds while somebody else finds it, too
         if sum(run.invocations[number] for number in activations) > 2 * len(activations) + run.timers:
             self.broken.append('activations were invoked again and again')
-        # Each call's event is read once, by one of the activations
-        if run.requests['activation'] > ACTIVATION * len(activations) + 2 * calls:
+        # Each job is written once, and listed once; each call's event is read once, by one of the activations
+        if run.requests['activation'] > ACTIVATION * len(activations) + 2 * (jobs + calls):
             self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
         if run.requests['call'] > CALL * (calls + attempts):
             self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")

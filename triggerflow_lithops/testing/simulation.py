@@ -278,7 +278,6 @@ class Simulation:
 
     def invokes(self, by: Process) -> None:
         """The current process is about to invoke something, and may die before it does."""
-        self.scheduler.sleep(0.01)
         for fault in ('killed', 'vanished'):
             if self.happens(fault):
                 self.kill(by, reported=fault == 'killed')
