@@ -118,6 +118,25 @@ def test_an_orchestrator_gets_its_arguments():
     assert simulate(lambda args: args['x'], {'x': 5}).result() == 5
 
 
+def test_processes_are_numbered_anew_in_every_activation():
+    """Their names are handed to their calls, so a warm process would replay them otherwise."""
+    from lithops.multiprocessing import Process
+
+    def main():
+        names = []
+        for _ in range(2):
+            process = Process(target=add3, args=(1,))
+            process.start()
+            process.join()
+            names.append(process.name)
+        return names
+
+    before = Process(target=add3).name
+    run = simulate(main)
+    assert run.result() == ['CloudProcess-1', 'CloudProcess-2'] and len(run.activations()) == 3
+    assert int(Process(target=add3).name.rpartition('-')[2]) == int(before.rpartition('-')[2]) + 1
+
+
 def test_a_wide_map_is_simulated_in_seconds():
     def main():
         fexec = lithops.FunctionExecutor()

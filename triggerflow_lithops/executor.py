@@ -6,13 +6,13 @@ by way of its replay.
 import base64
 import contextlib
 import functools
+import itertools
 import math
 import os
 import pickle
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any, Callable, Sequence
 
@@ -67,6 +67,7 @@ class Hooks:
     :ivar run: what every payload of the run carries
     :ivar runtime_meta: Lithops' metadata of the runtime that calls run in
     :ivar session_of_executors: Lithops' session id of the executors that are made
+    :ivar processes: the numbers of the processes of ``lithops.multiprocessing`` that are made
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Hooks:
         self._start_calls = start_calls
         self._thread = thread
         self.session_of_executors = replay.session
+        self.processes = itertools.count(1)
         self._executors = 0
         self._uploaded = {fact['func_key'] for fact in replay.history.facts.values() if 'func_key' in fact}
         self._recording: str | None = None
@@ -214,7 +216,7 @@ class Hooks:
     ) -> list[ResponseFuture]:
         """``FunctionExecutor._run_reduce_job``: each reducer starts when the calls that it reduces have ended."""
         parts = getattr(map_job, 'parts_per_object', None) if obj_reduce_by_key else None
-        ends = [*accumulate(parts or [len(map_futures)])]
+        ends = [*itertools.accumulate(parts or [len(map_futures)])]
         inputs = [map_futures[first:end] for first, end in zip([0, *ends], ends, strict=False)]
         create = functools.partial(
             create_reduce_job,

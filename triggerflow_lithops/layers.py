@@ -169,6 +169,19 @@ def _collect(active: 'Hooks', original: Callable[..., Any], result: Any) -> None
             logger.exception('Error in the callback of a pool result')
 
 
+# Processes: names
+
+
+def _create_process(active: 'Hooks', original: Callable[..., Any], process: Any, *args: Any, **kwargs: Any) -> None:
+    # Their names are numbered, and handed to their calls: from 1 in every activation, whatever this process did before
+    numbered = importlib.import_module('lithops.multiprocessing.process')
+    outside, numbered._process_counter = numbered._process_counter, active.processes  # type: ignore[attr-defined]
+    try:
+        original(process, *args, **kwargs)
+    finally:
+        numbered._process_counter = outside  # type: ignore[attr-defined]
+
+
 def _refuse_redis(active: 'Hooks', original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     raise NotDurableError(
         'State in Redis (Queue, Lock, Value, Manager and the like of lithops.multiprocessing) is not durable inside an '
@@ -199,13 +212,14 @@ def of_pools(has_redis: bool) -> tuple[tuple[Any, str, Callable[..., Any]], ...]
         importlib.import_module('lithops.multiprocessing')
     if 'lithops.multiprocessing' not in sys.modules:
         return ()
-    from lithops.multiprocessing import pool, util
+    from lithops.multiprocessing import pool, process, util
 
     return (
         (pool.ApplyResult, '__init__', _create_result),
         (pool.ApplyResult, 'wait', _wait_for_result),
         (pool.ApplyResult, '_collect', _collect),
         (pool.Pool, '_track', _track),
+        (process.CloudProcess, '__init__', _create_process),
         (util, 'get_redis_client', _refuse_redis),
     )
 

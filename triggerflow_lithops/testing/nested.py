@@ -1,5 +1,6 @@
 """Executors inside simulated calls: plain Lithops, which waits by looking, but for what runs its calls."""
 
+import itertools
 import json
 import os
 import time
@@ -40,6 +41,7 @@ class NestedHooks(Hooks):
         self.runtime_meta = runtime_meta
         self._start_calls = start_calls
         self.config = json.loads(os.environ['LITHOPS_CONFIG'])
+        self.processes = itertools.count(1)
         self._executors = 0
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:

@@ -23,7 +23,8 @@ from typing import Any
 
 from ..activation import NO_ARGUMENTS
 from .api import simulate, try_seed
-from .corpus import CORPUS, NOTES
+from .corpus import CORPUS
+from .functions import NOTES
 from .mutants import MUTANTS
 from .simulation import Simulated, Simulation, simulating
 

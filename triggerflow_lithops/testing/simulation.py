@@ -327,7 +327,7 @@ class Simulation:
 def simulating() -> Iterator[None]:
     """Lithops is hooked, and takes this process for a worker of the run. Undone at the end."""
     changed = {'LITHOPS_WORKER': 'True', 'LITHOPS_CONFIG': json.dumps(CONFIG)}
-    touched = [*changed, '__LITHOPS_SESSION_ID', '__LITHOPS_TOTAL_EXECUTORS']
+    touched = [*changed, '__LITHOPS_SESSION_ID', '__LITHOPS_TOTAL_EXECUTORS', 'LITHOPS_MP_WORKER_NAME']
     before = {name: os.environ.get(name) for name in touched}
     state, excepthook, session = random.getstate(), sys.excepthook, lithops.utils._SESSION_ID
     lithops_logger = logging.getLogger('lithops')
