@@ -1,5 +1,6 @@
 """The simulator: the laws over a corpus of orchestrators, and that it would find it if one were broken."""
 
+import gc
 import importlib
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import greenlet
 import lithops
 import pytest
 
@@ -196,6 +198,17 @@ def test_a_simulation_leaves_nothing_of_itself_behind():
     assert before == (
         {**os.environ}, lithops.FunctionExecutor.map, lithops.FunctionExecutor.__init__, time.time, random.getstate()
     )
+
+
+def test_processes_that_died_do_not_stay_in_memory():
+    def standing():
+        gc.collect()
+        return sum(isinstance(found, greenlet.greenlet) for found in gc.get_objects())
+
+    assert simulate_seeds(0, 4, ['sequence']).runs == 4
+    before = standing()
+    assert simulate_seeds(0, 80, ['sequence', 'handed_over']).faults['killed'] > 10
+    assert standing() == before
 
 
 def test_the_fixtures_take_their_seeds_from_the_command_line(tmp_path):
