@@ -12,16 +12,12 @@ from ..triggers.condition import holds
 from ..triggers.keys import Call
 from ..triggers.store import decode
 from ..triggers.trigger import Trigger
+from .hurt import Hurt
 from .scheduler import Process
 from .store import Memory
 
 #: Requests that a run without faults may make: per activation, and per execution of a call
 ACTIVATION, CALL = 16, 8
-
-#: Faults after which a sweep may have something to do, where the function service
-#: tells what it has, and where only time does
-HURT = {'outage', 'killed', 'vanished', 'paused', 'lost'}
-HURT_BY_TIME = HURT | {'slow', 'late'}
 
 #: Faults that end a process before it has told what it did: what it did may be done again
 DEADLY = ('outage', 'killed', 'vanished')
@@ -35,16 +31,17 @@ class Ended(Protocol):
     counts: Any
     repaired: list[str]
     timers: int
-    asked: bool
 
 
 class Laws:
     """
     :ivar broken: which were broken, in words
+    :ivar hurt: whom faults have hurt
     """
 
     def __init__(self, memory: Memory, session: str):
         self.broken: list[str] = []
+        self.hurt = Hurt(memory, session)
         self._memory = memory
         self._session = session
 
@@ -58,9 +55,8 @@ class Laws:
     def at_rest(self, run: Ended) -> None:
         """Everything has come to its end."""
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
-        hurt = HURT if run.asked else HURT_BY_TIME
-        if run.repaired and not any(run.counts[fault] for fault in hurt):
-            self.broken.append(f'a sweep repaired what no fault had hurt: {run.repaired[0]}')
+        unhurt = [repair for repair in run.repaired if not self.hurt.explains(repair)]
+        self.broken += [f'a sweep repaired what no fault had hurt: {repair}' for repair in unhurt]
         attempts = sum(bool(keys.retried_call(key)) for key in self._memory.list(keys.JOBS))
         if not run.repaired and not any(run.counts[fault] for fault in DEADLY):
             self._once(run, attempts)

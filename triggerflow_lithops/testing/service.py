@@ -72,6 +72,9 @@ class World(Protocol):
     def ended(self, process: Process) -> None:
         """A process came to its end by itself."""
 
+    def astray(self, subjects: Iterable[Call | int]) -> None:
+        """An invocation of these does not come, or not in time."""
+
     def taken_for_lost(self, call: Call, attempt: int) -> None:
         """A sweep reports an attempt of a call as lost."""
 
@@ -134,6 +137,10 @@ class SimulatedService:
         store = self._world.reach(process)
         facts = Facts(store, sleep=self._scheduler.sleep)
         return Engine(facts, lambda action: self._perform(process, facts, action), self._triggers)
+
+    def subjects(self, process: Process) -> Sequence[Call | int]:
+        """What a process runs, or reports."""
+        return self._running[process].subjects if process in self._running else ()
 
     def died(self, process: Process, reported: bool) -> None:
         """A process is gone."""
@@ -234,11 +241,14 @@ class SimulatedService:
 
     def _deliver(self, invocation: _Invocation, due: float) -> None:
         if self._world.happens('lost'):
+            self._world.astray(invocation.subjects)
             return
         for _ in range(2 if self._world.happens('twice') else 1):
             delay = max(0.0, due - self._scheduler.now) + self._scheduler.random.uniform(0.01, 2)
             if self._world.happens('late'):
                 delay += self._scheduler.random.uniform(10, 300)
+                if not self._asked:
+                    self._world.astray(invocation.subjects)
             self._spawn(invocation, delay)
             if invocation.kind == 'activation':
                 self._timers.append((invocation.subjects[0], due))

@@ -165,7 +165,6 @@ class Simulation:
         self.session = keys.session_of(RUN_ID, INCARNATION)
         self._faults = faults
         self._of_requests = faults.of_requests()
-        self.asked = asked
         self.counts: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.listed: Counter[str] = Counter()
@@ -176,6 +175,7 @@ class Simulation:
         self._requests = 0
         self._most_requests = most_requests
         self._swept_in_vain = 0
+        self._repairing: Process | None = None
         self._latest_turn = 0
         self._ended: float | None = None
         self.seen: Counter[str] = Counter()
@@ -252,8 +252,23 @@ class Simulation:
                 return fault
         return ''
 
+    def hurt(self, process: Process) -> None:
+        """A fault has hurt this process, which may not do in time what it should, or at all."""
+        if process.kind == 'sweep':
+            # Who only looks starts nothing
+            self.laws.hurt.anyone |= self._repairing == process
+        elif process.kind in ('client', 'trigger service'):
+            self.laws.hurt.anyone = True
+        else:
+            self.laws.hurt.subjects.update(self._service.subjects(process))
+
+    def astray(self, subjects: Iterable[Call | int]) -> None:
+        """An invocation of these does not come, or not in time."""
+        self.laws.hurt.subjects.update(subjects)
+
     def kill(self, process: Process, reported: bool) -> None:
         """The current process dies."""
+        self.hurt(process)
         self._service.died(process, reported)
         if process.kind == 'sweep':
             self._spawn_sweeper()
@@ -314,9 +329,14 @@ class Simulation:
     def _sweep(self, process: Process) -> None:
         now = self.scheduler.now + process.skew
         sweeper = Sweeper(self._service.engine(process), self.session, LIMITS, self._service.held)
-        pause = self._random.uniform(8, 15)
+        seconds = self._random.uniform(8, 15)
+
+        def pause() -> None:
+            self.scheduler.sleep(seconds)
+            self._repairing = process
+
         with contextlib.suppress(StoreUnavailable):
-            repaired = sweeper.sweep(now, EPOCH, lambda: self.scheduler.sleep(pause))
+            repaired = sweeper.sweep(now, EPOCH, pause)
             self.repaired += repaired
         self._swept_in_vain = self._swept_in_vain + 1 if self.scheduler.is_idle else 0
         if not self.memory.get(keys.outcome_key(self.session)) and self._swept_in_vain < MOST_SWEEPS:
