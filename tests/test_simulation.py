@@ -17,7 +17,7 @@ from triggerflow_lithops import ChangedCodeError, Retry, now
 from triggerflow_lithops.testing import HARD, LawBroken, simulate, survive
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.mutants import MUTANTS
-from triggerflow_lithops.testing.simulate import orchestrators, simulate_seeds
+from triggerflow_lithops.testing.simulate import KINDS, orchestrators, simulate_seeds
 
 COMMAND = [sys.executable, '-m', 'triggerflow_lithops.testing.simulate']
 
@@ -52,7 +52,7 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
     first = random.SystemRandom().randrange(10**9)
     tally = simulate_seeds(first, 500, list(CORPUS))
     assert not tally.failing, f'first seed: {first}'
-    assert tally.runs == 500 and len(tally.faults) == 14
+    assert tally.runs == 500 and all(tally.faults[kind] for kind in KINDS)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,16 @@ def test_the_command_line_tells_which_seed_broke_which_law():
     code, told = on_the_command_line('--seeds', '200', '--from', '0', '--mutant', 'no_second_look', '--processes', '1')
     assert code == 1 and told['failing'][0]['broken'] == ['everything waits for ever']
     assert told['failing'][0]['seed'] in range(200) and told['failing'][0]['orchestrator'] in CORPUS
+
+
+def test_the_command_line_fails_if_a_kind_of_fault_was_too_seldom():
+    told = {}
+    for least in ('1', '20'):
+        told[least] = on_the_command_line('--seeds', '150', '--from', '0', '--processes', '1', '--least', least)
+    assert told['1'] == (0, {**told['1'][1], 'too_seldom': {}})
+    code, report = told['20']
+    assert code == 1 and report['failed'] == 0
+    assert report['too_seldom'] == {kind: report['faults'][kind] for kind in KINDS if report['faults'][kind] < 20}
 
 
 def test_the_mutants_are_listed_with_what_they_break():

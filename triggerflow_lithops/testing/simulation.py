@@ -65,6 +65,10 @@ MOST_REQUESTS = 1_000_000
 MOST_SWEEPS = 50
 
 
+#: What follows from faults, and is counted where it is seen
+SEEN = ('out_of_order', 'two_at_once', 'zombie')
+
+
 @dataclass(frozen=True)
 class Simulated:
     """
