@@ -215,6 +215,9 @@ class World:
     def count_listed(self, process, keys):
         pass
 
+    def hurt(self, process):
+        pass
+
     def broken(self, law):
         self.wrong.append(law)
 

@@ -6,6 +6,7 @@ by way of its replay.
 import base64
 import contextlib
 import functools
+import itertools
 import logging
 import math
 import os
@@ -15,7 +16,6 @@ import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any, Callable, Sequence
 
@@ -235,7 +235,7 @@ class Hooks:
     ) -> list[ResponseFuture]:
         """``FunctionExecutor._run_reduce_job``: each reducer starts when the calls that it reduces have ended."""
         parts = getattr(map_job, 'parts_per_object', None) if obj_reduce_by_key else None
-        ends = [*accumulate(parts or [len(map_futures)])]
+        ends = [*itertools.accumulate(parts or [len(map_futures)])]
         inputs = [map_futures[first:end] for first, end in zip([0, *ends], ends, strict=False)]
         create = functools.partial(
             create_reduce_job,

@@ -122,30 +122,38 @@ def hook() -> Callable[[], None]:
     _replace((*_REPLACED, *layers.REPLACED))
     for function, durable in (*_FUNCTIONS, *layers.FUNCTIONS):
         if not _is_hooked(function, '__code__'):
-            _undo.append(_take_over(function, durable))
+            _note(function, '__code__', _take_over(function, durable))
     if not _is_hooked(ResponseFuture, 'logs'):
-        _undo.append((ResponseFuture, 'logs', None))
+        _note(ResponseFuture, 'logs', None)
         ResponseFuture.logs = property(_logs, _set_logs)
     return _unhook
 
 
 #: What undoes all that was hooked: whose attribute, and what it was; None where it had none of its own
 _undo: list[tuple[Any, str, Any]] = []
+#: Those attributes. Looked at whenever hooks come into force
+_hooked: set[tuple[int, str]] = set()
 
 
 def _replace(replaced: Iterable[tuple[Any, str, Callable[..., Any]]]) -> None:
     for owner, name, durable in replaced:
         if not _is_hooked(owner, name):
-            _undo.append((owner, name, vars(owner).get(name)))
+            _note(owner, name, vars(owner).get(name))
             setattr(owner, name, _in_orchestrators(getattr(owner, name), durable))
 
 
 def _is_hooked(owner: Any, name: str) -> bool:
     """A process may live several activations."""
-    return any(found is owner and named == name for found, named, _ in _undo)
+    return (id(owner), name) in _hooked
+
+
+def _note(owner: Any, name: str, own: Any) -> None:
+    _undo.append((owner, name, own))
+    _hooked.add((id(owner), name))
 
 
 def _unhook() -> None:
+    _hooked.clear()
     while _undo:
         owner, name, own = _undo.pop()
         if own is None:
@@ -154,19 +162,19 @@ def _unhook() -> None:
             setattr(owner, name, own)
 
 
-def _take_over(function: Any, durable: Callable[..., Any]) -> tuple[Any, str, Any]:
+def _take_over(function: Any, durable: Callable[..., Any]) -> CodeType:
     """
     Changes what a function does, and not only what its name means: who has imported it
     by name has it already.
 
-    :return: what undoes it, as an attribute to be set
+    :return: its own code
     """
     original = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
     original.__kwdefaults__ = function.__kwdefaults__
     function.__globals__[f'_triggerflow_{function.__name__}'] = _in_orchestrators(original, durable)
-    own = function.__code__
+    own: CodeType = function.__code__
     function.__code__ = _trampoline(function)
-    return function, '__code__', own
+    return own
 
 
 def _trampoline(function: Any) -> CodeType:

@@ -5,72 +5,29 @@ Whatever happens on the way, each has to come to the outcome that it has without
 faults. What they note is forgotten before each run.
 """
 
-import concurrent.futures
-import os
-import random
 import time
-from collections import Counter
 from typing import Any, Callable
 
 import lithops
-from lithops.concurrent.futures import FunctionExecutor as Executor
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
 from .. import Retry, now, record, sleep, uuid4
 from ..seams import hooks
 from ..world import Crashed
-from . import faults, firings
-
-#: What the orchestrators and their calls note of themselves
-NOTES: 'Counter[Any]' = Counter()
-
-
-def add3(x: int) -> int:
-    return x + 3
-
-
-def double(x: float) -> float:
-    return 2 * x
-
-
-def total(results: list[int]) -> int:
-    return sum(results)
-
-
-def draw(x: Any) -> float:
-    """No two executions of it agree. Virtual time makes it another in each simulation, and the same in its repetition."""
-    NOTES['draws'] += 1
-    return random.Random(f"{NOTES['draws']}/{time.time()}").random()
-
-
-def large(x: int) -> tuple[int, bytes]:
-    """Its result does not fit into its event."""
-    return x, os.urandom(9_000)
-
-
-def even_only(x: int) -> int:
-    if x % 2:
-        raise ValueError(f'{x} is odd')
-    return x
-
-
-def slow_or_failing(x: int) -> int:
-    if x == 1:
-        raise ValueError('at once')
-    time.sleep(300)
-    return x
-
-
-def too_slow(x: int) -> int:
-    time.sleep(5_000)
-    return x
-
-
-def third_time_lucky(x: int) -> int:
-    NOTES['executions', x] += 1
-    if NOTES['executions', x] < 3:
-        raise ConnectionError('not yet')
-    return x
+from . import faults, firings, layers
+from .functions import (
+    NOTES,
+    add3,
+    count_lines,
+    double,
+    draw,
+    even_only,
+    large,
+    slow_or_failing,
+    third_time_lucky,
+    too_slow,
+    total,
+)
 
 
 def sequence() -> int:
@@ -208,10 +165,6 @@ def times_out() -> Any:
         return str(error)
 
 
-def count_lines(obj: Any) -> int:
-    return len(obj.data_stream.read().splitlines())
-
-
 def partitioned() -> Any:
     """Parts of a file, as many as the first activation found."""
     fexec = lithops.FunctionExecutor()
@@ -242,6 +195,29 @@ def waits_too_long() -> Any:
     except TimeoutError as error:
         said = str(error)
     return 'exceeded' in said or not said, [future.result() for future in futures]
+
+
+def results_in_time() -> Any:
+    """A result that is not there in time is an exception, and what was to follow upon it is another call."""
+    fexec, said = lithops.FunctionExecutor(), []
+    values = fexec.get_result(fexec.map(add3, [0, 1]), timeout=90_000)
+    for timeout in (50, 3):
+        try:
+            fexec.get_result(fexec.map(slow_or_failing, [0, 2]), timeout=timeout)
+        except TimeoutError as error:
+            said.append(str(error))
+    return values, all('exceeded' in error for error in said), fexec.get_result(fexec.call_async(add3, 4), timeout=90_000)
+
+
+def failures_kept() -> Any:
+    """Failures that are not raised are seen at the futures, and some results are there all the same."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(even_only, list(range(4)))
+    done, _ = lithops.wait(futures, throw_except=False)
+    values = fexec.get_result(fexec.map(even_only, [2, 3]), throw_except=False)
+    quickly, _ = fexec.wait(fexec.map(even_only, [1, 3, 5]), return_when=ANY_COMPLETED, throw_except=False)
+    failed = [future.error for future in futures], all(future.error for future in quickly)
+    return len(done), values, failed, fexec.call_async(add3, len(done)).result()
 
 
 def sleeps() -> Any:
@@ -287,6 +263,24 @@ def chained_to_the_known() -> Any:
     done, pending = fexec.wait(futures, return_when=50)
     doubled = fexec.get_result(fexec.map(double, [*pending, *done]))
     return [2 * future.result() for future in [*pending, *done]] == doubled
+
+
+def lists_in_a_row() -> Any:
+    """Lists of futures that are mapped, and reduced, in turn."""
+    fexec = lithops.FunctionExecutor()
+    mapped = fexec.map(add3, list(range(4))).map(add3).get_result()
+    reduced = fexec.map(add3, [1, 2]).map_reduce(double, total)
+    return mapped, reduced.get_result(), fexec.map(double, [4]).map(add3, sync=True).get_result()
+
+
+def share_of_the_chained() -> Any:
+    """A percentage of calls that wait for others, and then the rest of them."""
+    fexec = lithops.FunctionExecutor()
+    futures = fexec.map(double, fexec.map(draw, list(range(6))))
+    done, pending = fexec.wait(futures, return_when=50)
+    more = fexec.get_result(fexec.map(double, done))
+    rest = [future.result() for future in pending]
+    return len(done) >= 3, [2 * future.result() for future in done] == more, len({*rest, *more}) == 6
 
 
 def chained_to_failures() -> Any:
@@ -367,27 +361,6 @@ def nested_in_time() -> Any:
     return ways
 
 
-def standard_map_in_time() -> Any:
-    """Its results have one time together, however many activations go through them."""
-    executor, seen = Executor(), 0
-    try:
-        for _ in executor.map(slow_or_failing, [0, 2, 3], timeout=400):
-            seen += now() > 0
-    except concurrent.futures.TimeoutError:
-        executor.submit(add3, seen).result()
-    return executor.submit(add3, 1).result()
-
-
-def looks_at_running() -> Any:
-    """What one look saw, every replay sees."""
-    executor, looks = Executor(), 0
-    future = executor.submit(slow_or_failing, 0)
-    while future.running():
-        looks += 1
-        sleep(100)
-    return executor.submit(add3, looks).result() > 2, future.result(timeout=0)
-
-
 def measures() -> Any:
     """Stats are the same on every replay: what is called with them would differ."""
     fexec = lithops.FunctionExecutor()
@@ -396,17 +369,6 @@ def measures() -> Any:
     for name in ('host_result_done_tstamp', 'worker_exec_time'):
         fexec.call_async(total, ([future.stats[name] for future in futures],)).result()
     return len(futures)
-
-
-def standard_futures() -> Any:
-    """The standard library's way to call and to wait."""
-    with Executor() as executor:
-        futures = [executor.submit(draw, step) for step in range(4)]
-        seen = [future.result() for future in concurrent.futures.as_completed(futures)]
-        failing = [executor.submit(even_only, 3), executor.submit(add3, 1)]
-        done, _ = concurrent.futures.wait(failing, return_when=concurrent.futures.FIRST_EXCEPTION)
-        more = list(executor.map(add3, range(len(done))))
-    return len(set(seen)), failing[0] in done, more[0], str(failing[0].exception())
 
 
 def cleans_up() -> Any:
@@ -455,10 +417,14 @@ CORPUS: dict[str, Callable[[], Any]] = {
         partitioned,
         waits_in_time,
         waits_too_long,
+        results_in_time,
+        failures_kept,
         sleeps,
         by_reference,
         chunked,
         chained,
+        lists_in_a_row,
+        share_of_the_chained,
         chained_to_the_known,
         chained_to_failures,
         handed_over,
@@ -467,12 +433,10 @@ CORPUS: dict[str, Callable[[], Any]] = {
         map_reduce_fails,
         nested,
         nested_in_time,
-        standard_futures,
-        standard_map_in_time,
-        looks_at_running,
         measures,
         cleans_up,
         poisoned,
+        *layers.ALL,
         *firings.ALL,
     )
 }

@@ -16,11 +16,11 @@ class Faults:
     :param slow: it takes up to 20 s
     :param outage: from here on all requests of everybody fail, for up to 20 s
 
-    Of a process, at each of its storage requests:
+    Of a process, at each of its storage requests, and before each invocation:
 
     :param killed: it dies, and the function service reports it
     :param vanished: it dies, and nobody reports it
-    :param paused: it stands still, for up to an hour, and goes on: a zombie
+    :param paused: at a request, it stands still, for up to an hour, and goes on: a zombie
 
     Of an invocation:
 

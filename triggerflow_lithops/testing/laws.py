@@ -12,18 +12,15 @@ from ..triggers.condition import holds
 from ..triggers.keys import Call
 from ..triggers.store import decode
 from ..triggers.trigger import Trigger
+from .hurt import Hurt
 from .scheduler import Process
 from .store import Memory
 
 #: Requests that a run without faults may make: per activation, and per execution of a call
 ACTIVATION, CALL = 16, 8
 
-#: Faults after which a sweep may have something to do, where the function service
-#: tells what it has, and where only time does
-HURT = {'outage', 'killed', 'vanished', 'paused', 'lost'}
-HURT_BY_TIME = HURT | {'slow', 'late'}
-#: Together they hold up a wake-up for longer than a sweep pauses between its two looks
-HOLD_UP = {'refused', 'slow'}
+#: Faults that end a process before it has told what it did: what it did may be done again
+DEADLY = ('outage', 'killed', 'vanished')
 
 
 class Ended(Protocol):
@@ -34,16 +31,17 @@ class Ended(Protocol):
     counts: Any
     repaired: list[str]
     timers: int
-    asked: bool
 
 
 class Laws:
     """
     :ivar broken: which were broken, in words
+    :ivar hurt: whom faults have hurt
     """
 
     def __init__(self, memory: Memory, session: str):
         self.broken: list[str] = []
+        self.hurt = Hurt(memory, session)
         self._memory = memory
         self._session = session
 
@@ -57,25 +55,28 @@ class Laws:
     def at_rest(self, run: Ended) -> None:
         """Everything has come to its end."""
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
-        hurt = HURT if run.asked else HURT_BY_TIME
-        held_up = all(run.counts[fault] for fault in HOLD_UP)
-        if run.repaired and not held_up and not any(run.counts[fault] for fault in hurt):
-            self.broken.append(f'a sweep repaired what no fault had hurt: {run.repaired[0]}')
-        if not run.counts.total():
-            self._cost(run)
-
-    def _cost(self, run: Ended) -> None:
+        unhurt = [repair for repair in run.repaired if not self.hurt.explains(repair)]
+        self.broken += [f'a sweep repaired what no fault had hurt: {repair}' for repair in unhurt]
         attempts = sum(bool(keys.retried_call(key)) for key in self._memory.list(keys.JOBS))
-        activations = [number for number in run.invocations if isinstance(number, int)]
-        calls = len(run.invocations) - len(activations)
+        if not run.repaired and not any(run.counts[fault] for fault in DEADLY):
+            self._once(run, attempts)
+        if not run.counts.total():
+            self._cost(run, attempts)
+
+    def _once(self, run: Ended, attempts: int) -> None:
         twice = [subject for subject, count in run.invocations.items() if isinstance(subject, Call) and count > 1]
         if sum(run.invocations[call] - 1 for call in twice) != attempts:
             self.broken.append(f'{twice} were invoked more than once')
+
+    def _cost(self, run: Ended, attempts: int) -> None:
+        activations = [number for number in run.invocations if isinstance(number, int)]
+        calls = len(run.invocations) - len(activations)
+        jobs = len({subject.job for subject in run.invocations if isinstance(subject, Call)})
         # An activation may find that its condition holds while somebody else finds it, too
         if sum(run.invocations[number] for number in activations) > 2 * len(activations) + run.timers:
             self.broken.append('activations were invoked again and again')
-        # Each call's event is read once, by one of the activations
-        if run.requests['activation'] > ACTIVATION * len(activations) + 2 * calls:
+        # Each job is written once, and listed once; each call's event is read once, by one of the activations
+        if run.requests['activation'] > ACTIVATION * len(activations) + 2 * (jobs + calls):
             self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
         if run.requests['call'] > CALL * (calls + attempts):
             self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")

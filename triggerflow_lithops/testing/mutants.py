@@ -6,7 +6,7 @@ might break who improves that function.
 """
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Callable, ContextManager, Iterator
 
 from ..executor import Hooks
@@ -21,13 +21,31 @@ from ..triggers.store import Facts, StoreUnavailable, encode
 from ..triggers.sweep import Sweeper
 from ..triggers.trigger import Trigger
 
-Mutant = Callable[[], ContextManager[None]]
+
+@dataclass(frozen=True)
+class Mutant:
+    """
+    :param said: what is broken
+    :param broken: the core is, as long as this lasts
+    :param seen_in: names of orchestrators; empty for one that any of them may see
+    """
+
+    said: str
+    broken: Callable[[], ContextManager[None]]
+    seen_in: tuple[str, ...]
+
 
 MUTANTS: dict[str, Mutant] = {}
 
+_CHAINED = ('chained', 'chained_to_failures', 'handed_over', 'map_reduces', 'map_reduces_objects')
 
-def _mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Registers a function, which is given what ``owner`` has as ``name``, as what stands there instead."""
+
+def _mutant(owner: Any, name: str, *seen_in: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """
+    Registers a function, which is given what ``owner`` has as ``name``, as what stands there instead.
+
+    :param seen_in: the orchestrators that do what it breaks, where those are few
+    """
 
     def register(broken: Callable[..., Any]) -> Callable[..., Any]:
         @contextlib.contextmanager
@@ -43,8 +61,7 @@ def _mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..
             finally:
                 setattr(owner, name, original)
 
-        mutate.__doc__ = broken.__doc__
-        MUTANTS[broken.__name__] = mutate
+        MUTANTS[broken.__name__] = Mutant((broken.__doc__ or '').strip(), mutate, seen_in)
         return broken
 
     return register
@@ -88,7 +105,7 @@ def exists_taken_as_lost(original: Any, self: Facts, key: str, document: Any) ->
     return False, self.read(key)
 
 
-@_mutant(Replay, '_choose')
+@_mutant(Replay, '_choose', 'always', 'decide', 'gamble', 'waits_in_time')
 def choice_not_recorded(original: Any, self: Replay, position: int, fingerprint: Any, choice: Any) -> Any:
     """What the orchestrator saw is kept in the history, and not written at its position."""
     fact = {'fingerprint': fingerprint.document(), 'choice': choice}
@@ -171,21 +188,21 @@ def no_second_look_for_inputs(original: Any, self: Engine, *args: Any, **kwargs:
         self.ended = ended  # type: ignore[method-assign]
 
 
-@_mutant(Engine, '_plant_dependent')
-def reducer_does_not_wait(original: Any, self: Engine, dependent: Dependent) -> list[int]:
+@_mutant(Engine, '_plant_dependent', 'map_reduces', 'map_reduce_fails', 'map_reduces_objects')
+def reducer_does_not_wait(original: Any, self: Engine, dependent: Dependent, *args: Any, **kwargs: Any) -> list[int]:
     """A call that waits for more than one group starts as soon as one of them is complete."""
-    found = original(self, dependent)
+    found = original(self, dependent, *args, **kwargs)
     return found or ([] if dependent.group else [*dependent.of_call])
 
 
-@_mutant(Engine, '_is_ours')
+@_mutant(Engine, '_is_ours', *_CHAINED)
 def deferred_started_by_all(original: Any, self: Engine, session: str, call: Call, first: Any, again: bool) -> bool:
     """Whoever sees that a deferred call need not wait starts it."""
     original(self, session, call, first, again)
     return True
 
 
-@_mutant(Sweeper, '_not_started')
+@_mutant(Sweeper, '_not_started', *_CHAINED)
 def deferred_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
     """A sweep sees that a deferred call should have started, and does nothing."""
     return replace(original(self, *args), do=lambda: None)
@@ -197,12 +214,12 @@ def duplicates_counted(original: Any, condition: Any, distinct: int) -> bool:
     return bool(original(condition, distinct + 1))
 
 
-@_mutant(Engine, '_report_failure')
+@_mutant(Engine, '_report_failure', 'exceptions', 'fails_fast')
 def failure_not_reported(original: Any, self: Engine, *args: Any, **kwargs: Any) -> None:
     """A call that failed wakes nobody before the others have ended."""
 
 
-@_mutant(keys, 'output_key')
+@_mutant(keys, 'output_key', 'by_reference', 'handed_over')
 def late_attempt_overwrites(original: Any, job_key: str, call_id: str, nonce: str) -> str:
     """Two executions of one call write their outputs to one key."""
     return str(original(job_key, call_id, 'output'))
@@ -268,7 +285,7 @@ def lanes_stand_still(original: Any, self: Engine, execution: Execution, status:
     """Nobody invokes the next chunk of a lane."""
 
 
-@_mutant(Engine, '_go_on')
+@_mutant(Engine, '_go_on', 'fan_out', 'retried')
 def lanes_end_at_a_second_attempt(original: Any, self: Engine, execution: Execution, status: bytes, first: bool) -> None:
     """Nobody looks up what follows upon a call that had to be tried again."""
     if execution.following and 'chunks' in execution.following:

@@ -41,6 +41,7 @@ class NestedHooks(Hooks):
         self.runtime_meta = runtime_meta
         self._start_calls = start_calls
         self.config = json.loads(os.environ['LITHOPS_CONFIG'])
+        self.processes = 0
         self._executors = 0
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:

@@ -81,11 +81,14 @@ class Scheduler:
 
     def die(self) -> NoReturn:
         """The current process is gone: nothing of it runs any more, not even ``finally``."""
-        while True:
-            if self._over:
-                raise greenlet.GreenletExit
-            self._left.append(greenlet.getcurrent())
+        if not self._over:
+            turn = greenlet.getcurrent()
+            while turn is not self._hub:
+                # Who waits for it stands still, too
+                self._left.append(turn)
+                turn = turn.parent
             self._hub.switch()
+        raise greenlet.GreenletExit
 
     def leave_behind(self, parked: Any) -> None:
         """A greenlet that was left standing for good."""

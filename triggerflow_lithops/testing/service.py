@@ -55,6 +55,9 @@ class World(Protocol):
     def reach(self, process: Process) -> SimulatedStore:
         """The store, as this process reaches it."""
 
+    def invokes(self, by: Process) -> None:
+        """The current process is about to invoke something, and may die before it does."""
+
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
 
@@ -68,6 +71,9 @@ class World(Protocol):
 
     def ended(self, process: Process) -> None:
         """A process came to its end by itself."""
+
+    def astray(self, subjects: Iterable[Call | int]) -> None:
+        """An invocation of these does not come, or not in time."""
 
     def taken_for_lost(self, call: Call, attempt: int) -> None:
         """A sweep reports an attempt of a call as lost."""
@@ -132,6 +138,10 @@ class SimulatedService:
         facts = Facts(store, sleep=self._scheduler.sleep)
         return Engine(facts, lambda action: self._perform(process, facts, action), self._triggers)
 
+    def subjects(self, process: Process) -> Sequence[Call | int]:
+        """What a process runs, or reports."""
+        return self._running[process].subjects if process in self._running else ()
+
     def died(self, process: Process, reported: bool) -> None:
         """A process is gone."""
         self._alive.discard(process)
@@ -146,6 +156,7 @@ class SimulatedService:
 
     def start_activation(self, by: Process, number: int, cause: str, due: float = 0.0) -> None:
         """Accepts an activation."""
+        self._world.invokes(by)
         self._world.invoked(by, number, due)
 
         def bury(process: Process) -> None:
@@ -201,6 +212,7 @@ class SimulatedService:
             (chunk,) = chunks_of(job, start.numbers)
             calls = [Call(job['job'], index) for index in start.numbers]
             executions = [self._execution(call, number, position, job, attempt, start.following) for call in calls]
+            self._world.invokes(by)
             for execution in executions:
                 self._world.invoked(by, execution.call, attempt['due'] if attempt else 0.0)
 
@@ -229,11 +241,14 @@ class SimulatedService:
 
     def _deliver(self, invocation: _Invocation, due: float) -> None:
         if self._world.happens('lost'):
+            self._world.astray(invocation.subjects)
             return
         for _ in range(2 if self._world.happens('twice') else 1):
             delay = max(0.0, due - self._scheduler.now) + self._scheduler.random.uniform(0.01, 2)
             if self._world.happens('late'):
                 delay += self._scheduler.random.uniform(10, 300)
+                if not self._asked:
+                    self._world.astray(invocation.subjects)
             self._spawn(invocation, delay)
             if invocation.kind == 'activation':
                 self._timers.append((invocation.subjects[0], due))

@@ -3,7 +3,7 @@ Thousands of runs of the corpus, each with other faults::
 
     python -m triggerflow_lithops.testing.simulate --seeds 5000
 
-It prints one JSON object, and exits with 1 if a law was broken.
+It prints one JSON object, and exits with 1 if a law was broken, or a kind of fault was too seldom.
 """
 
 import argparse
@@ -18,19 +18,23 @@ import sys
 import time
 import types
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..activation import NO_ARGUMENTS
 from .api import simulate, try_seed
-from .corpus import CORPUS, NOTES
+from .corpus import CORPUS
+from .faults import Faults
+from .functions import NOTES
 from .mutants import MUTANTS
-from .simulation import Simulated, Simulation, simulating
+from .simulation import SEEN, Simulated, Simulation, simulating
 
 #: Failing seeds that are told, of all that there are
 TOLD = 20
 #: Seeds that one process takes at a time
 CHUNK = 100
+#: Kinds of faults that are injected, and what follows from them, seen in the runs
+KINDS = (*(kind.name for kind in fields(Faults)), *SEEN)
 
 
 @dataclass
@@ -73,7 +77,7 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
     """
     tally = Tally()
     expected = {name: _without_faults(name) for name in names}
-    with simulating(), MUTANTS[mutant]() if mutant else contextlib.nullcontext():
+    with simulating(), MUTANTS[mutant].broken() if mutant else contextlib.nullcontext():
         for seed in range(first, first + seeds):
             # Not in step with the kinds of faults, which go by the seed, too
             name = names[(seed // 4) % len(names)]
@@ -85,23 +89,29 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
     return tally
 
 
+def orchestrators(mutant: str | None = None) -> list[str]:
+    """The names of those that are run: all, or those that can see what a mutant has broken."""
+    return list((mutant and MUTANTS[mutant].seen_in) or CORPUS)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     asked = _parser().parse_args(arguments)
     if asked.list_mutants:
         for name, mutant in MUTANTS.items():
-            print(f'{name:32} {(mutant.__doc__ or "").strip()}')
+            print(f'{name:32} {mutant.said}')
         return 0
     first = random.SystemRandom().randrange(10**9) if asked.first is None else asked.first
-    names = [asked.orchestrator] if asked.orchestrator else list(CORPUS)
+    names = [asked.orchestrator] if asked.orchestrator else orchestrators(asked.mutant)
     began = time.perf_counter()
     tally = Tally()
     for part in _parts(first, asked, names):
         tally += part
         if asked.mutant and tally.failing:
             break
-    print(json.dumps(_report(first, asked, tally, time.perf_counter() - began), indent=2))
-    return 1 if tally.failing else 0
+    seldom = {kind: tally.faults[kind] for kind in KINDS if tally.faults[kind] < asked.least}
+    print(json.dumps(_report(first, asked, tally, seldom, time.perf_counter() - began), indent=2))
+    return 1 if tally.failing or seldom else 0
 
 
 def _parts(first: int, asked: Any, names: list[str]) -> Any:
@@ -134,7 +144,7 @@ def _without_faults(name: str) -> Simulated:
         return Simulation(CORPUS[name], NO_ARGUMENTS, 0).run()
 
 
-def _report(first: int, asked: Any, tally: Tally, seconds: float) -> dict[str, Any]:
+def _report(first: int, asked: Any, tally: Tally, seldom: dict[str, int], seconds: float) -> dict[str, Any]:
     return {
         'first_seed': first,
         'seeds': asked.seeds,
@@ -143,6 +153,7 @@ def _report(first: int, asked: Any, tally: Tally, seconds: float) -> dict[str, A
         'events': tally.events,
         'requests': tally.requests,
         'faults': dict(sorted(tally.faults.items())),
+        'too_seldom': seldom,
         'repairs': tally.repairs,
         'seconds': round(seconds, 1),
         'failed': len(tally.failing),
@@ -156,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--from', dest='first', type=int, default=None, metavar='S', help='the first seed (a random one)')
     parser.add_argument('--orchestrator', choices=CORPUS, help='this one only')
     parser.add_argument('--mutant', choices=MUTANTS, help='break the core on purpose, and stop when it is found')
+    parser.add_argument('--least', type=int, default=0, metavar='N', help='fail if a kind of fault came less often (0)')
     parser.add_argument('--list-mutants', action='store_true', help='tell what mutants there are')
     parser.add_argument('--processes', type=int, default=os.cpu_count() or 1, metavar='P', help='one for each core')
     return parser

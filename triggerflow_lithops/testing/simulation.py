@@ -65,6 +65,10 @@ MOST_REQUESTS = 1_000_000
 MOST_SWEEPS = 50
 
 
+#: What follows from faults, and is counted where it is seen
+SEEN = ('out_of_order', 'two_at_once', 'zombie')
+
+
 @dataclass(frozen=True)
 class Simulated:
     """
@@ -165,7 +169,6 @@ class Simulation:
         self.session = keys.session_of(RUN_ID, INCARNATION)
         self._faults = faults
         self._of_requests = faults.of_requests()
-        self.asked = asked
         self.counts: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.listed: Counter[str] = Counter()
@@ -176,6 +179,7 @@ class Simulation:
         self._requests = 0
         self._most_requests = most_requests
         self._swept_in_vain = 0
+        self._repairing: Process | None = None
         self._latest_turn = 0
         self._ended: float | None = None
         self.seen: Counter[str] = Counter()
@@ -252,8 +256,23 @@ class Simulation:
                 return fault
         return ''
 
+    def hurt(self, process: Process) -> None:
+        """A fault has hurt this process, which may not do in time what it should, or at all."""
+        if process.kind == 'sweep':
+            # Who only looks starts nothing
+            self.laws.hurt.anyone |= self._repairing == process
+        elif process.kind in ('client', 'trigger service'):
+            self.laws.hurt.anyone = True
+        else:
+            self.laws.hurt.subjects.update(self._service.subjects(process))
+
+    def astray(self, subjects: Iterable[Call | int]) -> None:
+        """An invocation of these does not come, or not in time."""
+        self.laws.hurt.subjects.update(subjects)
+
     def kill(self, process: Process, reported: bool) -> None:
         """The current process dies."""
+        self.hurt(process)
         self._service.died(process, reported)
         if process.kind == 'sweep':
             self._spawn_sweeper()
@@ -275,6 +294,12 @@ class Simulation:
     def broken(self, law: str) -> None:
         """A law was broken."""
         self.laws.broken.append(law)
+
+    def invokes(self, by: Process) -> None:
+        """The current process is about to invoke something, and may die before it does."""
+        for fault in ('killed', 'vanished'):
+            if self.happens(fault):
+                self.kill(by, reported=fault == 'killed')
 
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
@@ -308,9 +333,14 @@ class Simulation:
     def _sweep(self, process: Process) -> None:
         now = self.scheduler.now + process.skew
         sweeper = Sweeper(self._service.engine(process), self.session, LIMITS, self._service.held)
-        pause = self._random.uniform(8, 15)
+        seconds = self._random.uniform(8, 15)
+
+        def pause() -> None:
+            self.scheduler.sleep(seconds)
+            self._repairing = process
+
         with contextlib.suppress(StoreUnavailable):
-            repaired = sweeper.sweep(now, EPOCH, lambda: self.scheduler.sleep(pause))
+            repaired = sweeper.sweep(now, EPOCH, pause)
             self.repaired += repaired
         self._swept_in_vain = self._swept_in_vain + 1 if self.scheduler.is_idle else 0
         if not self.memory.get(keys.outcome_key(self.session)) and self._swept_in_vain < MOST_SWEEPS:
@@ -321,7 +351,7 @@ class Simulation:
 def simulating() -> Iterator[None]:
     """Lithops is hooked, and takes this process for a worker of the run. Undone at the end."""
     changed = {'LITHOPS_WORKER': 'True', 'LITHOPS_CONFIG': json.dumps(CONFIG)}
-    touched = [*changed, '__LITHOPS_SESSION_ID', '__LITHOPS_TOTAL_EXECUTORS']
+    touched = [*changed, '__LITHOPS_SESSION_ID', '__LITHOPS_TOTAL_EXECUTORS', 'LITHOPS_MP_WORKER_NAME']
     before = {name: os.environ.get(name) for name in touched}
     state, excepthook, session = random.getstate(), sys.excepthook, lithops.utils._SESSION_ID
     lithops_logger = logging.getLogger('lithops')

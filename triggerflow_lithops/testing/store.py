@@ -28,6 +28,9 @@ class Fate(Protocol):
     def one_of_request(self) -> str:
         """Which fault is injected into a request, or into who makes it; '' for none."""
 
+    def hurt(self, process: Process) -> None:
+        """A fault has hurt this process, which may not do in time what it should, or at all."""
+
     def kill(self, process: Process, reported: bool) -> None:
         """The current process dies."""
 
@@ -121,6 +124,8 @@ class SimulatedStore:
         fault = fate.one_of_request()
         random = scheduler.random
         # Many at one time, so that their order is up to the seed
+        if fault in LONG:
+            fate.hurt(self._process)
         latency = random.uniform(*LONG[fault]) if fault in LONG else LATENCIES[int(random.random() * len(LATENCIES))]
         scheduler.sleep(latency)
         dies = fault in ('killed', 'vanished')
@@ -128,6 +133,8 @@ class SimulatedStore:
             fate.kill(self._process, reported=fault == 'killed')
         if fault == 'outage':
             fate.outage_until = scheduler.now + random.uniform(1, 20)
+        if scheduler.now < fate.outage_until:
+            fate.hurt(self._process)
         if fault == 'refused' or scheduler.now < fate.outage_until:
             raise StoreUnavailable(fault or 'outage')
         answer = request()

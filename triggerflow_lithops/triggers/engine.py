@@ -283,7 +283,7 @@ class Engine:
         elif trigger.members.groups() == [group]:
             # Nothing else to wait for: the claim stops whoever starts it twice
             self.perform(trigger.action)
-        elif self._plant_on_one_group(trigger):
+        elif self._plant_on_one_group(trigger, since=group):
             self.fire(trigger)
         else:
             return False
@@ -342,10 +342,10 @@ class Engine:
             if call in inputs and inputs.in_group(group) <= ended
         ]
         if ready and dependent.group is None:
-            ready = self._plant_dependent(dependent)
+            ready = self._plant_dependent(dependent, since=group)
         self.start(session, dependent.position, dependent.job, ready, now, again)
 
-    def _plant_dependent(self, dependent: Dependent) -> list[int]:
+    def _plant_dependent(self, dependent: Dependent, since: Group | None = None) -> list[int]:
         """Watches an incomplete group, until there is none. Which of its calls need not wait, as far as it had to look."""
         document = encode(dependent.document())
 
@@ -356,7 +356,7 @@ class Engine:
             watch(dependent.group)
             return []
         (number, inputs), = dependent.of_call.items()
-        complete = self._watch_one_group(dependent.session, inputs, f'{dependent.position}/{number}', watch)
+        complete = self._watch_one_group(dependent.session, inputs, f'{dependent.position}/{number}', watch, since)
         return [number] if complete else []
 
     def _is_ours(self, session: str, call: Call, first: dict[str, Any], again: bool) -> bool:
@@ -366,33 +366,42 @@ class Engine:
     def _holds(self, trigger: Trigger) -> bool:
         return holds(trigger.condition, len(self.ended(trigger.session, trigger.members)))
 
-    def _plant_on_one_group(self, trigger: Trigger) -> bool:
+    def _plant_on_one_group(self, trigger: Trigger, since: Group | None = None) -> bool:
         document = encode(trigger.document())
 
         def watch(group: Group) -> None:
             self.facts.write(watch_key(trigger.session, group, trigger.number), document)
 
-        return self._watch_one_group(trigger.session, trigger.members, str(trigger.number), watch)
+        return self._watch_one_group(trigger.session, trigger.members, str(trigger.number), watch, since)
 
-    def _watch_one_group(self, session: str, members: Members, who: str, watch: Callable[[Group], None]) -> bool:
+    def _watch_one_group(
+        self, session: str, members: Members, who: str, watch: Callable[[Group], None], since: Group | None = None
+    ) -> bool:
         """
         Watches one incomplete group of ``members`` after the other.
 
         :param who: watches, which decides on their order
+        :param since: a group that was watched, and is complete: so are those before it
         :return: whether all of them have ended
         """
-        waiting: Iterable[Call] = members
-        while True:
-            group = _pick(who, {group_of(call) for call in waiting})
-            if group is None:
-                return True
+        groups = _in_order(who, members.groups())
+        ended: dict[str, set[Call]] = {}
+        first = since is None
+        for group in groups if since is None else groups[groups.index(since) + 1 :]:
+            wanted = members.in_group(group)
+            if not first:
+                # A job is listed when it is its turn: of many, most are not looked at
+                if group.job not in ended:
+                    ended[group.job] = self.ended(session, Members({group.job: members.ranges[group.job]}))
+                if wanted <= ended[group.job]:
+                    continue
+            first = False
             watch(group)
-            listed = self.facts.list(group_prefix(session, group))
-            if not members.in_group(group) <= ended_calls(group.job, listed):
+            if not wanted <= ended_calls(group.job, self.facts.list(group_prefix(session, group))):
                 return False
-            if members.groups() == [group]:
-                return True
-            waiting = set(members) - self.ended(session, members)
+            # Others may have ended meanwhile, too
+            ended.pop(group.job, None)
+        return True
 
     # Failures, for waits that end at the first one
 
@@ -416,10 +425,10 @@ class Engine:
             self._fire_alone(trigger)
 
 
-def _pick(who: str, groups: set[Group]) -> Group | None:
-    """One of ``groups``, in an order that differs from one who watches to another."""
+def _in_order(who: str, groups: Iterable[Group]) -> list[Group]:
+    """``groups`` in an order that differs from one who watches to another, and stays the same."""
 
     def order(group: Group) -> Any:
         return hashlib.blake2b(f'{who}/{group.job}/{group.number}'.encode(), digest_size=8).digest()
 
-    return min(groups, key=order, default=None)
+    return sorted(groups, key=order)

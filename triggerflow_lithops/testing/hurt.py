@@ -1,0 +1,81 @@
+"""
+Whom faults have hurt, and whether that is why a sweep found something to repair.
+
+What should have happened to a call or an activation and did not is justified by a fault that hurt it, or one
+of those who were to start it, and by no other fault.
+"""
+
+import re
+from typing import Any, Iterable, Iterator
+
+from ..triggers import keys
+from ..triggers.inputs import Inputs
+from ..triggers.keys import Call
+from ..triggers.store import decode
+from ..triggers.trigger import Trigger
+from .store import Memory
+
+#: What a sweep says that it has repaired
+_REPAIRED = re.compile(r'activation (?P<number>\d+) had (?:not begun|vanished)|call (?P<job>[^ /]+)/(?P<call>\d+) ')
+
+
+class Hurt:
+    """
+    :ivar subjects: those whose process, or invocation, a fault has hurt
+    :ivar anyone: somebody was hurt who starts whatever there is: a sweep, or the service that triggers live in
+    """
+
+    def __init__(self, memory: Memory, session: str):
+        self.subjects: set[Call | int] = set()
+        self.anyone = False
+        self._memory = memory
+        self._session = session
+
+    def explains(self, repair: str) -> bool:
+        """Whether a fault is why this had to be repaired."""
+        found = _REPAIRED.search(repair)
+        if found is None:
+            return False
+        if self.anyone:
+            return True
+        if found['number']:
+            return not self.subjects.isdisjoint(self._starters_of_activation(int(found['number'])))
+        return not self.subjects.isdisjoint(self._starters_of_call(Call(found['job'], int(found['call']))))
+
+    def _starters_of_activation(self, number: int) -> Iterator[Call | int]:
+        """It, the one before it, whoever lived that, and the calls that it waits for."""
+        yield from self._lives(number)
+        if number:
+            yield from self._lives(number - 1)
+            trigger = self._document(keys.trigger_key(self._session, number - 1))
+            if trigger:
+                yield from Trigger.from_document(self._session, trigger).members
+
+    def _lives(self, number: int) -> Iterable[int]:
+        claim = self._document(keys.claim_key(self._session, number)) or {}
+        return {number, claim.get('lived_by', number)}
+
+    def _starters_of_call(self, call: Call) -> Iterator[Call | int]:
+        """It, who scheduled it, those before it in its lane, and the calls that it waits for."""
+        yield call
+        parts = call.job.split('-')
+        if len(parts) > 2:
+            # Made by a call
+            yield from self._starters_of_call(Call('-'.join(parts[:2]), int(parts[2])))
+            return
+        job = next(fact for fact in self._facts() if fact.get('job') == call.job)
+        yield from self._lives(job['activation'])
+        if job['lanes']:
+            yield from (Call(call.job, number) for number in range(call.number))
+        for needed in Inputs.from_document(job['invocation']['inputs']).of_call.get(call.number, ()):
+            yield from self._starters_of_call(needed)
+
+    def _facts(self) -> Iterator[dict[str, Any]]:
+        for key in self._memory.list(keys.facts_prefix(self._session)):
+            fact = self._document(key)
+            if fact:
+                yield fact
+
+    def _document(self, key: str) -> dict[str, Any] | None:
+        found = self._memory.get(key)
+        return None if found is None else decode(found)
