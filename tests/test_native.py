@@ -146,6 +146,14 @@ def test_callables_change_a_context_and_no_update_is_lost(tf):
     assert tf.wait(timeout=90) == [list(range(12))]
 
 
+def test_a_change_that_is_equal_is_a_change(local):
+    action = PythonCallable(lambda context, event: context.update(told=True))
+    local.add_trigger('tells', shard(), action=action, context={'told': 1})
+    local.publish(shard(1))
+    [run] = local.runs('tells')
+    assert run.wait(timeout=60) == 'completed' and local.get_trigger('tells')['context']['told'] is True
+
+
 def note_and_raise(folder):
     def raises(context, event):
         with open(os.path.join(folder, 'times'), 'a') as times:

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, Callable
 
 from ..triggers.home import Document
-from ..triggers.store import Facts
+from ..triggers.store import Facts, encode
 
 WORKSPACES = 'triggerflow.workspaces'
 HOMES = 'triggerflow.events'
@@ -92,8 +92,8 @@ def change_context(
         there = facts.read(_version_key(home, trigger, number))
         if there is None:
             made = make(copy.deepcopy(current))
-            if made['context'] == current and not made['asks']:
-                # There is nothing that could get lost
+            if encode(made['context']) == encode(current) and not made['asks']:
+                # There is nothing that could get lost. As JSON: 1 and True are equal, and not the same
                 return made
             there = facts.create(_version_key(home, trigger, number), {**made, 'by': by})[1]
         if there['by'] == by:
