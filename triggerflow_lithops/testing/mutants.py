@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, ContextManager, Iterator
 
 from ..executor import Hooks
+from ..native.events import CloudEvent
+from ..native.firing import Here
 from ..replay import Replay
 from ..triggers import attempt, engine, keys
 from ..triggers.attempt import Execution, Failure
@@ -37,7 +39,10 @@ class Mutant:
 
 MUTANTS: dict[str, Mutant] = {}
 
+#: Orchestrators of calls that wait for others; of maps that are wider than a few lanes; of many waits
 _CHAINED = ('chained', 'chained_to_failures', 'handed_over', 'map_reduces', 'map_reduces_objects')
+_IN_LANES = ('chunked', 'fan_out', 'together')
+_OFTEN_WAITING = ('failures_kept', 'gamble', 'lists_in_a_row')
 
 
 def _mutant(owner: Any, name: str, *seen_in: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -296,3 +301,51 @@ def lanes_end_at_a_second_attempt(original: Any, self: Engine, execution: Execut
 def a_lane_is_taken_for_running(original: Any, self: Sweeper, calls: Any, scheduled: Any) -> Any:
     """A call that waits for its turn is taken for one that runs."""
     return calls, {}
+
+
+@_mutant(Engine, '_go_on', *_IN_LANES)
+def lanes_go_on_twice(original: Any, self: Engine, execution: Execution, status: bytes, first: bool) -> None:
+    """Every execution of a call lets its lane go on, not only the one whose event it is."""
+    original(self, execution, status, True)
+
+
+@_mutant(Sweeper, '_not_followed', *_IN_LANES)
+def lanes_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
+    """A sweep sees that a lane should have gone on, and does not hand it on."""
+    return iter(())
+
+
+@_mutant(Replay, '_is_up', 'sleeps')
+def timers_not_waited_for(original: Any, self: Replay, due: float) -> bool:
+    """Whoever looks takes the time of a wait for up."""
+    return True
+
+
+@_mutant(Sweeper, '_unbegun', 'sleeps', 'waits_too_long', 'results_in_time')
+def timers_not_swept(original: Any, self: Sweeper, number: int, waited: float, why: str) -> Any:
+    """A sweep does not look whether the time of an activation is up."""
+    return iter(()) if why.startswith('the time') else original(self, number, waited, why)
+
+
+@_mutant(Engine, '_look_again', *_OFTEN_WAITING)
+def service_not_looked_after(original: Any, self: Engine, *args: Any) -> bool:
+    """An activation whose trigger is in a service suspends at once: what ended before it was there has not been told."""
+    return False
+
+
+@_mutant(Engine, '_watch_instead', *_OFTEN_WAITING)
+def service_not_stood_in_for(original: Any, self: Engine, *args: Any) -> bool:
+    """Of what a service could not be told, nobody takes care."""
+    return False
+
+
+@_mutant(Here, '_change', 'callable_acts', 'condition_lets_pass')
+def callable_changes_again(original: Any, self: Here, since: int, *args: Any) -> Any:
+    """A callable that runs again changes what it has changed already."""
+    return original(self, self._version(), *args)
+
+
+@_mutant(Here, 'publish', 'publishes')
+def action_publishes_again(original: Any, self: Here, pattern: dict[str, str], data: Any) -> None:
+    """The event of an action is another one whenever it is performed."""
+    self.triggers.publish(CloudEvent(**pattern, data=data).document())

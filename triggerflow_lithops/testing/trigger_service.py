@@ -10,6 +10,11 @@ from ..triggers.keys import Call
 from ..triggers.trigger import Members
 from .scheduler import Process, Scheduler
 
+#: Seconds that a request to it takes at the most, and how often it takes more than a bucket's
+LONGEST, OFTEN = 3.0, 0.3
+#: It is refused so much more often than a request to the bucket
+TRIES = 5
+
 
 class World(Protocol):
     """What it needs of the simulated world."""
@@ -48,8 +53,9 @@ class SimulatedTriggerService:
         return self._stream(Call(job, number))
 
     def _is_refused(self) -> bool:
-        self._scheduler.sleep(self._scheduler.random.uniform(0.0, 0.05))
-        return self._world.happens('refused')
+        random = self._scheduler.random
+        self._scheduler.sleep(random.uniform(0.0, LONGEST if random.random() < OFTEN else 0.05))
+        return any(self._world.happens('refused') for _ in range(TRIES))
 
     def _stream(self, event: Call | None) -> bool:
         if self._is_refused():
