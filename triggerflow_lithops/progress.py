@@ -20,7 +20,7 @@ class Progress:
         self._facts = facts
         self._calls: dict[str, int] = {}
         self._bar: Any = None
-        self._counted = self._due = time.monotonic()
+        self._counted = time.monotonic()
 
     def __enter__(self) -> 'Progress':
         if sys.stderr.isatty() and logging.getLogger('lithops').getEffectiveLevel() != logging.DEBUG:
@@ -32,13 +32,6 @@ class Progress:
     def __exit__(self, *error: Any) -> None:
         if self._bar is not None:
             self._bar.close()
-
-    def is_due(self, seconds: float) -> bool:
-        """Whether ``seconds`` have passed since this last said yes."""
-        if time.monotonic() - self._due < seconds:
-            return False
-        self._due = time.monotonic()
-        return True
 
     def update(self) -> None:
         """Counts again, if it is time."""

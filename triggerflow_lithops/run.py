@@ -3,10 +3,9 @@
 import base64
 import logging
 import pickle
-import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
 from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
@@ -22,16 +21,10 @@ from .storage import map_store_errors
 from .triggers.action import start_activation
 from .triggers.home import Home
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
-from .triggers.store import Facts, StoreUnavailable
+from .triggers.store import Facts, encode
+from .waiting import wait_for
 
 logger = logging.getLogger(__name__)
-
-#: Seconds between two looks for the outcome: at first, and at the most
-POLL = (0.01, 0.25)
-#: Seconds between two sweeps of a run that somebody waits for
-SWEEP = 5.0
-#: Seconds for which the bucket may be out of reach of who waits for a run
-OUTAGE = 300.0
 
 
 class Run:
@@ -121,7 +114,7 @@ class Run:
         and change nothing.
         """
         self._require()
-        self._facts.create(outcome_key(self.session), {'status': 'cancelled', 'time': time.time()})
+        self._facts.write(outcome_key(self.session), encode({'status': 'cancelled', 'time': time.time()}))
         end_wake_ups(self._config, self._field())
 
     def purge(self) -> None:
@@ -177,31 +170,13 @@ class Run:
             raise errors.RunNotFoundError(self.run_id, 'the bucket')
 
     def _outcome(self, timeout: float | None) -> dict[str, Any]:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        reached = time.monotonic()
-        sweeps = _Sweeps(self.sweep)
-        with Progress(self.session, self._facts) as progress:
-            for _ in _looks(deadline):
-                try:
-                    outcome = self._look(progress, sweeps)
-                except (StoreUnavailable, OSError) as error:
-                    if time.monotonic() - reached > OUTAGE:
-                        raise
-                    logger.warning('Run %s - the bucket cannot be reached, still trying: %s', self.run_id, error)
-                    continue
-                if outcome is not None:
-                    return outcome
-                reached = time.monotonic()
-        raise TimeoutError(f'Run {self.run_id} has not ended within {timeout} s. It goes on; ask again, or cancel it.')
-
-    def _look(self, progress: Progress, sweeps: '_Sweeps') -> dict[str, Any] | None:
-        outcome = self._facts.read(outcome_key(self.session))
-        if outcome is None:
-            if progress.is_due(SWEEP):
-                self._require()
-                sweeps.begin()
+        def look() -> dict[str, Any] | None:
             progress.update()
-        return outcome
+            return self._facts.read(outcome_key(self.session))
+
+        with Progress(self.session, self._facts) as progress:
+            found: dict[str, Any] = wait_for(f'Run {self.run_id}', look, self._require, self.sweep, timeout)
+        return found
 
 
 def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> tuple[Run, bool]:
@@ -219,27 +194,6 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
     return run, ours
 
 
-class _Sweeps:
-    """Sweeps beside whoever waits: one looks twice, with a pause, and nobody waits for that."""
-
-    def __init__(self, sweep: Callable[[], Any]):
-        self._sweep = sweep
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """Sweeps, unless one is under way."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name='sweep', daemon=True)
-            self._thread.start()
-
-    def _work(self) -> None:
-        try:
-            self._sweep()
-        except Exception as error:
-            # The next one may come through
-            logger.warning('A sweep failed: %s: %s', type(error).__name__, error)
-
-
 def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
     """
     What the orchestrator returned; raises what it raised, with its traceback.
@@ -255,16 +209,6 @@ def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
         error, traceback = _unpickled(run_id, outcome['exception'])
         raise error.with_traceback(_within(traceback))
     raise _error(run_id, outcome)
-
-
-def _looks(deadline: float | None) -> Iterator[None]:
-    pause, longest = POLL
-    while True:
-        yield
-        if deadline is not None and time.monotonic() >= deadline:
-            return
-        time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
-        pause = min(longest, pause * 1.2)
 
 
 def _unpickled(run_id: str, encoded: str) -> Any:

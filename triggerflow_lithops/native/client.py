@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import time
 from typing import Any
 
 from .. import errors, seams
@@ -11,13 +10,11 @@ from ..retry import policy_of
 from ..run import Run, begin_run
 from ..triggers.keys import is_run_id
 from ..triggers.workspace import TriggerNotFoundError
+from ..waiting import wait_for
 from . import workspaces
 from .events import CloudEvent, checked_context, published
 from .firing import Performance
 from .triggers import InvalidTriggerError, Triggers, end_key, require_trigger_id
-
-#: Seconds between two looks whether a workspace has ended, and between two sweeps of one that somebody waits for
-POLL, SWEEP = 0.1, 10.0
 
 
 class WorkspaceNotFoundError(errors.TriggerflowError, LookupError):
@@ -228,18 +225,10 @@ class Triggerflow:
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
         own = self._require()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        swept = time.monotonic()
-        while True:
-            ended = self._facts.read(end_key(own.home))
-            if ended is not None:
-                return list(ended['data'])
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f'Workspace {self._name} has not ended within {timeout} s. It goes on; ask again.')
-            if time.monotonic() - swept > SWEEP:
-                self.sweep()
-                swept = time.monotonic()
-            time.sleep(POLL)
+        ended: dict[str, Any] = wait_for(
+            f'Workspace {self._name}', lambda: self._facts.read(end_key(own.home)), self._require, self.sweep, timeout
+        )
+        return list(ended['data'])
 
     def sweep(self) -> list[str]:
         """
