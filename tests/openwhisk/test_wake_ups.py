@@ -57,10 +57,13 @@ def test_orchestrators_come_to_the_same_end_however_they_are_woken(openwhisk, wo
         (woken.run(first_of_many), True),
         (woken.run(raises_one), 'no good'),
         (woken.run(chained), 11),
-        (woken.run(in_time), 'it took too long, and then 5'),
     ]
     again = woken.run(tries_again, str(tmp_path / 'marker'), retry=Retry(on=[ValueError], backoff=0.1))
     assert again.result(timeout=180) > 0
+    for run, value in runs:
+        assert run.result(timeout=180) == value
+    # By itself: beside many others it may come to its time-out late, when what it waits for has ended
+    runs.append((woken.run(in_time), 'it took too long, and then 5'))
     for run, value in runs:
         assert run.result(timeout=180) == value
         # Whoever was to wake it did, and nothing was repaired
