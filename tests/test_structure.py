@@ -15,7 +15,8 @@ FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
     {'backends', 'config', 'installation', 'progress', 'report', 'storage'},
-    {'seams', 'layers', 'job', 'executor', 'activation', 'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
+    {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation'}
+    | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )
