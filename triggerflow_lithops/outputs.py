@@ -9,7 +9,7 @@ ones are left where they are. A pack is a cache: what is not in one is read from
 import pickle
 from typing import Any, Iterable, NamedTuple, Sequence
 
-from .triggers.engine import Each
+from .triggers.deferred import Each
 from .triggers.keys import Call, pack_key
 from .triggers.store import Facts, StoreUnavailable, new_nonce
 from .triggers.trigger import Members

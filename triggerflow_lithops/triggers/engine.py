@@ -5,19 +5,14 @@ It keeps nothing in memory and holds no lock. Everything here may be done by
 anyone, at any time, any number of times: an event is written before any trigger
 is read, and a trigger is written before the events are looked at once more, so
 one of the two always sees the other.
-
-A trigger that needs *all* of its members watches one incomplete group at a time;
-whoever completes that group moves the watch on (``plant``). A fan-in of N calls
-costs O(N) small listings altogether.
 """
 
-import hashlib
-from typing import Any, Callable, Iterable, Protocol, Sequence
+from typing import Protocol
 
-from .action import Performer, start_call, start_deferred, start_following
+from .action import Performer, start_call, start_following
 from .attempt import Execution, Failure, next_attempt
 from .condition import holds
-from .inputs import Dependent, dependents_of
+from .deferred import Deferred
 from .keys import (
     Call,
     Group,
@@ -34,7 +29,6 @@ from .keys import (
     fired_key,
     group_of,
     group_prefix,
-    job_prefix,
     outcome_key,
     trigger_key,
     watch_key,
@@ -42,18 +36,6 @@ from .keys import (
 )
 from .store import Facts, encode
 from .trigger import Members, Trigger
-
-
-class Each(Protocol):
-    """Calls a function with each of many items, in order or at the same time, and gives what it returned."""
-
-    def __call__(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """The results, in the order of the items."""
-
-
-def one_by_one(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-    """One item after the other."""
-    return [function(item) for item in items]
 
 
 class TriggerService(Protocol):
@@ -79,7 +61,7 @@ class TriggerService(Protocol):
         """
 
 
-class Engine:
+class Engine(Deferred):
     """
     :param facts: the bucket
     :param perform: starts what a fired trigger's action says
@@ -87,8 +69,7 @@ class Engine:
     """
 
     def __init__(self, facts: Facts, perform: Performer, service: TriggerService | None = None):
-        self.facts = facts
-        self.perform = perform
+        super().__init__(facts, perform)
         self._service = service
 
     def report(self, execution: Execution, status: bytes, failure: Failure | None, now: float) -> None:
@@ -145,57 +126,6 @@ class Engine:
             self._start_dependent(session, key, call, ended, now, again=execution.redelivered)
         if execution.following and execution.following['call'] == call.number:
             self._go_on(execution, status, first)
-
-    def defer(
-        self,
-        session: str,
-        position: int,
-        job: dict[str, Any],
-        numbers: Iterable[int],
-        now: float,
-        again: bool = False,
-        each: Each = one_by_one,
-    ) -> None:
-        """
-        Watches what deferred calls wait for, and starts those that need not wait.
-
-        :param position: where their job was scheduled
-        :param job: the fact that scheduled it
-        :param now: seconds since the epoch
-        :param again: whether whoever did this before may have died in between
-        :param each: does something with each of many, at the same time where that is faster
-        """
-        found = list(dependents_of(session, position, job, numbers))
-        ready = {number for complete in each(self._plant_dependent, found) for number in complete}
-        waiting = {number: inputs for dependent in found for number, inputs in dependent.of_call.items()}
-        ended = self.ended(session, Members.of(call for inputs in waiting.values() for call in inputs))
-        ready |= {number for number, inputs in waiting.items() if set(inputs) <= ended}
-        self.start(session, position, job, sorted(ready), now, again)
-
-    def start(
-        self, session: str, position: int, job: dict[str, Any], numbers: list[int], now: float, again: bool = False
-    ) -> None:
-        """
-        Starts deferred calls that wait for nothing any more, unless somebody did.
-
-        :param again: whether whoever did may have died before they were invoked
-        """
-        if not numbers or self.facts.read(outcome_key(session)) is not None:
-            return
-        calls = [Call(job['job'], number) for number in numbers]
-        first = {'attempt': 0, 'time': now, 'due': now, 'runtime_memory': job['runtime_memory']}
-        due = [call.number for call in calls if self._is_ours(session, call, first, again)]
-        if due:
-            self.perform(start_deferred(session, position, job, due))
-
-    def ended(self, session: str, members: Members) -> set[Call]:
-        """Those of ``members`` whose events are there. One listing of each job, or group."""
-        ended: set[Call] = set()
-        for job in members.ranges:
-            groups = {group_of(call) for call in Members({job: members.ranges[job]})}
-            prefix = group_prefix(session, groups.pop()) if len(groups) == 1 else job_prefix(session, job)
-            ended |= {call for call in ended_calls(job, self.facts.list(prefix)) if call in members}
-        return ended
 
     def plant(self, trigger: Trigger) -> bool:
         """
@@ -328,41 +258,6 @@ class Engine:
         trigger = self.trigger(session, self.newest_activation(session, since=scheduled_by))
         return trigger if trigger and call in trigger.members else None
 
-    # Deferred calls
-
-    def _start_dependent(self, session: str, key: str, call: Call, ended: set[Call], now: float, again: bool) -> None:
-        """Starts what waits for ``call`` and for nothing else any more."""
-        document = self.facts.read(key)
-        if document is None:
-            return
-        dependent, group = Dependent.from_document(session, document), group_of(call)
-        ready = [
-            number
-            for number, inputs in dependent.of_call.items()
-            if call in inputs and inputs.in_group(group) <= ended
-        ]
-        if ready and dependent.group is None:
-            ready = self._plant_dependent(dependent, since=group)
-        self.start(session, dependent.position, dependent.job, ready, now, again)
-
-    def _plant_dependent(self, dependent: Dependent, since: Group | None = None) -> list[int]:
-        """Watches an incomplete group, until there is none. Which of its calls need not wait, as far as it had to look."""
-        document = encode(dependent.document())
-
-        def watch(group: Group) -> None:
-            self.facts.write(dependent.key(group), document)
-
-        if dependent.group is not None:
-            watch(dependent.group)
-            return []
-        (number, inputs), = dependent.of_call.items()
-        complete = self._watch_one_group(dependent.session, inputs, f'{dependent.position}/{number}', watch, since)
-        return [number] if complete else []
-
-    def _is_ours(self, session: str, call: Call, first: dict[str, Any], again: bool) -> bool:
-        ours, _ = self.facts.create(attempt_key(session, call, 0), first)
-        return ours or (again and self.facts.read(event_key(session, call)) is None)
-
     def _holds(self, trigger: Trigger) -> bool:
         return holds(trigger.condition, len(self.ended(trigger.session, trigger.members)))
 
@@ -373,35 +268,6 @@ class Engine:
             self.facts.write(watch_key(trigger.session, group, trigger.number), document)
 
         return self._watch_one_group(trigger.session, trigger.members, str(trigger.number), watch, since)
-
-    def _watch_one_group(
-        self, session: str, members: Members, who: str, watch: Callable[[Group], None], since: Group | None = None
-    ) -> bool:
-        """
-        Watches one incomplete group of ``members`` after the other.
-
-        :param who: watches, which decides on their order
-        :param since: a group that was watched, and is complete: so are those before it
-        :return: whether all of them have ended
-        """
-        groups = _in_order(who, members.groups())
-        ended: dict[str, set[Call]] = {}
-        first = since is None
-        for group in groups if since is None else groups[groups.index(since) + 1 :]:
-            wanted = members.in_group(group)
-            if not first:
-                # A job is listed when it is its turn: of many, most are not looked at
-                if group.job not in ended:
-                    ended[group.job] = self.ended(session, Members({group.job: members.ranges[group.job]}))
-                if wanted <= ended[group.job]:
-                    continue
-            first = False
-            watch(group)
-            if not wanted <= ended_calls(group.job, self.facts.list(group_prefix(session, group))):
-                return False
-            # Others may have ended meanwhile, too
-            ended.pop(group.job, None)
-        return True
 
     # Failures, for waits that end at the first one
 
@@ -423,12 +289,3 @@ class Engine:
         trigger = self._waiting_for(session, call, scheduled_by)
         if trigger and trigger.until_failure and len(trigger.members) > 1:
             self._fire_alone(trigger)
-
-
-def _in_order(who: str, groups: Iterable[Group]) -> list[Group]:
-    """``groups`` in an order that differs from one who watches to another, and stays the same."""
-
-    def order(group: Group) -> Any:
-        return hashlib.blake2b(f'{who}/{group.job}/{group.number}'.encode(), digest_size=8).digest()
-
-    return sorted(groups, key=order)
