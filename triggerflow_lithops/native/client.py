@@ -151,7 +151,7 @@ class Triggerflow:
             **{name: found[name] for name in names},
             'context': workspaces.context_of(self._facts, own.home, found)[1],
             'enabled': own.workspace.is_enabled(trigger_id),
-            'fired': len(own.workspace.firings(trigger_id)),
+            'fired': len(own.workspace.numbers(trigger_id)),
         }
 
     def list_triggers(self) -> list[str]:

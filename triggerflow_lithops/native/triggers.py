@@ -17,7 +17,7 @@ from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document
-from ..triggers.keys import is_run_id, outcome_key, run_key
+from ..triggers.keys import RUNS, is_run_id, outcome_key, run_key
 from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
@@ -93,7 +93,7 @@ class Triggers:
         trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
         self.workspace.add(trigger)
         self._start_timer(trigger)
-        if 'seconds' in trigger['condition'] and self.workspace.firings(trigger_id):
+        if 'seconds' in trigger['condition'] and self.workspace.numbers(trigger_id):
             # There was no timer yet when it fired
             self._end_timer(trigger_id)
 
@@ -171,12 +171,12 @@ class Triggers:
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs that a trigger has started, its timer's included."""
-        numbers = [firing.number for firing in self.workspace.firings(trigger_id)]
-        return [run for number in [TIMER, *numbers] if (run := self._run(trigger_id, number))]
+        numbers = [TIMER, *self.workspace.numbers(trigger_id)]
+        return [run for number in numbers if (run := self._run(trigger_id, number))]
 
     def sweep(self) -> list[str]:
         """Repairs what nobody reported, here and in the runs. In words."""
-        repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self.is_started)]
+        repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self.not_started)]
         # What a trigger that was deleted has started goes on, its own end of all triggers included
         for trigger_id in self.workspace.triggers(deleted_too=True):
             self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
@@ -202,9 +202,14 @@ class Triggers:
         document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))
         return None if document is None else Run(self._config, self._facts, document)
 
-    def is_started(self, firing: Firing) -> bool:
-        """Whether what a firing starts was started."""
-        return _needs_nothing(firing.trigger) or self._run(firing.trigger['id'], firing.number) is not None
+    def not_started(self, trigger_id: str, numbers: list[str]) -> list[str]:
+        """Those of a trigger's firings, by their numbers, of which there is no run and should be."""
+        trigger = self.workspace.trigger(trigger_id)
+        if not numbers or trigger is None or _needs_nothing(trigger):
+            return []
+        # Those of one trigger have names that begin alike
+        started = set(self._facts.list(f'{RUNS}/{_begin_of(trigger_id)}'))
+        return [number for number in numbers if run_key(run_id_of(self.home, trigger_id, number)) not in started]
 
     def _start(self, firing: Firing) -> None:
         if time.time() < firing.trigger['time'] + firing.trigger['condition'].get('seconds', 0.0):
@@ -270,7 +275,11 @@ def definition(
 def run_id_of(home: str, trigger_id: str, number: str) -> str:
     """The run of a firing: its trigger's id, to be read, and what tells it from any other."""
     digest = hashlib.blake2b(f'{home}/{trigger_id}/{number}'.encode(), digest_size=8).hexdigest()
-    return f'{trigger_id[:40]}-{digest}'
+    return f'{_begin_of(trigger_id)}{digest}'
+
+
+def _begin_of(trigger_id: str) -> str:
+    return f'{trigger_id[:40]}-'
 
 
 def end_key(home: str) -> str:

@@ -146,7 +146,7 @@ def _there(facts: Facts, triggers: Triggers) -> Any:
     How many events, triggers, versions of contexts and runs there are, and what the context is, once
     what a publisher that died has left is found.
     """
-    triggers.workspace.sweep(triggers.is_started)
+    triggers.workspace.sweep(triggers.not_started)
     kinds = [(SUCCESS, 'fired'), (FAILURE, 'fired'), ('bumped', 'twice'), ('told', 'all')]
     events = [len(facts.list(Home(HOME).events(channel_of(*kind)))) for kind in kinds]
     home = Workspace(facts, HOME, lambda firing: None)

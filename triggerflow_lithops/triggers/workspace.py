@@ -186,29 +186,32 @@ class Workspace:
         fact = self._facts.read(self._home.firing(trigger_id, number))
         return None if trigger is None or fact is None else Firing(trigger, number, fact['events'])
 
+    def numbers(self, trigger_id: str) -> list[str]:
+        """The numbers of all firings of a trigger."""
+        return [*self._state(trigger_id).fired, *self._fired_for_each(trigger_id)]
+
     def firings(self, trigger_id: str) -> list[Firing]:
         """All firings of a trigger."""
-        numbers = [*self._state(trigger_id).fired, *self._fired_for_each(trigger_id)]
-        found = [self.firing(trigger_id, number) for number in numbers]
+        found = [self.firing(trigger_id, number) for number in self.numbers(trigger_id)]
         return [firing for firing in found if firing]
 
-    def sweep(self, is_started: Callable[[Firing], bool]) -> list[str]:
+    def sweep(self, not_started: Callable[[str, list[str]], list[str]]) -> list[str]:
         """
         Evaluates each trigger once more, and starts what was not started.
 
-        :param is_started: whether an action was
+        :param not_started: given a trigger's id and the numbers of its firings, those whose action was not
         :return: ids of the triggers for which something was done
         """
         repaired = []
         for trigger_id in self.triggers():
             # Whoever added it may have died before it watched
             self._watch(self._facts.read(self._home.trigger(trigger_id)) or {'activation_events': []})
-            before = len(self.firings(trigger_id))
+            before = len(self.numbers(trigger_id))
             self._evaluate(trigger_id)
-            now = self.firings(trigger_id)
+            now = self.numbers(trigger_id)
             purged = self._state(trigger_id).purged
-            lost = [firing for firing in now if firing.number not in purged and not is_started(firing)]
-            for firing in lost:
+            lost = [number for number in not_started(trigger_id, now) if number not in purged]
+            for firing in filter(None, (self.firing(trigger_id, number) for number in lost)):
                 self._start(firing)
             if lost or len(now) > before:
                 repaired.append(trigger_id)
