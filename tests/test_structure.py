@@ -14,7 +14,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
-    {'backends', 'config', 'installation', 'progress', 'report', 'storage'},
+    {'backends', 'config', 'hidden', 'installation', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation'}
     | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
     {'native'},

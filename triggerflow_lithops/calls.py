@@ -25,11 +25,11 @@ from lithops.storage.utils import create_job_key
 from .config import SECTION
 from .errors import NotDurableError
 from .fingerprint import Fingerprint, digest_of
+from .hidden import job_module
 from .job import KINDS, Uploads, futures_of, job_document, job_name, name_of, qualified_name, refuse_too_many
 from .replay import Replay
 from .retry import innermost
 from .runtime import require_runtime
-from .seams import job_module
 from .steps import Steps, UsersError, pickled_error
 from .triggers.inputs import Inputs
 from .triggers.store import StoreUnavailable

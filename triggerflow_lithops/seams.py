@@ -9,7 +9,6 @@ through :class:`~.executor.Hooks`.
 
 import contextlib
 import functools
-import importlib
 import inspect
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, SimpleNamespace
@@ -26,14 +25,11 @@ from lithops.utils import BackendType, FuturesList
 from . import layers
 from .config import SECTION
 from .errors import InstallationError, OutsideOrchestratorError
+from .hidden import job_module, wait_module
 from .job import is_pending
 
 if TYPE_CHECKING:
     from .executor import Hooks
-
-# The function ``lithops.wait`` hides the module of that name
-wait_module = importlib.import_module('lithops.wait')
-job_module: Any = importlib.import_module('lithops.job.job')
 
 Executor = lithops.FunctionExecutor
 

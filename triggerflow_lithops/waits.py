@@ -12,10 +12,10 @@ from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD
 from lithops.storage.utils import create_output_key
 
+from .hidden import wait_module
 from .job import future_like, is_pending
 from .outputs import Output
 from .replay import Ended
-from .seams import wait_module
 from .steps import Steps
 from .triggers.keys import event_key
 
