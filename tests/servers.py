@@ -80,6 +80,8 @@ def seaweedfs(folder, *options):
         *(f'-{name}={port}' for name, port in zip([*parts, 's3.port.grpc'], others, strict=True)),
         *('-s3.port.iceberg=0', '-s3.port.lance=0', '-webdav=false', '-admin.ui=false', '-master.telemetry=false'),
         f'-s3.config={folder}/s3.json',
+        # A bucket takes a volume, and would find none left after the first seventy
+        '-volume.max=10000',
         *('-filer.localSocket=filer.sock', '-s3.localSocket=s3.sock', *options),
     ]
     endpoint = f'http://127.0.0.1:{s3}'
