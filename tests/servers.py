@@ -85,8 +85,14 @@ def seaweedfs(folder, *options):
         *('-filer.localSocket=filer.sock', '-s3.localSocket=s3.sock', *options),
     ]
     endpoint = f'http://127.0.0.1:{s3}'
-    with process(folder, command, lambda: _s3_takes_objects(endpoint)):
-        yield endpoint
+    try:
+        with process(folder, command, lambda: _s3_takes_objects(endpoint)):
+            yield endpoint
+    finally:
+        # It makes them there, whatever it is told
+        for port in others:
+            for path in glob.glob(f'/tmp/seaweedfs-*-grpc-{port}.sock'):
+                os.unlink(path)
 
 
 def _s3_takes_objects(endpoint):
