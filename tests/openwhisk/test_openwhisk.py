@@ -208,8 +208,8 @@ def test_lanes_that_fill_the_namespace_do_not_stand_still(openwhisk, cloud):
 
 def test_lanes_that_are_more_than_the_namespace_takes_go_on_when_some_of_them_give_up(openwhisk, cloud, monkeypatch):
     cloud['openwhisk']['max_workers'], openwhisk.limit = 10, 5
-    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 60)
-    assert run.result(timeout=300) == [x + 3 for x in range(60)]
+    run = TriggerflowExecutor(config=cloud, log_level=None).run(wide, 30)
+    assert run.result(timeout=300) == [x + 3 for x in range(30)]
     assert openwhisk.peak <= 5
     # Some lanes stood still, and a sweep let them go on
     assert [key for key in run._facts.list(f'lithops.jobs/{run.session}') if key.endswith('.refused.json')]
