@@ -63,6 +63,11 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
         ('chained_to_the_known', 363013162),
         # A sweep woke who was about to see that it need not wait
         ('map_reduces', 363059254),
+        # A service refused an event when it was told again, or the event of one trigger when another one had fired
+        ('fan_out', 269392829),
+        ('share_of_the_chained', 269405234),
+        # An outage, where the run of a trigger's time reads its trigger
+        ('waits_for_its_time', 269339687),
     ],
 )
 def test_what_a_seed_has_found_stays_repaired(name, seed):

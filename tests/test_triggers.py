@@ -233,3 +233,40 @@ def test_the_newest_activation_is_found_in_a_few_requests(engine, store, newest)
     store.counts['get'] = 0
     assert engine.newest_activation('s', since=0) == engine.newest_activation('s') == newest
     assert store.counts['get'] <= 22
+
+
+class Deaf:
+    """A service that takes triggers, and refuses some events."""
+
+    def __init__(self, takes):
+        self.takes = takes
+
+    def watch(self, session, number, members, count):
+        return True
+
+    def tell(self, session, job, number, failed):
+        return next(self.takes)
+
+
+def test_an_event_that_a_service_is_not_told_again_is_waited_for_in_the_bucket(store, actions):
+    """The first call ends before the service knows its trigger, and what is told again is refused."""
+    engine = Engine(Facts(store), actions.append, Deaf(iter([True, False, True])))
+    calls = calls_of('0-M000', 2)
+    watch = engine._service.watch
+    engine._service.watch = lambda *asked: end(engine, calls[0]) is None and watch(*asked)
+    assert not wait_for(engine, calls)
+    end(engine, calls[1])
+    assert [action['number'] for action in actions] == [1]
+
+
+def test_a_trigger_that_an_earlier_one_hides_is_waited_for_in_the_bucket(store, actions):
+    """The first activation waited in the bucket, and its trigger holds for every call that ends from then on."""
+    engine = Engine(Facts(store), actions.append)
+    calls = calls_of('0-M000', 3)
+    wait_for(engine, calls, condition.threshold(1, 3))
+    end(engine, calls[0])
+    # The second one waits in a service, which refuses the event that it waits for
+    engine = Engine(Facts(store), actions.append, Deaf(iter([False])))
+    wait_for(engine, calls[1:2], number=1)
+    end(engine, calls[1])
+    assert [action['number'] for action in actions] == [1, 2]

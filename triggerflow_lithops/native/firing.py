@@ -127,7 +127,7 @@ class Here:
 
     def wait_for_its_time(self) -> None:
         """Nothing runs until the trigger's time is up; then it fires, if it has not."""
-        trigger = self._trigger()
+        trigger = self.record(self._trigger)
         self._hooks.sleep(max(0.0, trigger['time'] + trigger['condition']['seconds'] - self.record(time.time)))
         self.record(self.triggers.workspace.time_is_up, self.trigger_id)
 
@@ -225,7 +225,11 @@ class Here:
     def of_another(self, trigger_id: str) -> 'tuple[Here, Performance]':
         """What is performed first when another trigger intercepts this one."""
         other = Here(self._hooks, trigger_id)
-        stored = pickle.loads(self._facts.read_bytes(other._trigger()['orchestrator']['code_key']) or b'')
+
+        def read() -> bytes | None:
+            return self._facts.read_bytes(other._trigger()['orchestrator']['code_key'])
+
+        stored = pickle.loads(self._hooks.guarded(read, 'An interceptor') or b'')
         folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
         os.makedirs(folder, exist_ok=True)
         write_module_data(folder, stored['module_data'])

@@ -122,7 +122,8 @@ def _is_justified(run: Simulated) -> bool:
     """Whether the faults were more than a run can survive: activations that died in a row, or a call lost at every attempt."""
     assert run.outcome
     if run.outcome['status'] == 'failed' and run.outcome['error'][0] == RunDied.__name__:
-        return run.faults['killed'] + run.faults['vanished'] + run.faults['outage'] >= LIMITS.max_deaths
+        # Who stands still for longer than it may live has vanished, too
+        return sum(run.faults[fault] for fault in ('killed', 'vanished', 'outage', 'paused')) >= LIMITS.max_deaths
     session = session_of(RUN_ID, INCARNATION)
     retries = {job['job']: job['retry']['retries'] for job in run.jobs()}
     for status in run.events():

@@ -119,7 +119,8 @@ class Engine(Deferred):
         if not first:
             failed = self._failed_before(session, call)
         if self._service and not self._service.tell(session, *call, failed):
-            fired = fired or self._watch_instead(session, call, execution.number)
+            # Also if one has fired that was planted in the bucket: another one may wait by now
+            fired = self._watch_instead(session, call, execution.number) or fired
         if failed:
             self._report_failure(session, call, execution.number, fired)
         for key in dependents(listed):
@@ -237,10 +238,9 @@ class Engine(Deferred):
         ended = self.ended(trigger.session, trigger.members)
         if holds(trigger.condition, len(ended)) or self._failed_already(trigger):
             return True
-        for call in sorted(ended - known):
-            # It was told before it was watched, maybe. If not, the activation starts early, and waits once more
-            service.tell(trigger.session, *call, failed=False)
-        return False
+        # They were told before they were watched, maybe. If not, the activation starts early, and waits once more
+        told = [service.tell(trigger.session, *call, failed=False) for call in sorted(ended - known)]
+        return not all(told) and self._plant_here(trigger)
 
     def _watch_instead(self, session: str, call: Call, scheduled_by: int) -> bool:
         """
