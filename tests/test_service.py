@@ -15,7 +15,8 @@ import pytest
 from lithops.monitoring.backends.triggerflow.localhost import Door, chunks_done
 
 from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
-from triggerflow_lithops.localhost.queue import Queue
+from triggerflow_lithops.localhost import service
+from triggerflow_lithops.localhost.queue import Accepted, Chunk, Queue
 from triggerflow_lithops.localhost.service import processes_log
 
 
@@ -235,6 +236,64 @@ def test_a_service_that_stands_still_is_replaced(apart):
     assert f'pid {pid}, has not answered' in Path(apart.config['triggerflow']['service'], 'service.log').read_text()
 
 
+#: Holds the lock of a service, has no bell, and is at work for some time
+BUSY = """
+import fcntl, os, sys, time
+with open(sys.argv[1], 'a+') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    print('locked', flush=True)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        pass
+"""
+
+
+def test_a_service_that_is_slow_and_at_work_is_not_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, 'DEAF', (0.2, 60.0))
+    command = [sys.executable, '-c', BUSY, str(tmp_path / 'lock')]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as busy, open(tmp_path / 'lock', 'a+') as lock:
+        assert busy.stdout.readline() == 'locked\n'
+        assert service._locked(lock, str(tmp_path))
+    assert busy.returncode == 0
+
+
+#: A service on a machine that has no room for a process, three times
+NO_ROOM = """
+import errno, os, sys
+from triggerflow_lithops.localhost import service
+fork, tries = os.fork, []
+
+def fails_three_times():
+    tries.append(None)
+    if len(tries) <= 3:
+        raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')
+    return fork()
+
+os.fork = fails_three_times
+service.serve(sys.argv[1])
+"""
+
+
+def test_a_service_that_cannot_start_a_process_tries_again(apart):
+    folder = apart.config['triggerflow']['service']
+    until(lambda: not processes(folder))
+    with subprocess.Popen([sys.executable, '-c', NO_ROOM, folder], stderr=subprocess.PIPE, text=True) as served:
+        until(lambda: Door(folder).knock())
+        assert apart.run(main).result(timeout=30) == 3
+        assert served.stderr.read().count('Could not start a process') == 3
+    assert served.returncode == 0
+
+
+def test_that_a_call_was_lost_is_reported_before_others_start(tmp_path):
+    of = Accepted(str(tmp_path / 'x.json'), {'triggerflow': {'subject': 'call', 'session': 's'}}, [{}, {}], 2)
+    queue = Queue(str(tmp_path))
+    queue.add(Chunk(of, 1))
+    queue.add(Chunk(of, 0, lost='Its process was killed by SIGKILL'))
+    assert [chunk.number for chunk in queue.calls] == [0, 1]
+
+
 def test_what_is_no_invocation_is_put_aside(tmp_path):
     (tmp_path / 'x.json').write_text('{"payload"')
     assert not list(Queue(str(tmp_path)).accept(redelivered=False))
@@ -328,10 +387,10 @@ def test_a_service_whose_temporary_folder_python_did_not_take_finds_the_bucket_a
     folder = apart.config['triggerflow']['service']
     command = [sys.executable, '-m', 'triggerflow_lithops.localhost', folder]
     os.makedirs(folder, exist_ok=True)
-    service = subprocess.Popen(command, env={**os.environ, 'TMPDIR': str(tmp_path)})
+    served = subprocess.Popen(command, env={**os.environ, 'TMPDIR': str(tmp_path)})
     run = apart.run(main)
     assert run.result(timeout=60) == 3
-    assert service.wait(timeout=60) == 0
+    assert served.wait(timeout=60) == 0
 
 
 def test_a_service_of_another_user_ends(tmp_path):

@@ -2,14 +2,17 @@
 
 import os
 import sys
-from typing import Any
+import threading
+from typing import Any, Callable
 
 import lithops.utils
 from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 
 from .calls import Calls
 from .errors import ConfigurationError
+from .replay import Replay
 from .waits import Waits
+from .world import World
 
 
 class Hooks(Calls, Waits):
@@ -24,10 +27,20 @@ class Hooks(Calls, Waits):
     results_due: float | None = None
     processes: int | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.session_of_executors = self.replay.session
-        self._executors = 0
+    _executors = 0
+
+    def __init__(
+        self,
+        replay: Replay,
+        world: World,
+        config: dict[str, Any],
+        run: dict[str, Any],
+        runtime_meta: dict[str, Any],
+        start_calls: Callable[..., None],
+        thread: threading.Thread,
+    ):
+        super().__init__(replay, world, config, run, runtime_meta, start_calls, thread)
+        self.session_of_executors = replay.session
         if 'lithops.multiprocessing.process' in sys.modules:
             self.processes = 0
 

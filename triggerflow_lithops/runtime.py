@@ -13,7 +13,7 @@ from typing import Any
 from lithops.config import extract_serverless_config, extract_storage_config
 from lithops.constants import LOCALHOST
 from lithops.invokers import _verify_runtime_meta
-from lithops.monitoring.backends.triggerflow.functions import UnsupportedBackendError, is_local, require_functions
+from lithops.monitoring.backends.triggerflow.functions import UnsupportedBackendError, is_local, require_no_batch
 from lithops.serverless import ServerlessHandler
 from lithops.storage import InternalStorage
 from lithops.version import __version__ as lithops_version
@@ -66,7 +66,7 @@ def prepare_runtime(config: dict[str, Any], facts: Facts, deploy: bool = False) 
     internal_storage = InternalStorage(extract_storage_config(config))
     handler = ServerlessHandler(extract_serverless_config(config), internal_storage)
     try:
-        require_functions(handler)
+        require_no_batch(handler)
     except UnsupportedBackendError as error:
         raise ConfigurationError(str(error)) from error
     info = handler.get_runtime_info()

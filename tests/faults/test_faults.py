@@ -117,7 +117,7 @@ def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orch
         return values
 
     run = apart.run(orchestrator)
-    assert run.result(timeout=300) == [*range(CALLS), 1, 2, 3, 4]
+    assert run.result(timeout=600) == [*range(CALLS), 1, 2, 3, 4]
     ended = {event['subject'].split('/', 1)[1]: event['data']['attempt'] for event in events_of(run, 'termination.success')}
     # The one result of each call is that of its only attempt, or of the one after that which was killed
     assert ended == {
@@ -150,7 +150,7 @@ def test_of_a_thousand_calls_the_one_that_is_killed_for_memory_runs_again_with_m
         return fexec.get_result(fexec.map(dies_twice_for_memory, items, runtime_memory=128))
 
     run = apart.run(orchestrator)
-    assert run.result(timeout=300) == [*range(CALLS)]
+    assert run.result(timeout=600) == [*range(CALLS)]
     failed = events_of(run, 'attempt.failed')
     assert {event['subject'].rpartition('/')[2] for event in failed} == {'00123'}
     assert [event['data']['next']['runtime_memory'] for event in failed] == [256, 512]

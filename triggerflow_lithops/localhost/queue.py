@@ -129,7 +129,7 @@ class Queue:
         """What cannot be read now may be at the next look. What is no invocation is put aside: nobody takes it for held."""
         self._known.discard(os.path.basename(path))
         if isinstance(error, ValueError):
-            with full_disk_tolerated('put aside what cannot be read'):
+            with shortage_tolerated('put aside what cannot be read'):
                 os.rename(path, f'{path}.unreadable')
 
     def _accept_chunk(self, chunk: Chunk, due: float) -> None:
@@ -139,11 +139,15 @@ class Queue:
         self.add(chunk, due)
 
     def add(self, chunk: Chunk, due: float = 0.0) -> None:
-        """A chunk starts, or starts again, when it is due."""
+        """A chunk starts, or starts again, when it is due. To report that one was lost comes before all that waits."""
         if due > time.time():
             heapq.heappush(self._delayed, (due, id(chunk), chunk))
+            return
+        waiting = self.activations if chunk.is_activation else self.calls
+        if chunk.lost:
+            waiting.appendleft(chunk)
         else:
-            (self.activations if chunk.is_activation else self.calls).append(chunk)
+            waiting.append(chunk)
 
     def take_due(self) -> None:
         """What was delayed until now is delayed no more."""
@@ -174,11 +178,11 @@ class Queue:
         if not chunk.of.left:
             self._forget(chunk.of)
             return
-        with full_disk_tolerated('note what is done'), open(f'{chunk.of.path}.done', 'a') as done:
+        with shortage_tolerated('note what is done'), open(f'{chunk.of.path}.done', 'a') as done:
             done.write(f'\n{chunk.number};\n')
 
     def _forget(self, of: Accepted) -> None:
-        with full_disk_tolerated('forget what is done'):
+        with shortage_tolerated('forget what is done'):
             for path in (of.path, f'{of.path}.done'):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
@@ -186,8 +190,8 @@ class Queue:
 
 
 @contextlib.contextmanager
-def full_disk_tolerated(what: str) -> Iterator[None]:
-    """What the service notes for itself saves work. It goes on without."""
+def shortage_tolerated(what: str) -> Iterator[None]:
+    """Of disk, memory or processes. The service goes on without, and tries again where it has to."""
     try:
         yield
     except OSError as error:

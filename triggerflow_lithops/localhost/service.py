@@ -24,9 +24,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, Callable
 
+import psutil
 from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
@@ -34,7 +36,7 @@ from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.status import GRACE, report_lost
 
 from .metadata import write_runtime_metadata
-from .queue import Chunk, Queue, full_disk_tolerated
+from .queue import Chunk, Queue, shortage_tolerated
 from .quiet import OVER, QuietRuns, sweep_quiet_run
 from .worker import run_chunk
 
@@ -46,8 +48,9 @@ LOOK = 1.0
 REPORT = (0.5, 60.0)
 #: How often that is tried, before it is left to a sweep
 MAX_REPORTS = 12
-#: Seconds after which a service that does not answer its bell is killed. What it had begun goes on, or begins again
-DEAF = 10.0
+#: Seconds after which a service that does not answer its bell, and stands still, is killed; and one that is at work.
+#: What it had begun goes on, or begins again
+DEAF = (10.0, 60.0)
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
 
@@ -91,9 +94,10 @@ class Service:
             while self._has_its_folder():
                 self._accept()
                 self._starting = False
-                self._start()
                 self._kill_overdue()
-                self._sweep()
+                with shortage_tolerated('start a process'):
+                    self._start()
+                    self._sweep()
                 if self._running or self._queue or self._quiet:
                     self._last_work = time.monotonic()
                 elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
@@ -129,7 +133,7 @@ class Service:
             os.close(self._bell)
             self._open_bell()
         if rung:
-            with full_disk_tolerated('answer the bell'):
+            with shortage_tolerated('answer the bell'):
                 self.door.heard()
 
     def _leave(self) -> bool:
@@ -150,14 +154,17 @@ class Service:
     def _start(self) -> None:
         self._queue.take_due()
         while self._queue.activations:
-            self._fork(self._queue.activations.popleft())
+            self._fork(self._queue.activations)
         chunks = [process.chunk for process in self._running.values() if process.chunk]
         calls = sum(not chunk.is_activation for chunk in chunks)
         while self._queue.calls and calls < self._queue.calls[0].slots:
-            self._fork(self._queue.calls.popleft())
+            self._fork(self._queue.calls)
             calls += 1
 
-    def _fork(self, chunk: Chunk) -> None:
+    def _fork(self, waiting: deque[Chunk]) -> None:
+        """Starts the first one. It waits on if that cannot be done."""
+        chunk = waiting[0]
+
         def work() -> int:
             if chunk.lost:
                 report_lost(chunk.payload(), chunk.lost)
@@ -166,6 +173,7 @@ class Service:
             return 0
 
         self._running[self._fork_to(work)] = Process(chunk)
+        waiting.popleft()
 
     def _fork_to(self, work: Callable[[], int]) -> int:
         """Does ``work`` in a process of its own, which exits with what that returns."""
@@ -249,7 +257,7 @@ class Service:
             # It ran nothing, but told that an earlier process was lost
             'reports': bool(chunk.lost),
         }
-        with full_disk_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
+        with shortage_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
@@ -306,7 +314,7 @@ def _start_again_at_home(folder: str) -> None:
 
 def _locked(lock: IO[str], folder: str) -> bool:
     """Waits for a service that is just ending. One that answers the bell is alive; one that has it and does not is killed."""
-    deadline = time.monotonic() + DEAF
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -317,13 +325,20 @@ def _locked(lock: IO[str], folder: str) -> bool:
         if Door(folder).hears(timeout=0.5):
             return False
         time.sleep(0.02)
-        if time.monotonic() > deadline:
-            lock.seek(0)
-            holder = int(lock.read() or 0)
-            logger.error('The local function service, pid %d, has not answered for %.0f s: it is killed', holder, DEAF)
+        lock.seek(0)
+        holder, deaf = int(lock.read() or 0), time.monotonic() - began
+        if deaf > DEAF[_is_at_work(holder)]:
+            logger.error('The local function service, pid %d, has not answered for %.0f s: it is killed', holder, deaf)
             if holder:
                 _kill(holder)
-            deadline = time.monotonic() + DEAF
+            began = time.monotonic()
+
+
+def _is_at_work(pid: int) -> bool:
+    """Whether a process waits for a processor or a disk only: on a machine that is busy, it may for long."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+    return False
 
 
 def _clean(scratch: str) -> None:

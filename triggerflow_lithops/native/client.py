@@ -8,13 +8,14 @@ from .. import errors, seams
 from ..client import TriggerflowExecutor
 from ..retry import policy_of
 from ..run import Run, begin_run
+from ..triggers.home import Home
 from ..triggers.keys import is_run_id
 from ..triggers.workspace import TriggerNotFoundError
 from ..waiting import wait_for
 from . import workspaces
 from .events import CloudEvent, checked_context, published
 from .firing import Performance
-from .triggers import InvalidTriggerError, Triggers, end_key, require_trigger_id
+from .triggers import InvalidTriggerError, Triggers, require_trigger_id
 
 
 class WorkspaceNotFoundError(errors.TriggerflowError, LookupError):
@@ -226,7 +227,7 @@ class Triggerflow:
         """
         own = self._require()
         ended: dict[str, Any] = wait_for(
-            f'Workspace {self._name}', lambda: self._facts.read(end_key(own.home)), self._require, self.sweep, timeout
+            f'Workspace {self._name}', lambda: self._facts.read(Home(own.home).end()), self._require, self.sweep, timeout
         )
         return list(ended['data'])
 

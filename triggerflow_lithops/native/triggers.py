@@ -16,7 +16,7 @@ from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
-from ..triggers.home import Document
+from ..triggers.home import Document, Home
 from ..triggers.keys import RUNS, is_run_id, outcome_key, run_key
 from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
@@ -64,6 +64,7 @@ class Triggers:
         self._config = config
         self._facts = facts
         self.home = home
+        self._keys = Home(home)
         self._begin_run = begin_run
         self._store_code = store_code
         self._perform = perform
@@ -89,7 +90,7 @@ class Triggers:
         asked = condition if trigger['condition'] == conditions.of_callable() else None
         functions = [*action.functions(), *([asked] if asked else [])]
         # Of this try's own: another one of the same id may say something else, and be the one that counts
-        code_key = f'{self.home}/code/{trigger_id}.{new_nonce()}'
+        code_key = self._keys.code(trigger_id, new_nonce())
         trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
         self.workspace.add(trigger)
         self._start_timer(trigger)
@@ -130,7 +131,7 @@ class Triggers:
     def end(self, events: list[Document]) -> None:
         """The workspace has come to its end."""
         self.flush()
-        self._facts.create(end_key(self.home), {'data': [found.get('data') for found in events], 'time': time.time()})
+        self._facts.create(self._keys.end(), {'data': [found.get('data') for found in events], 'time': time.time()})
 
     def has_ended(self, trigger: Document, number: str, value: Any, error: BaseException | None) -> None:
         """Publishes that an action has ended."""
@@ -153,7 +154,7 @@ class Triggers:
         """Publishes an event with data; where that is large, with the key of it, as CloudEvents' ``dataref`` has it."""
         whole = {**document, 'data': data}
         if len(encode(whole)) > MAX_BYTES:
-            key = self._data_key(document['id'])
+            key = self._keys.data(document['id'])
             self._facts.write(key, encode(data))
             whole = {**document, 'dataref': key}
         self.publish(whole)
@@ -162,12 +163,9 @@ class Triggers:
         """The event that lies at a key, with its data."""
         document = self._facts.read(key)
         # One from outside may name anything, and what it names is its own affair
-        if document and is_run_id(document['id']) and document.get('dataref') == self._data_key(document['id']):
+        if document and is_run_id(document['id']) and document.get('dataref') == self._keys.data(document['id']):
             document['data'] = self._facts.read(document['dataref'])
         return document
-
-    def _data_key(self, event_id: str) -> str:
-        return f'{self.home}/d/{event_id}'
 
     def runs(self, trigger_id: str) -> list[Run]:
         """The runs that a trigger has started, its timer's included."""
@@ -280,11 +278,6 @@ def run_id_of(home: str, trigger_id: str, number: str) -> str:
 
 def _begin_of(trigger_id: str) -> str:
     return f'{trigger_id[:40]}-'
-
-
-def end_key(home: str) -> str:
-    """That a workspace has come to its end."""
-    return f'{home}/ended.json'
 
 
 def require_trigger_id(trigger_id: Any) -> None:

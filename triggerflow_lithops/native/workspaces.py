@@ -3,9 +3,9 @@
 import copy
 import time
 import uuid
-from typing import Any, Callable
+from typing import Callable
 
-from ..triggers.home import Document
+from ..triggers.home import Document, Home, last_of
 from ..triggers.store import Facts, encode
 
 WORKSPACES = 'triggerflow.workspaces'
@@ -66,11 +66,11 @@ def _key(name: str) -> str:
 
 def context_of(facts: Facts, home: str, trigger: Document) -> tuple[int, Document]:
     """The newest version of a trigger's context, and its number."""
-    listed = facts.list(f"{home}/c/{trigger['id']}/")
+    listed = facts.list(Home(home).contexts(trigger['id']))
     if not listed:
         return 0, trigger['context']
     newest = facts.read(listed[-1]) or {'context': trigger['context']}
-    return int(listed[-1].rpartition('/')[2]), newest['context']
+    return int(last_of(listed[-1])), newest['context']
 
 
 def change_context(
@@ -84,22 +84,19 @@ def change_context(
         written although nothing was changed, and anything else. It is asked again if somebody else was faster
     :return: what was written
     """
-    number, current = since, trigger['context']
+    keys, number, current = Home(home), since, trigger['context']
     if since:
-        current = (facts.read(_version_key(home, trigger, since)) or {})['context']
+        current = (facts.read(keys.context(trigger['id'], since)) or {})['context']
     while True:
         number += 1
-        there = facts.read(_version_key(home, trigger, number))
+        key = keys.context(trigger['id'], number)
+        there = facts.read(key)
         if there is None:
             made = make(copy.deepcopy(current))
             if encode(made['context']) == encode(current) and not made['asks']:
                 # There is nothing that could get lost. As JSON: 1 and True are equal, and not the same
                 return made
-            there = facts.create(_version_key(home, trigger, number), {**made, 'by': by})[1]
+            there = facts.create(key, {**made, 'by': by})[1]
         if there['by'] == by:
             return there
         current = there['context']
-
-
-def _version_key(home: str, trigger: Any, number: int) -> str:
-    return f"{home}/c/{trigger['id']}/{number:08d}"

@@ -42,7 +42,6 @@ class NestedHooks(Hooks):
         self._start_calls = start_calls
         self.config = json.loads(os.environ['LITHOPS_CONFIG'])
         self.processes = 0
-        self._executors = 0
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:
         """Whatever fails is an exception of the call."""

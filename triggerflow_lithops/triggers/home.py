@@ -99,5 +99,25 @@ class Home:
         """That the run of a firing was purged."""
         return self.states(trigger_id, f'purged.{number}')
 
+    def contexts(self, trigger_id: str) -> str:
+        """Prefix of the versions of a trigger's context, the oldest first."""
+        return f'{self.prefix}/c/{trigger_id}/'
+
+    def context(self, trigger_id: str, version: int) -> str:
+        """One of them, from 1. Version 0 is what the trigger was added with."""
+        return f'{self.contexts(trigger_id)}{version:08d}'
+
+    def code(self, trigger_id: str, nonce: str) -> str:
+        """What one try to add a trigger would have run."""
+        return f'{self.prefix}/code/{trigger_id}.{nonce}'
+
+    def data(self, event_id: str) -> str:
+        """The data of an event, where they are large."""
+        return f'{self.prefix}/d/{event_id}'
+
+    def end(self) -> str:
+        """That the workspace has come to its end."""
+        return f'{self.prefix}/ended.json'
+
     def _of(self, trigger_id: str) -> str:
         return f'{self.triggers()}{trigger_id}/'

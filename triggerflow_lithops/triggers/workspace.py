@@ -209,8 +209,10 @@ class Workspace:
             before = len(self.numbers(trigger_id))
             self._evaluate(trigger_id)
             now = self.numbers(trigger_id)
-            purged = self._state(trigger_id).purged
-            lost = [number for number in not_started(trigger_id, now) if number not in purged]
+            lost = not_started(trigger_id, now)
+            if lost:
+                purged = self._state(trigger_id).purged
+                lost = [number for number in lost if number not in purged]
             for firing in filter(None, (self.firing(trigger_id, number) for number in lost)):
                 self._start(firing)
             if lost or len(now) > before:

@@ -166,11 +166,11 @@ def handler_of(config: Dict[str, Any], refused: Optional[ServerlessHandler] = No
 
 def _create_handler(config: Dict[str, Any]) -> ServerlessHandler:
     handler = ServerlessHandler(extract_serverless_config(config), None)
-    require_functions(handler)
+    require_no_batch(handler)
     return handler
 
 
-def require_functions(handler: ServerlessHandler) -> None:
+def require_no_batch(handler: ServerlessHandler) -> None:
     """
     Checks that a compute backend runs functions, each by itself
 

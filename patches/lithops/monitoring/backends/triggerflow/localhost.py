@@ -135,8 +135,12 @@ class Door:
 
     def heard(self) -> None:
         """The service's answer to the bell"""
-        with open(self._answer, 'w') as answer:
-            answer.write(uuid.uuid4().hex)
+        # Written over: a file that is emptied first is flushed by ext4, and the service would wait for a busy disk
+        answer = os.open(self._answer, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.write(answer, uuid.uuid4().hex.encode())
+        finally:
+            os.close(answer)
 
     @property
     def _answer(self) -> str:
