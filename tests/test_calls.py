@@ -188,7 +188,7 @@ def test_an_error_that_the_orchestrator_does_not_catch_fails_the_run(executor):
 
     run = executor.run(main)
     with pytest.raises(ValueError, match='no 7') as raised:
-        run.result(timeout=30)
+        run.result(timeout=90)
     assert run.status() == 'failed' and any(entry.name == 'fail' for entry in raised.traceback)
 
 
@@ -207,14 +207,14 @@ def test_an_exception_that_cannot_be_pickled_comes_as_its_text(run):
 def test_a_map_fails_fast(run):
     def main():
         fexec = lithops.FunctionExecutor()
-        futures = fexec.map(lambda x: after(20, x) if x else fail(x), range(2))
+        futures = fexec.map(lambda x: after(60, x) if x else fail(x), range(2))
         started = time.time()
         try:
             fexec.get_result(futures)
         except ValueError as error:
             return str(error), time.time() - started
 
-    assert run(main, timeout=15)[0] == 'no 0'
+    assert run(main, timeout=50)[0] == 'no 0'
 
 
 def test_results_of_failed_calls_are_kept_when_nothing_is_thrown(run):
@@ -244,21 +244,21 @@ def test_an_orchestrator_waits_after_a_partly_failed_map(run):
 def test_the_first_of_many_is_enough(run):
     def main():
         fexec = lithops.FunctionExecutor()
-        futures = fexec.map(after, [(20, 'slow'), (0, 'quick')])
+        futures = fexec.map(after, [(60, 'slow'), (0, 'quick')])
         done, not_done = fexec.wait(futures, return_when=ANY_COMPLETED)
         return [future.result() for future in done], len(not_done)
 
-    assert run(main, timeout=15) == (['quick'], 1)
+    assert run(main, timeout=50) == (['quick'], 1)
 
 
 def test_a_percentage_is_enough(run):
     def main():
         fexec = lithops.FunctionExecutor()
-        futures = fexec.map(after, [(20, 3), (0, 0), (0, 1), (0, 2)], chunksize=1)
+        futures = fexec.map(after, [(60, 3), (0, 0), (0, 1), (0, 2)], chunksize=1)
         done, not_done = fexec.wait(futures, return_when=50)
         return len(done) >= 2, len(done) + len(not_done)
 
-    assert run(main, timeout=15) == (True, 4)
+    assert run(main, timeout=50) == (True, 4)
 
 
 def test_what_always_saw_stays_what_it_was(run):
@@ -280,7 +280,7 @@ def test_an_oversized_result_goes_by_reference(executor):
         fexec.get_result(fexec.call_async(add3, 0))
         return [len(result) for result in results], results[1][:2]
 
-    assert executor.run(main).result(timeout=30) == ([100_000, 100_000], b'\x02\x02')
+    assert executor.run(main).result(timeout=90) == ([100_000, 100_000], b'\x02\x02')
 
 
 def test_two_maps_run_side_by_side_and_the_second_may_be_awaited_first(run):
@@ -300,7 +300,7 @@ def test_two_independent_calls_run_side_by_side(executor):
         return fexec.get_result()
 
     run = executor.run(main)
-    assert run.result(timeout=30) == ['a', 'b']
+    assert run.result(timeout=90) == ['a', 'b']
     spans = [event['data'] for event in run.history() if '.termination.' in event['type']]
     assert max(s['worker_start_tstamp'] for s in spans) < min(s['worker_end_tstamp'] for s in spans)
 

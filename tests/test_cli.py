@@ -40,7 +40,7 @@ def invoke(config, tmp_path):
 @pytest.fixture
 def ended(executor):
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     return run
 
 
@@ -55,7 +55,7 @@ def test_status_counts_the_calls_of_a_run(invoke, ended):
 
 def test_status_says_in_one_line_why_a_run_failed(invoke, executor):
     run = executor.run(failing)
-    run.wait(timeout=30)
+    run.wait(timeout=90)
     assert 'ValueError: on purpose' in invoke('status', run.run_id).output
 
 

@@ -13,11 +13,11 @@ def main():
 
 def test_calls_scheduled_and_ended_are_counted(executor):
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     with Progress(run.session, run._facts) as progress:
         assert progress.count() == (4, 4)
 
 
 def test_nothing_is_shown_where_there_is_no_terminal(executor, capsys):
-    executor.run(main).result(timeout=30)
+    executor.run(main).result(timeout=90)
     assert capsys.readouterr().err == ''

@@ -25,7 +25,7 @@ def test_the_hello_of_the_readme_is_the_example():
 
 def test_what_the_readme_asks_of_a_run_works(executor):
     found = executor.run(lambda: 6)
-    found.result(timeout=30)
+    found.result(timeout=90)
     code = BLOCKS[1].replace("TriggerflowExecutor().get_run('main-3f9a1c2b')", 'found')
     exec(code, {'found': found})
 

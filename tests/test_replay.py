@@ -42,7 +42,7 @@ def test_a_changed_call_is_reported_with_position_and_both_calls(executor, tmp_p
 
     run = executor.run(main)
     with pytest.raises(ChangedCodeError) as raised:
-        run.result(timeout=30)
+        run.result(timeout=90)
     text = str(raised.value)
     assert f'{run.run_id}, step 0' in text
     assert 'shout, 3 calls' in text and 'whisper, 3 calls' in text
@@ -66,7 +66,7 @@ def test_changed_code_writes_nothing_but_its_outcome(executor, tmp_path):
 
     run = executor.run(main)
     with pytest.raises(ChangedCodeError):
-        run.result(timeout=30)
+        run.result(timeout=90)
     known = {key for key in Path(before).read_text().split('\n') if run.session in key}
     assert keys_of(run) - known == {f'lithops.jobs/{run.session}/outcome.json'}
 
@@ -90,7 +90,7 @@ def test_any_other_step_at_a_position_is_reported(executor, tmp_path, first, the
         return fexec.get_result(fexec.call_async(add3, 100))
 
     with pytest.raises(ChangedCodeError):
-        executor.run(main).result(timeout=30)
+        executor.run(main).result(timeout=90)
 
 
 def test_an_orchestrator_that_ends_too_early_is_reported(executor, tmp_path):
@@ -102,7 +102,7 @@ def test_an_orchestrator_that_ends_too_early_is_reported(executor, tmp_path):
             fexec.get_result(fexec.call_async(add3, 100))
 
     with pytest.raises(ChangedCodeError, match='is the end now'):
-        executor.run(main).result(timeout=30)
+        executor.run(main).result(timeout=90)
 
 
 def test_changed_code_cannot_be_caught_by_the_orchestrator(executor, tmp_path):
@@ -116,7 +116,7 @@ def test_changed_code_cannot_be_caught_by_the_orchestrator(executor, tmp_path):
             return 'caught'
 
     with pytest.raises(ChangedCodeError):
-        executor.run(main).result(timeout=30)
+        executor.run(main).result(timeout=90)
 
 
 def test_a_loop_over_a_set_that_comes_in_another_order_is_reported(executor, tmp_path):
@@ -134,7 +134,7 @@ def test_a_loop_over_a_set_that_comes_in_another_order_is_reported(executor, tmp
         return once_per_activation(path)
 
     with pytest.raises(ChangedCodeError, match='sorted'):
-        executor.run(main).result(timeout=30)
+        executor.run(main).result(timeout=90)
 
 
 def test_a_set_counts_in_its_own_order():
@@ -184,7 +184,7 @@ def test_a_wait_inside_a_thread_pool_block_does_not_keep_the_process(executor):
             return fexec.get_result(fexec.call_async(add3, 0))
 
     run = executor.run(main)
-    assert run.result(timeout=30) == 3
+    assert run.result(timeout=90) == 3
     assert all(activation['ended'] - activation['started'] < 5 for activation in run.activations())
 
 
@@ -200,7 +200,7 @@ def test_a_replay_prints_and_logs_nothing_that_was_printed(executor):
         print('the-end')
 
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     from lithops.constants import LOGS_DIR
 
     log = Path(LOGS_DIR, f'{run.session}-O000.log').read_text()
@@ -214,7 +214,7 @@ def test_a_replay_uploads_the_function_of_a_loop_once(executor):
             fexec.get_result(fexec.call_async(add3, number))
 
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     assert sum(key.endswith('.func.pickle') for key in keys_of(run)) == 2
 
 
@@ -239,7 +239,7 @@ def test_an_orchestrator_whose_process_dies_is_succeeded(executor, tmp_path):
         return fexec.get_result(fexec.call_async(add3, value))
 
     run = executor.run(main)
-    assert run.result(timeout=30) == 6
+    assert run.result(timeout=90) == 6
     assert 'died' in {activation['result'] for activation in run.activations()}
 
 
@@ -250,4 +250,4 @@ def test_an_orchestrator_that_dies_again_and_again_fails_and_says_of_what(execut
         os._exit(7)
 
     with pytest.raises(RunDied, match=r'(?s)3 activations in a row died.*code 7'):
-        executor.run(main).result(timeout=30)
+        executor.run(main).result(timeout=90)

@@ -83,7 +83,7 @@ def test_a_run_is_followed_by_its_id_from_another_process(executor, tmp_path):
     code = f"""
         from triggerflow_lithops import TriggerflowExecutor
         config = {{'lithops': {{'backend': 'localhost', 'storage': 'localhost'}}}}
-        print(TriggerflowExecutor(config=config, log_level=None).get_run({run.run_id!r}).result(timeout=30))
+        print(TriggerflowExecutor(config=config, log_level=None).get_run({run.run_id!r}).result(timeout=90))
     """
     found = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, cwd=tmp_path)
     assert found.stdout.strip() == '7', found.stderr
@@ -138,12 +138,12 @@ def test_a_client_that_is_killed_right_after_run_changes_nothing(executor, tmp_p
     client = subprocess.run([sys.executable, str(tmp_path / 'client.py')])
     assert client.returncode == -9
     run = executor.get_run('orphan')
-    assert run.result(timeout=30) == 6 and len(run.activations()) >= 3
+    assert run.result(timeout=90) == 6 and len(run.activations()) >= 3
 
 
 def test_the_same_id_twice_is_one_run(executor):
     one, other = executor.run(main, run_id='twice'), executor.run(main, run_id='twice')
-    assert one.session == other.session and one.result(timeout=30) == other.result(timeout=30) == 3
+    assert one.session == other.session and one.result(timeout=90) == other.result(timeout=30) == 3
     assert len([event for event in one.history() if event['type'].endswith('job.scheduled')]) == 1
 
 
@@ -168,7 +168,7 @@ def test_runs_are_listed(executor):
 
 def test_a_history_is_made_of_cloudevents_from_start_to_outcome(executor):
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     history = run.history()
     types = [event.validated(found)['type'] for found in history]
     assert types[0] == event.RUN_STARTED and types[-1] == event.RUN_ENDED['completed']
@@ -178,7 +178,7 @@ def test_a_history_is_made_of_cloudevents_from_start_to_outcome(executor):
 
 def test_activations_tell_when_they_lived_and_why(executor):
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     first, last = run.activations()
     assert (first['number'], first['result'], last['number'], last['result']) == (0, 'suspended', 1, 'completed')
     assert first['started'] < first['ended'] < last['started'] < last['ended']
@@ -190,7 +190,7 @@ def test_no_activation_is_alive_while_calls_sleep(executor):
         return fexec.get_result(fexec.map(_sleep, [4, 4]))
 
     run = executor.run(orchestrator)
-    run.result(timeout=30)
+    run.result(timeout=90)
     alive = sum(activation['ended'] - activation['started'] for activation in run.activations())
     assert len(run.activations()) == 2 and alive < 2
 
@@ -205,7 +205,7 @@ def test_a_run_that_is_cancelled_says_so(executor):
 
 def test_an_outcome_is_not_cancelled_any_more(executor):
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     run.cancel()
     assert run.status() == 'completed'
 
@@ -227,19 +227,19 @@ def test_a_cancelled_run_starts_no_further_call(executor, tmp_path):
     run.cancel()
     while not any(found['type'] == event.SUCCESS for found in run.history()):
         pass
-    executor.run(main).result(timeout=30)
+    executor.run(main).result(timeout=90)
     assert not os.path.exists(started)
 
 
 def test_a_purged_run_leaves_nothing_and_its_id_may_be_used_again(executor):
     run = executor.run(main, run_id='again')
-    run.result(timeout=30)
+    run.result(timeout=90)
     run.purge()
     assert objects_of(run) == []
     with pytest.raises(RunNotFoundError):
         run.status()
     again = executor.run(main, {'x': 10}, run_id='again')
-    assert again.session != run.session and again.result(timeout=30) == 13
+    assert again.session != run.session and again.result(timeout=90) == 13
 
 
 def test_a_running_run_is_not_purged(executor):
@@ -252,7 +252,7 @@ def test_a_running_run_is_not_purged(executor):
 def test_a_run_leaves_nothing_but_its_own_objects_in_the_bucket(executor):
     before = set(executor.store.list(''))
     run = executor.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     # Runs of other tests may still be at it
     others = [other.session for other in executor.list_runs() if other.run_id != run.run_id]
     new = [key for key in executor.store.list('') if key not in before and not any(other in key for other in others)]
@@ -385,7 +385,7 @@ def test_an_executor_inside_an_orchestrator_is_refused(run):
 def test_the_system_exit_of_an_orchestrator_fails_its_run(executor):
     run = executor.run(lambda: sys.exit(4))
     with pytest.raises(SystemExit):
-        run.result(timeout=30)
+        run.result(timeout=90)
     assert run.status() == 'failed'
 
 

@@ -44,7 +44,7 @@ def main():
     return fexec.get_result(fexec.call_async(after, (1, value + 3)))
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=90):
     """Waits until ``condition()`` is true, and gives what it was."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -90,22 +90,22 @@ def parent_of(pid):
 
 
 def test_no_process_is_left_after_its_idle_time(apart):
-    apart.run(main).result(timeout=30)
+    apart.run(main).result(timeout=90)
     assert service_of(apart)
     until(lambda: not processes(apart.config['triggerflow']['service']))
 
 
 def test_a_service_that_ended_starts_again_when_it_is_needed(apart):
-    assert apart.run(main).result(timeout=30) == 3
+    assert apart.run(main).result(timeout=90) == 3
     until(lambda: not processes(apart.config['triggerflow']['service']))
-    assert apart.run(main).result(timeout=30) == 3
+    assert apart.run(main).result(timeout=90) == 3
 
 
 def test_a_bell_that_was_cleaned_away_comes_back_and_starts_no_second_service(apart):
     run = apart.run(main)
     until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
     os.unlink(Door(apart.config['triggerflow']['service']).bell)
-    assert run.result(timeout=30) == 3
+    assert run.result(timeout=90) == 3
     until(lambda: len(service_of(apart)) <= 1)
 
 
@@ -113,7 +113,7 @@ def test_a_service_that_cannot_note_what_it_does_goes_on(apart):
     folder = Path(apart.config['triggerflow']['service'])
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(processes_log(str(folder)))
-    assert apart.run(main).result(timeout=30) == 3
+    assert apart.run(main).result(timeout=90) == 3
     until(lambda: not processes(str(folder)))
     shutil.rmtree(folder)
 
@@ -161,7 +161,7 @@ def test_a_call_whose_handler_is_killed_is_run_again(apart, tmp_path):
         fexec = lithops.FunctionExecutor()
         return fexec.get_result(fexec.call_async(kill_handler_once, 5))
 
-    assert apart.run(orchestrator).result(timeout=30) == 5
+    assert apart.run(orchestrator).result(timeout=90) == 5
 
 
 def test_a_call_whose_handler_is_killed_at_every_attempt_is_an_exception(apart):
@@ -177,7 +177,7 @@ def test_a_call_whose_handler_is_killed_at_every_attempt_is_an_exception(apart):
             return str(error)
 
     run = apart.run(orchestrator, retry=Retry(retries=2, backoff=0.1))
-    assert 'was killed by SIGKILL' in run.result(timeout=30)
+    assert 'was killed by SIGKILL' in run.result(timeout=90)
     failed = [event for event in run.history() if event['type'].endswith('attempt.failed')]
     assert sorted(event['data']['attempt'] for event in failed) == [0, 0, 1, 1]
 
@@ -218,17 +218,17 @@ def test_an_orchestrator_whose_handler_is_killed_is_succeeded(apart, tmp_path):
             time.sleep(3)
         return fexec.get_result(fexec.call_async(add3, value))
 
-    assert apart.run(orchestrator).result(timeout=30) == 6
+    assert apart.run(orchestrator).result(timeout=90) == 6
 
 
 def test_what_is_done_is_not_on_disk_any_more(apart):
-    apart.run(main).result(timeout=30)
+    apart.run(main).result(timeout=90)
     until(lambda: not os.listdir(Door(apart.config['triggerflow']['service']).queue))
 
 
 def test_a_service_that_stands_still_is_replaced(apart):
     """It has its bell, and answers nobody: a process that was stopped, or that waits for a lock."""
-    assert apart.run(main).result(timeout=30) == 3
+    assert apart.run(main).result(timeout=90) == 3
     [pid] = service_of(apart)
     os.kill(pid, signal.SIGSTOP)
     assert apart.run(main).result(timeout=60) == 3
@@ -276,12 +276,13 @@ service.serve(sys.argv[1])
 """
 
 
-def test_a_service_that_cannot_start_a_process_tries_again(apart):
+def test_a_service_that_cannot_start_a_process_tries_again(apart, tmp_path):
     folder = apart.config['triggerflow']['service']
     until(lambda: not processes(folder))
-    with subprocess.Popen([sys.executable, '-c', NO_ROOM, folder], stderr=subprocess.PIPE, text=True) as served:
+    command = [sys.executable, '-c', NO_ROOM, folder]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as served:
         until(lambda: Door(folder).knock())
-        assert apart.run(main).result(timeout=30) == 3
+        assert apart.run(main).result(timeout=90) == 3
         assert served.stderr.read().count('Could not start a process') == 3
     assert served.returncode == 0
 
@@ -317,7 +318,7 @@ def test_a_note_that_a_full_disk_has_cut_short_counts_for_nothing(tmp_path):
 
 def test_every_process_is_noted_with_its_life(apart):
     run = apart.run(main)
-    run.result(timeout=30)
+    run.result(timeout=90)
     log = Path(processes_log(apart.config['triggerflow']['service']))
 
     def lines():
@@ -352,7 +353,7 @@ def test_nothing_of_the_clients_environment_reaches_a_run(apart, monkeypatch):
         return lithops.FunctionExecutor().executor_id, os.environ.get('PYTHONHASHSEED')
 
     run = apart.run(orchestrator)
-    assert run.result(timeout=30) == (f'{run.session}-0', None)
+    assert run.result(timeout=90) == (f'{run.session}-0', None)
 
 
 def long_at_first(marker, value):

@@ -144,7 +144,7 @@ def test_the_timer_of_a_run_that_has_ended_does_not_keep_the_service(config):
     tf = TriggerflowExecutor(config={**config, 'triggerflow': {'idle_seconds': 1}}, log_level=None)
     tf.config['triggerflow']['service'] += '-timer'
     run = tf.run(main)
-    assert run.result(timeout=30) == 7
+    assert run.result(timeout=90) == 7
     deadline = time.monotonic() + 30
     while os.listdir(Door(tf.config['triggerflow']['service']).queue) and time.monotonic() < deadline:
         time.sleep(0.1)

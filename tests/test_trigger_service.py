@@ -74,7 +74,7 @@ def functions():
         found.shutdown()
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'it never came true'
