@@ -30,8 +30,11 @@ def home_of_its_own():
     try:
         yield folder
     finally:
-        _end_processes(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        deadline = time.monotonic() + 60
+        while os.path.exists(folder) and time.monotonic() < deadline:
+            _end_processes(folder)
+            # One that waited for the disk when it was killed may have written something meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def settle(timeout=60.0):

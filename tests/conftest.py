@@ -122,7 +122,7 @@ def executor():
 def run(executor):
     """Runs an orchestrator to its end, and gives its value: ``run(main, args)``."""
 
-    def run_to_its_end(orchestrator, *args, timeout=60, **kwargs):
+    def run_to_its_end(orchestrator, *args, timeout=120, **kwargs):
         return executor.run(orchestrator, *args, **kwargs).result(timeout=timeout)
 
     return run_to_its_end

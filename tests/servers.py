@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import random
 import shutil
 import socket
 import socketserver
@@ -21,12 +22,14 @@ ACCESS_KEY, SECRET_KEY = 'the-access-key', 'the-secret-of-the-store'
 
 
 def free_ports(number):
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for found in sockets:
-            found.bind(('127.0.0.1', 0))
-        return [found.getsockname()[1] for found in sockets]
+    """Ports that nobody listens on. They are below those that systems give to clients: nobody else gets one meanwhile."""
+    found = []
+    while len(found) < number:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as tried:
+            tried.bind(('127.0.0.1', port))
+            found += [port] if port not in found else []
+    return found
 
 
 @contextlib.contextmanager
@@ -152,7 +155,7 @@ def redis(folder, password=''):
 def _installed(name):
     """A program of the system, which is installed where it is missing."""
     if not shutil.which(name):
-        install = ['apt-get', 'install', '-y', '-q', name]
+        install = ['apt-get', 'install', '-o', 'DPkg::Lock::Timeout=300', '-y', '-q', name]
         if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
             # A machine that has not been asked before does not know what there is
             subprocess.run(['apt-get', 'update', '-q'], check=True, stdout=subprocess.DEVNULL)

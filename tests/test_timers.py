@@ -18,35 +18,47 @@ def after(seconds, value):
     return value
 
 
+def once_there(marker, value):
+    """Ends when it is told to, however slow a machine is; after two minutes at the latest."""
+    until = time.monotonic() + 120
+    while not os.path.exists(marker) and time.monotonic() < until:
+        time.sleep(0.05)
+    return value
+
+
 def test_a_wait_that_is_over_in_time_gives_what_has_ended(executor):
     def main():
         fexec = lithops.FunctionExecutor()
         futures = fexec.map(after, [(0, 1), (0.1, 2)])
-        done, pending = lithops.wait(futures, timeout=30)
+        done, pending = lithops.wait(futures, timeout=300)
         return [future.result() for future in done], len(pending), fexec.call_async(after, (0, 3)).result()
 
     run = executor.run(main)
-    assert run.result(timeout=60) == ([1, 2], 0, 3)
+    assert run.result(timeout=120) == ([1, 2], 0, 3)
     # For another activation may find its time to be up
     recorded = [event['data']['step'] for event in run.history() if event['type'].endswith('choice.recorded')]
     assert recorded == ['wait(2 calls)']
 
 
-def test_a_wait_whose_time_is_up_is_an_exception_on_every_replay(executor):
+def test_a_wait_whose_time_is_up_is_an_exception_on_every_replay(executor, tmp_path):
+    marker = tmp_path / 'late'
+    (tmp_path / 'there').touch()
+
     def main():
         fexec, said = lithops.FunctionExecutor(), []
-        futures = fexec.map(after, [(0, 'quick'), (6, 'slow')])
+        futures = fexec.map(once_there, [(str(tmp_path / 'there'), 'quick'), (str(marker), 'slow')])
         try:
-            lithops.wait(futures, timeout=1.5)
+            lithops.wait(futures, timeout=10)
         except TimeoutError as error:
             said.append(str(error))
+            marker.touch()
         # Replayed twice, when all has ended long ago
         said += [fexec.call_async(after, (0, step)).result() for step in range(2)]
         return said, futures[0].success or futures[0].ready, [future.result() for future in futures]
 
     run = executor.run(main)
-    said, quick_was_seen, values = run.result(timeout=60)
-    assert said == ['Timeout of 1.5 seconds exceeded waiting for function activations to finish', 0, 1]
+    said, quick_was_seen, values = run.result(timeout=120)
+    assert said == ['Timeout of 10 seconds exceeded waiting for function activations to finish', 0, 1]
     assert quick_was_seen and values == ['quick', 'slow']
     causes = [activation['cause'] for activation in run.activations()]
     assert causes.count('its time was up') == 1
@@ -62,7 +74,7 @@ def test_an_orchestrator_sleeps_and_nothing_is_alive_meanwhile(executor):
         return now() - began, future.result()
 
     run = executor.run(main)
-    slept, value = run.result(timeout=60)
+    slept, value = run.result(timeout=120)
     assert slept >= 4 and value == 1
     first, second, third = run.activations()[:3]
     assert second['started'] - first['ended'] > 1 and third['started'] - second['ended'] > 1
@@ -79,12 +91,12 @@ def test_a_sleep_goes_on_when_the_service_was_killed(config):
         return now() - began
 
     run = tf.run(main)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not [activation for activation in run.activations() if activation['result'] == 'suspended']:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(service_of(tf).pid, signal.SIGKILL)
-    assert run.result(timeout=60) >= 4
+    assert run.result(timeout=120) >= 4
 
 
 def service_of(tf):
@@ -98,16 +110,17 @@ def test_what_is_no_number_of_seconds_is_no_sleep(seconds):
         sleep(seconds)
 
 
-def test_nothing_is_alive_while_a_timer_runs(executor):
+def test_nothing_is_alive_while_a_timer_runs(executor, tmp_path):
     def main():
         fexec = lithops.FunctionExecutor()
         try:
-            lithops.wait(fexec.call_async(after, (6, 1)), timeout=3)
+            lithops.wait(fexec.call_async(once_there, (str(tmp_path / 'late'), 1)), timeout=3)
         except TimeoutError:
+            (tmp_path / 'late').touch()
             return 'late'
 
     run = executor.run(main)
-    assert run.result(timeout=60) == 'late'
+    assert run.result(timeout=120) == 'late'
     first, second = run.activations()
     assert second['started'] - first['ended'] > 1.5
 
@@ -123,17 +136,18 @@ def test_a_time_that_has_passed_already_lets_look_once(run, timeout):
     assert run(main) == 'went on'
 
 
-def test_get_result_and_executor_wait_take_a_time_out(run):
+def test_get_result_and_executor_wait_take_a_time_out(run, tmp_path):
     def main():
         fexec, said = lithops.FunctionExecutor(), 0
         for waiting in (fexec.wait, fexec.get_result):
             try:
-                waiting(fexec.call_async(after, (5, 1)), timeout=0.5)
+                waiting(fexec.call_async(once_there, (str(tmp_path / 'late'), 1)), timeout=0.5)
             except TimeoutError:
                 said += 1
-        return said, fexec.get_result(fexec.call_async(after, (0, 7)), timeout=30)
+        (tmp_path / 'late').touch()
+        return said, fexec.get_result(fexec.call_async(after, (0, 7)), timeout=300)
 
-    assert run(main) == (2, 7)
+    assert run(main, timeout=120) == (2, 7)
 
 
 def test_the_timer_of_a_run_that_has_ended_does_not_keep_the_service(config):
@@ -145,7 +159,7 @@ def test_the_timer_of_a_run_that_has_ended_does_not_keep_the_service(config):
     tf.config['triggerflow']['service'] += '-timer'
     run = tf.run(main)
     assert run.result(timeout=90) == 7
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while os.listdir(Door(tf.config['triggerflow']['service']).queue) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not os.listdir(Door(tf.config['triggerflow']['service']).queue)

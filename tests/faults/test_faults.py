@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lithops
 import pytest
+from lithops.monitoring.backends.triggerflow.localhost import Door
 from soak import VICTIMS
 
 from triggerflow_lithops import TriggerflowExecutor
@@ -22,7 +23,8 @@ CALLS = 1000
 
 
 def processes_of(run, folder):
-    """What the service noted of each process of a run that has ended."""
+    """What the service noted of each process of a run that has ended. The last ones it notes after that."""
+    until(lambda: not os.listdir(Door(folder).queue))
     lines = Path(processes_log(folder)).read_text().splitlines()
     return [line for line in map(json.loads, lines) if line['session'] == run.session]
 
@@ -69,7 +71,7 @@ def three_naps(folder):
 
 
 def nap(x):
-    time.sleep(1)
+    time.sleep(3)
     return x
 
 
@@ -117,7 +119,7 @@ def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orch
         return values
 
     run = apart.run(orchestrator)
-    assert run.result(timeout=600) == [*range(CALLS), 1, 2, 3, 4]
+    assert run.result(timeout=1200) == [*range(CALLS), 1, 2, 3, 4]
     ended = {event['subject'].split('/', 1)[1]: event['data']['attempt'] for event in events_of(run, 'termination.success')}
     # The one result of each call is that of its only attempt, or of the one after that which was killed
     assert ended == {
@@ -150,7 +152,7 @@ def test_of_a_thousand_calls_the_one_that_is_killed_for_memory_runs_again_with_m
         return fexec.get_result(fexec.map(dies_twice_for_memory, items, runtime_memory=128))
 
     run = apart.run(orchestrator)
-    assert run.result(timeout=600) == [*range(CALLS)]
+    assert run.result(timeout=1200) == [*range(CALLS)]
     failed = events_of(run, 'attempt.failed')
     assert {event['subject'].rpartition('/')[2] for event in failed} == {'00123'}
     assert [event['data']['next']['runtime_memory'] for event in failed] == [256, 512]

@@ -42,12 +42,12 @@ def naps(calls):
     fexec = lithops.FunctionExecutor()
     value = 0
     for _ in range(calls):
-        value = fexec.call_async(nap, (3, value + 1)).result()
+        value = fexec.call_async(nap, (6, value + 1)).result()
     return value
 
 
-def nap_within_5_seconds():
-    return lithops.FunctionExecutor().call_async(nap, (4, 5), timeout=5).result()
+def nap_within_30_seconds():
+    return lithops.FunctionExecutor().call_async(nap, (4, 5), timeout=30).result()
 
 
 def fail_once(marker):
@@ -84,7 +84,7 @@ def catches_everything(memory):
 
 def waits_too_long():
     fexec = lithops.FunctionExecutor()
-    future = fexec.call_async(nap, (8, 1))
+    future = fexec.call_async(nap, (50, 1))
     try:
         fexec.wait(future, timeout=2)
     except TimeoutError:

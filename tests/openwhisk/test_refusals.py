@@ -82,7 +82,7 @@ def test_a_runtime_that_was_deleted_is_not_waited_for(openwhisk, unknown):
 
 
 def test_a_runtime_is_asked_again_when_its_answer_is_lost(openwhisk, unknown, monkeypatch):
-    monkeypatch.setattr(probe, 'PATIENCE', 3.0)
+    monkeypatch.setattr(probe, 'PATIENCE', 15.0)
     asked = []
 
     def fate(found):
@@ -90,7 +90,7 @@ def test_a_runtime_is_asked_again_when_its_answer_is_lost(openwhisk, unknown, mo
         return 'drop' if len(asked) == 1 else None
 
     openwhisk.fate = fate
-    assert unknown.run(twice).result(timeout=60) == 6 and asked[:2] == [None, None]
+    assert unknown.run(twice).result(timeout=120) == 6 and asked[:2] == [None, None]
 
 
 def test_a_runtime_that_never_answers_is_not_waited_for_without_end(openwhisk, unknown, monkeypatch):

@@ -28,8 +28,20 @@ def add3(x):
 
 
 def nap(x):
-    time.sleep(x)
+    """Takes ``x`` seconds; or, where that is a name, as long as it takes until that is told, and two minutes at the most."""
+    if not isinstance(x, str):
+        time.sleep(x)
+        return x
+    storage, until = lithops.Storage(), time.monotonic() + 120
+    while not storage.list_keys(storage.bucket, f'same/told/{x}') and time.monotonic() < until:
+        time.sleep(0.1)
     return x
+
+
+def tell(x):
+    """Naps of this name are over. So what takes too long does, however slow a machine is."""
+    storage = lithops.Storage()
+    storage.put_object(storage.bucket, f'same/told/{x}', '')
 
 
 def odd_fails(x):
@@ -227,7 +239,7 @@ def returns_the_futures_of_two_maps(x):
 
 
 def returns_a_future_in_a_while(x):
-    time.sleep(x)
+    time.sleep(0.5)
     return lithops.FunctionExecutor().call_async(nap, x)
 
 
@@ -253,9 +265,9 @@ def futures_of_two_maps_are_waited_for_first():
 def futures_of_a_call_that_are_not_in_time():
     fexec, seen = lithops.FunctionExecutor(), []
     for waiting in (lithops_wait, lithops.get_result, fexec.get_result):
-        # Each of the two alone would be in time
-        future = fexec.call_async(returns_a_future_in_a_while, 2.5)
+        future = fexec.call_async(returns_a_future_in_a_while, 'the future of a call')
         seen += [_said_by(waiting, future, timeout=4), future.futures]
+    tell('the future of a call')
     return seen
 
 
@@ -378,7 +390,10 @@ def results_at_once_of_one_and_of_many():
 
 def a_wait_that_takes_too_long():
     fexec = lithops.FunctionExecutor()
-    fexec.wait(fexec.call_async(nap, 3), timeout=1)
+    try:
+        fexec.wait(fexec.call_async(nap, 'a wait'), timeout=1)
+    finally:
+        tell('a wait')
 
 
 def waits_and_results_that_are_in_time():
@@ -394,18 +409,21 @@ def waits_and_results_that_are_in_time():
 
 def waits_of_an_executor_that_are_too_long():
     fexec, seen = lithops.FunctionExecutor(), []
-    for waiting in (fexec.wait, fexec.get_result):
-        futures = fexec.map(nap, [0, 5])
-        seen += [_said_by(waiting, futures, timeout=1), _states(futures[1:]), futures[1].result(), len(fexec.futures)]
+    for name, waiting in (('of an executor: wait', fexec.wait), ('of an executor: get_result', fexec.get_result)):
+        futures = fexec.map(nap, [0, name])
+        seen += [_said_by(waiting, futures, timeout=1), _states(futures[1:])]
+        tell(name)
+        seen += [futures[1].result(), len(fexec.futures)]
     # Whoever gave up on a job does not get it among all results
     return seen, fexec.get_result(fexec.call_async(add3, 1)), fexec.get_result()
 
 
 def waits_of_lithops_that_are_too_long():
     fexec, seen = lithops.FunctionExecutor(), []
-    for waiting in (lithops_wait, lithops.get_result):
-        futures = fexec.map(nap, [0, 3])
+    for name, waiting in (('of Lithops: wait', lithops_wait), ('of Lithops: get_result', lithops.get_result)):
+        futures = fexec.map(nap, [0, name])
         seen += [_said_by(waiting, futures, timeout=1, throw_except=False), _states(futures[1:])]
+        tell(name)
         # They may be waited for again
         seen += [[future.result() for future in futures], lithops.get_result(futures)]
     return seen
@@ -413,20 +431,26 @@ def waits_of_lithops_that_are_too_long():
 
 def waits_of_a_list_that_are_too_long():
     fexec = lithops.FunctionExecutor()
-    one, other = fexec.map(nap, [5]), fexec.map(nap, [5])
-    return _said_by(one.wait, timeout=1), _said_by(other.get_result, timeout=1), _states([*one, *other])
+    one, other = fexec.map(nap, ['of a list']), fexec.map(nap, ['of a list'])
+    seen = _said_by(one.wait, timeout=1), _said_by(other.get_result, timeout=1), _states([*one, *other])
+    tell('of a list')
+    return seen
 
 
 def a_wait_for_some_that_is_too_long():
     fexec = lithops.FunctionExecutor()
-    futures = fexec.map(nap, [0, 5, 5])
+    futures = fexec.map(nap, [0, 'some', 'some'])
     done, _ = lithops_wait(futures, return_when=ANY_COMPLETED, timeout=60)
-    return len(done) > 0, _said_by(lithops_wait, futures, return_when=60, timeout=1), _states(futures[1:])
+    seen = len(done) > 0, _said_by(lithops_wait, futures, return_when=60, timeout=1), _states(futures[1:])
+    tell('some')
+    return seen
 
 
 def the_time_of_a_wait_has_passed_already():
     fexec = lithops.FunctionExecutor()
-    return [_said_by(lithops_wait, fexec.map(nap, [3]), timeout=timeout) for timeout in (0, -1)]
+    seen = [_said_by(lithops_wait, fexec.map(nap, ['no time']), timeout=timeout) for timeout in (0, -1)]
+    tell('no time')
+    return seen
 
 
 def a_wait_for_nothing():
@@ -453,8 +477,9 @@ def the_status_and_the_stats_of_a_call():
 
 def a_status_is_looked_at():
     fexec = lithops.FunctionExecutor()
-    future, failing = fexec.call_async(nap, 2), fexec.call_async(odd_fails, 3)
+    future, failing = fexec.call_async(nap, 'a look'), fexec.call_async(odd_fails, 3)
     seen = [future.status(check_only=True), future.done]
+    tell('a look')
     lithops_wait([future, failing], throw_except=False)
     status, failed = future.status(check_only=True), failing.status(check_only=True, throw_except=False)
     return seen, status['call_id'], status['exception'], failed, _said_by(failing.status, check_only=True), future.result()
@@ -725,9 +750,10 @@ def standard_waits():
     seen = [len(part) > 0 for part in wait(futures, return_when=FIRST_COMPLETED)][:1]
     seen.append(sorted(future.result() for future in as_completed(futures)))
     seen.append([len(part) for part in concurrent.futures.wait(futures)])
-    failing = [executor.submit(odd_fails, 1), executor.submit(nap, 2)]
+    failing = [executor.submit(odd_fails, 1), executor.submit(nap, 'an exception')]
     done, pending = concurrent.futures.wait(failing, return_when=FIRST_EXCEPTION)
     seen.append((len(done), len(pending)))
+    tell('an exception')
     executor.shutdown()
     return seen
 
@@ -746,10 +772,11 @@ def a_standard_map_of_which_some_are_in_time():
 
     seen, executor = [], FunctionExecutor()
     try:
-        for value in executor.map(nap, [0, 2, 6], timeout=5):
+        for value in executor.map(nap, [0, 0.5, 'a standard map'], timeout=10):
             seen.append(value)
     except concurrent.futures.TimeoutError:
         seen.append('too late')
+    tell('a standard map')
     return seen
 
 
@@ -757,7 +784,10 @@ def a_standard_result_that_takes_too_long():
     from lithops.concurrent.futures import FunctionExecutor
 
     executor = FunctionExecutor()
-    executor.submit(nap, 3).result(timeout=0.5)
+    try:
+        executor.submit(nap, 'a standard result').result(timeout=0.5)
+    finally:
+        tell('a standard result')
 
 
 def standard_results_that_are_in_time():
@@ -778,7 +808,7 @@ def standard_results_that_take_too_long():
     executor = FunctionExecutor()
     quick = executor.submit(odd_fails, 1)
     quick.exception()
-    slow = executor.submit(nap, 6)
+    slow = executor.submit(nap, 'standard results')
     seen = [_said_by(slow.result, timeout=1), _said_by(slow.exception, timeout=0.5), _said_by(slow.result, timeout=0)]
     seen.append((slow.done(), slow.running()))
     for waiting in (wait, concurrent.futures.wait):
@@ -788,7 +818,8 @@ def standard_results_that_take_too_long():
         yielded = []
         seen.append(_said_by(lambda completed=completed, yielded=yielded: yielded.extend(completed([quick, slow], timeout=0.5))))
         seen.append(yielded == [quick])
-    seen.append(_said_by(lambda: list(executor.map(nap, [0, 5], timeout=1))))
+    seen.append(_said_by(lambda: list(executor.map(nap, [0, 'standard results'], timeout=1))))
+    tell('standard results')
     while slow.running():
         time.sleep(0.2)
     return seen, slow.done(), slow.result(timeout=0)
@@ -898,10 +929,11 @@ def results_of_a_pool_that_take_too_long():
     from lithops.multiprocessing import Pool
 
     called, pool = [], Pool()
-    result = pool.apply_async(nap, (4,))
+    result = pool.apply_async(nap, ('one of a pool',))
     seen = [_said_by(result.get, timeout=1), result.wait(timeout=1), result.ready(), _said_by(result.successful)[0]]
-    slow = pool.map_async(nap, [4, 0], callback=called.append)
+    slow = pool.map_async(nap, ['one of a pool', 0], callback=called.append)
     seen += [_said_by(slow.get, timeout=1), slow.wait(timeout=1), slow.ready(), called[:]]
+    tell('one of a pool')
     # They may be waited for again
     return seen, result.get(timeout=60), result.get(0), slow.get(60), slow.get(0), called
 

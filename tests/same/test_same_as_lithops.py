@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,13 +28,29 @@ def plain(tmp_path_factory, request):
     programs = [_program(folder, names[number::PROGRAMS]) for number, folder in enumerate(folders)]
     outcomes = {}
     for folder, program in zip(folders, programs, strict=True):
-        _, errors = program.communicate(timeout=400)
-        assert program.returncode == 0, errors
-        with open(folder / 'outcomes', 'rb') as file:
-            while file.peek():
-                name, outcome = pickle.load(file)
-                outcomes[name] = outcome
+        outcomes |= _outcomes(program, folder)
+    # A bare Lithops hangs now and then: what it owes is asked once more
+    owed = [name for name in names if name not in outcomes]
+    if owed:
+        folder = tmp_path_factory.mktemp('again')
+        outcomes |= _outcomes(_program(folder, owed), folder)
     return outcomes
+
+
+def _outcomes(program, folder):
+    """What a program has come to, as far as it came."""
+    try:
+        _, errors = program.communicate(timeout=300)
+        assert program.returncode == 0, errors
+    except subprocess.TimeoutExpired:
+        os.killpg(program.pid, signal.SIGKILL)
+        program.communicate()
+    found = {}
+    with open(folder / 'outcomes', 'rb') as file:
+        while file.peek():
+            name, outcome = pickle.load(file)
+            found[name] = outcome
+    return found
 
 
 def _program(folder, names):
@@ -44,13 +61,13 @@ def _program(folder, names):
     (folder / 'outcomes').touch()
     command = [sys.executable, str(HERE / 'plain.py'), str(folder / 'outcomes'), *names]
     pipes = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.PIPE}
-    return subprocess.Popen(command, env=environment, text=True, cwd=folder, **pipes)
+    return subprocess.Popen(command, env=environment, text=True, cwd=folder, start_new_session=True, **pipes)
 
 
 @pytest.mark.parametrize('name', BODIES)
 def test_an_orchestrator_comes_to_what_a_plain_driver_comes_to(executor, plain, name):
     run = executor.run(BODIES[name])
-    outcome = outcome_of(lambda: run.result(timeout=60))
+    outcome = outcome_of(lambda: run.result(timeout=180))
     assert outcome == plain[name]
 
 
