@@ -11,7 +11,7 @@ def until(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'it never came true'
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def until_calls_began(openwhisk, number):

@@ -1,6 +1,7 @@
 """One set of orchestrators, woken in each way: by workers alone, by the Triggerflow service, by OpenWhisk's own triggers."""
 
 import json
+import time
 
 import pytest
 import servers
@@ -49,7 +50,7 @@ ALL = pytest.mark.parametrize('section', ['storage', 'service', 'openwhisk'], in
 
 def value_of(run):
     """What a run comes to by itself: whoever waits in result() sweeps, and wakes what is slow."""
-    until(lambda: run.status() != 'running', 180)
+    until(lambda: time.sleep(0.5) or run.status() != 'running', 180)
     return run.result()
 
 

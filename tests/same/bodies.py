@@ -1021,7 +1021,7 @@ def a_process_that_is_started_wrongly():
     return seen, _said_by(process.start), process.run()
 
 
-HELPERS = {add, add3, nap, odd_fails, fails_until, total, count_words, read_object, raise_custom, Counter, Custom}
+HELPERS = {add, add3, nap, tell, odd_fails, fails_until, total, count_words, read_object, raise_custom, Counter, Custom}
 BODIES = {
     name: body
     for name, body in list(globals().items())
