@@ -50,7 +50,7 @@ def until(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, 'it never came true'
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found
 
 

@@ -13,7 +13,7 @@ import time
 
 import lithops
 from lithops import wait as lithops_wait
-from lithops.storage.utils import CloudObject
+from lithops.storage.utils import CloudObject, StorageNoSuchKeyError
 from lithops.wait import ALL_COMPLETED, ALWAYS, ANY_COMPLETED
 
 WORDS = {'one.txt': 'a b c\nd e\n' * 300, 'other.txt': 'f g\n' * 200}
@@ -33,8 +33,12 @@ def nap(x):
         time.sleep(x)
         return x
     storage, until = lithops.Storage(), time.monotonic() + 120
-    while not storage.list_keys(storage.bucket, f'same/told/{x}') and time.monotonic() < until:
-        time.sleep(0.1)
+    while time.monotonic() < until:
+        try:
+            storage.head_object(storage.bucket, f'same/told/{x}')
+            break
+        except StorageNoSuchKeyError:
+            time.sleep(0.2)
     return x
 
 
