@@ -26,7 +26,6 @@ class Hooks(Calls, Waits):
 
     results_due: float | None = None
     processes: int | None = None
-
     _executors = 0
 
     def __init__(

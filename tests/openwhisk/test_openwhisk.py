@@ -196,7 +196,7 @@ def test_lanes_that_fill_the_namespace_do_not_stand_still(openwhisk, cloud):
     assert openwhisk.peak <= 10 and len(openwhisk.of_run('call')) == 60
     # Nobody gave up, and a sweep had nothing to do
     assert not [key for key in run._facts.list(f'lithops.jobs/{run.session}') if 'refused' in key or '/att/' in key]
-    assert time.monotonic() - began < 150, 'whoever ended a call waited for a place'
+    assert time.monotonic() - began < 60, 'whoever ended a call waited for a place'
 
 
 def test_lanes_that_are_more_than_the_namespace_takes_go_on_when_some_of_them_give_up(openwhisk, cloud, monkeypatch):
