@@ -6,25 +6,16 @@ left where it stands, the activation ends, and the process goes away with it: so
 ``finally``, ``with`` and ``except`` of the user's code do not run at a suspension.
 """
 
-import base64
 import functools
-import inspect
-import io
 import json
 import logging
 import multiprocessing.util
 import os
 import pickle
-import queue
 import sys
 import threading
-import time
-import traceback
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Callable, NoReturn, Protocol, Sequence
+from typing import Any, Callable, Protocol
 
-import cloudpickle
 from lithops.monitoring.backends.triggerflow.functions import NeverTaken, wait_until
 from lithops.monitoring.backends.triggerflow.invoke import (
     ACTIVATION,
@@ -41,39 +32,19 @@ from .config import SECTION, follow_lithops_logging
 from .errors import InstallationError, OutcomeError
 from .executor import Hooks
 from .history import History
-from .replay import FEW, Replay, failure
-from .retry import enter_orchestrator
-from .run import begin_run
-from .seams import hook, use
+from .outcome import Raised, Returned, completed, raised
+from .replay import Replay, failure
+from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, outcome_key, trigger_key
 from .triggers.store import Facts
 from .triggers.sweep import Held
+from .user_code import call
 from .world import Crashed, Failed, Left, Superseded, Suspended, World
 
 logger = logging.getLogger(__name__)
-
-#: Requests that one activation has under way at once
-THREADS = 32
-
-#: What ``run()`` was given as arguments when it was given none
-NO_ARGUMENTS = object
-
-
-@dataclass(frozen=True)
-class Returned:
-    """The orchestrator came to its end."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Raised:
-    """The orchestrator raised."""
-
-    error: BaseException
 
 
 class Orchestrator:
@@ -212,85 +183,6 @@ class Activation:
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
 
 
-class Stage:
-    """The world of a replay: where the orchestrator's thread plays, and is left standing."""
-
-    def __init__(self) -> None:
-        self._ends: queue.SimpleQueue[Left | Returned | Raised] = queue.SimpleQueue()
-        self._muted: tuple[Any, Any] | None = None
-        self._mute()
-
-    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
-        """Runs the orchestrator until it ends, or is left standing."""
-
-        def act() -> None:
-            self._ends.put(perform_play(user_code, hooks))
-
-        thread = threading.Thread(target=act, name='orchestrator', daemon=True)
-        hooks = create_hooks(thread)
-        hook()
-        use(hooks)
-        thread.start()
-        end = self._ends.get()
-        self.caught_up()
-        return end
-
-    def time(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Lets time pass."""
-        time.sleep(seconds)
-
-    def leave(self, left: Left) -> NoReturn:
-        """Parks this thread for good. The process ends around it."""
-        self._ends.put(left)
-        while True:
-            threading.Event().wait()
-
-    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """``function`` of each item, many at the same time."""
-        if len(items) <= FEW:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(min(THREADS, len(items))) as pool:
-            return list(pool.map(function, items))
-
-    def begin_run(self, config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> None:
-        """Starts another run, unless one of its id is there."""
-        begin_run(config, facts, document)
-
-    def caught_up(self) -> None:
-        """From here on, what the orchestrator prints and logs is new."""
-        if self._muted:
-            sys.stdout, sys.stderr = self._muted
-            self._muted = None
-            logging.disable(logging.NOTSET)
-
-    def _mute(self) -> None:
-        self._muted = sys.stdout, sys.stderr
-        sys.stdout = sys.stderr = io.TextIOWrapper(_Nowhere(), write_through=True)
-        logging.disable(logging.CRITICAL)
-
-
-def perform_play(user_code: Callable[[], Any], hooks: Hooks) -> Returned | Raised:
-    """Runs the orchestrator, in its own thread. Returns at its end, and only then."""
-    enter_orchestrator()
-    hooks.replay.seed()
-    try:
-        return Returned(user_code())
-    except BaseException as error:
-        return Raised(error)
-
-
-class _Nowhere(io.RawIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data)
-
-
 def read_history(facts: Facts, session: str, number: int) -> History:
     """What activation ``number`` can know: what the last trigger before it carries."""
     history = History()
@@ -303,50 +195,6 @@ def read_history(facts: Facts, session: str, number: int) -> History:
         history.load(trigger, facts.read_bytes(pack) if pack else None)
         break
     return history
-
-
-def call(function: Callable[..., Any], args: Any) -> Any:
-    """
-    Calls an orchestrator with ``args`` exactly as given. When none were given, one
-    that requires exactly one argument gets ``{}``, and any other nothing.
-    """
-    if args is not NO_ARGUMENTS:
-        return function(args)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return function()
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [parameter for parameter in parameters if parameter.default is parameter.empty and parameter.kind in positional]
-    return function({}) if len(required) == 1 else function()
-
-
-def completed(value: Any, now: float) -> dict[str, Any]:
-    """The outcome of a run whose orchestrator returned ``value``."""
-    try:
-        pickled = cloudpickle.dumps(value)
-    except Exception as error:
-        what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {error}'
-        return failure(OutcomeError(what), now)
-    return {'status': 'completed', 'value': base64.b64encode(pickled).decode(), 'time': now}
-
-
-def raised(error: BaseException, now: float) -> dict[str, Any]:
-    """The outcome of a run whose orchestrator raised ``error``."""
-    outcome = {
-        'status': 'failed',
-        'error': [type(error).__name__, str(error)],
-        'traceback': ''.join(traceback.format_exception(error)),
-        'time': now,
-    }
-    try:
-        # A traceback pickles because Lithops' handler has installed tblib
-        pickled = cloudpickle.dumps((error, error.__traceback__))
-        pickle.loads(pickled)
-        outcome['exception'] = base64.b64encode(pickled).decode()
-    except Exception:
-        pass  # its text has to do
-    return outcome
 
 
 def _end_with_this_call() -> None:

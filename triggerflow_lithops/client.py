@@ -13,7 +13,6 @@ from lithops.monitoring.backends.triggerflow.wakeups import WakeUpsUnavailable, 
 from lithops.utils import setup_lithops_logger
 
 from . import errors, installation, seams
-from .activation import NO_ARGUMENTS
 from .config import RETRY, SECTION, create_config, follow_lithops_logging
 from .job import qualified_name
 from .program import packed
@@ -24,6 +23,7 @@ from .storage import open_store, require_guarded
 from .triggers.attempt import Policy
 from .triggers.keys import RUNS, code_key, is_run_id, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
+from .user_code import NO_ARGUMENTS
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ import lithops.worker.utils as worker_utils
 from lithops.job.serialize import write_module_data
 
 from .. import seams
-from ..activation import NO_ARGUMENTS
 from ..program import packed
 from ..retry import policy_of
 from ..triggers.attempt import delay
@@ -24,6 +23,7 @@ from ..triggers.event import seconds_of
 from ..triggers.home import Document, Home
 from ..triggers.store import Facts, StoreUnavailable
 from ..triggers.workspace import Firing
+from ..user_code import NO_ARGUMENTS
 from . import workspaces
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context

@@ -6,9 +6,9 @@ from typing import Any, Callable
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
-from ..activation import NO_ARGUMENTS
 from ..errors import RunDied
 from ..triggers.keys import session_of
+from ..user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
 from .service import LIMITS
 from .simulation import INCARNATION, RUN_ID, Simulated, Simulation, simulating

@@ -21,7 +21,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..activation import NO_ARGUMENTS
+from ..user_code import NO_ARGUMENTS
 from .api import simulate, try_seed
 from .corpus import CORPUS
 from .faults import Faults

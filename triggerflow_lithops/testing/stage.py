@@ -5,8 +5,9 @@ from typing import Any, Callable, NoReturn, Sequence
 
 import greenlet
 
-from ..activation import Raised, Returned, perform_play
 from ..executor import Hooks
+from ..outcome import Raised, Returned
+from ..runner import perform_play
 from ..seams import use
 from ..triggers.keys import run_key
 from ..triggers.store import Facts
