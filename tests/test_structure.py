@@ -13,8 +13,8 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 #: Modules of each floor. A module imports from its own floor and from those below
 FLOORS = (
     {'triggers'},
-    {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
-    {'backends', 'config', 'hidden', 'installation', 'progress', 'report', 'storage'},
+    {'errors', 'fingerprint', 'history', 'outputs', 'readings', 'replay', 'retry', 'world'},
+    {'backends', 'clocks', 'config', 'hidden', 'installation', 'muting', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
     | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
     {'native'},
@@ -58,7 +58,7 @@ def test_floor_0_imports_the_standard_library_only(path):
     assert not foreign
 
 
-@pytest.mark.parametrize('module', ['errors', 'fingerprint', 'history', 'outputs', 'replay', 'world'])
+@pytest.mark.parametrize('module', ['errors', 'fingerprint', 'history', 'outputs', 'readings', 'replay', 'world'])
 def test_floor_1_knows_neither_lithops_nor_a_clock(module):
     names = {name.split('.')[0] for name in imports(PACKAGE / f'{module}.py')}
     assert not names & {'lithops', 'time', 'datetime', 'os'}

@@ -37,8 +37,9 @@ from .replay import Replay, failure
 from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
+from .triggers.deferred import Each
 from .triggers.engine import Engine
-from .triggers.keys import claim_key, outcome_key, trigger_key
+from .triggers.keys import claim_key, facts_prefix, outcome_key, position_of, trigger_key
 from .triggers.store import Facts
 from .triggers.sweep import Held
 from .user_code import call
@@ -81,7 +82,12 @@ class Orchestrator:
             return str(CLAIMED)
         held = functools.partial(held_by_function_service, config, session)
         engine = Engine(facts, perform, triggers_of(config, run))
-        left = Activation(self, run, config, engine, Stage(), start_calls, held).live(number, cause)
+        stage = Stage()
+        try:
+            left = Activation(self, run, config, engine, stage, start_calls, held).live(number, cause)
+        finally:
+            # Whatever it was that ended it is told
+            stage.caught_up()
         if isinstance(left, Crashed):
             if isinstance(left.error, (NeverTaken, InstallationError)):
                 # Of a call, or of where it would run: who lives next would find the same
@@ -142,7 +148,9 @@ class Activation:
             return Superseded(number, 'its number is claimed')
         if self._facts.read(outcome_key(self._session)) is not None:
             return Superseded(number, 'the run has ended')
-        history = read_history(self._facts, self._session, number)
+        history = read_history(self._facts, self._session, number, self._stage.each)
+        if history.newest > number:
+            return Superseded(number, f'activation {history.newest} goes on')
         replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held)
 
         def create_hooks(thread: threading.Thread) -> Hooks:
@@ -183,8 +191,13 @@ class Activation:
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
 
 
-def read_history(facts: Facts, session: str, number: int) -> History:
-    """What activation ``number`` can know: what the last trigger before it carries."""
+def read_history(facts: Facts, session: str, number: int, each: Each) -> History:
+    """
+    What activation ``number`` can know: what the last trigger before it carries, and what was written since by
+    activations that died.
+
+    :param each: does something with each of many, at the same time where that is faster
+    """
     history = History()
     for earlier in range(number - 1, -1, -1):
         trigger = facts.read(trigger_key(session, earlier))
@@ -194,6 +207,11 @@ def read_history(facts: Facts, session: str, number: int) -> History:
         pack = trigger['history']['pack']
         history.load(trigger, facts.read_bytes(pack) if pack else None)
         break
+    if history.torn:
+        keys = {position_of(key): key for key in facts.list(facts_prefix(session))}
+        lacking = {position: key for position, key in keys.items() if history.lacks(position)}
+        found = dict(zip(lacking, each(facts.read, list(lacking.values())), strict=True))
+        history.add_inherited({position: fact for position, fact in found.items() if fact is not None})
     return history
 
 

@@ -27,6 +27,10 @@ class History:
 
     :ivar facts: scheduled jobs and recorded choices, by position
     :ivar events: Lithops' status documents, by call
+    :ivar readings: what was read of clock and chance before a position, by that and by the module that read
+    :ivar reached: the last position that some activation is known to have come to
+    :ivar last_written: the last position that has a fact in the bucket
+    :ivar inherited: positions whose facts no trigger carries: they were found in the bucket
     :ivar position: where the last trigger waits; -1 when there is none
     :ivar waiting: the fingerprint of that wait
     :ivar due: when that wait is over, whatever has ended; None for never
@@ -38,6 +42,9 @@ class History:
     def __init__(self) -> None:
         self.facts: dict[int, dict[str, Any]] = {}
         self.events: dict[Call, dict[str, Any]] = {}
+        self.readings: dict[tuple[int, str], list[Any]] = {}
+        self.reached = self.last_written = -1
+        self.inherited: set[int] = set()
         self.position = -1
         self.waiting: list[Any] = []
         self.due: float | None = None
@@ -53,8 +60,40 @@ class History:
     def add_fact(self, position: int, fact: dict[str, Any]) -> None:
         """Learns the fact of a position. What only an invocation needs is left out."""
         brief = {name: value for name, value in fact.items() if name != 'invocation'}
-        self.facts[position] = brief
+        self._know_fact(position, brief)
         self._tail.append(json.dumps(['fact', position, brief], separators=(',', ':')))
+
+    def add_inherited(self, facts: dict[int, dict[str, Any]]) -> None:
+        """
+        Learns what an activation left that died, or that went on unseen.
+
+        :param facts: those in the bucket that :meth:`lacks` names
+        """
+        before = dict(self.readings)
+        for position in sorted(facts):
+            self.add_fact(position, facts[position])
+            self.inherited.add(position)
+        if any(self.readings[read] != values for read, values in before.items()):
+            # Another activation went on than the one that wrote the trigger: what that waited for is void
+            self.waiting, self.due = [], None
+
+    @property
+    def newest(self) -> int:
+        """The newest activation that left a fact which no trigger carries; -1 if there is none."""
+        return max((int(self.facts[position]['activation']) for position in self.inherited), default=-1)
+
+    def lacks(self, position: int) -> bool:
+        """
+        Whether a fact in the bucket says more than is known here. What was derived was not written: if
+        there is a fact at its position, another activation has made it, and its readings hold.
+        """
+        return 'activation' not in self.facts.get(position, ())
+
+    def add_readings(self, stored: list[list[Any]]) -> None:
+        """Learns what was read of clock and chance: a position, a module, and what that had read before."""
+        if stored:
+            self._know_readings(stored)
+            self._tail.append(json.dumps(['readings', stored], separators=(',', ':')))
 
     def add_event(self, call: Call, status: dict[str, Any]) -> None:
         """Learns the event of a call. Its log is left out: a replay prints nothing."""
@@ -69,7 +108,7 @@ class History:
         :param trigger: its document
         :param pack: the object that it names as ``pack``
         """
-        self.position = trigger['context']['position']
+        self.position = self.reached = trigger['context']['position']
         self.waiting = trigger['history']['waiting']
         self.due = trigger['context']['due']
         self.outputs = trigger['history']['outputs']
@@ -99,6 +138,19 @@ class History:
         # One parse of one document is several times faster than one of each line
         for kind, *entry in json.loads(f"[{','.join(lines)}]"):
             if kind == 'fact':
-                self.facts[entry[0]] = entry[1]
+                self._know_fact(entry[0], entry[1])
+            elif kind == 'readings':
+                self._know_readings(entry[0])
             else:
                 self.events[Call(entry[0], entry[1])] = entry[2]
+
+    def _know_fact(self, position: int, fact: dict[str, Any]) -> None:
+        self.facts[position] = fact
+        self.reached = max(self.reached, position)
+        if 'activation' in fact:
+            self.last_written = max(self.last_written, position)
+        self._know_readings(fact.get('readings', ()))
+
+    def _know_readings(self, stored: Iterable[list[Any]]) -> None:
+        for position, reader, values in stored:
+            self.readings[position, reader] = values

@@ -11,12 +11,13 @@ import hashlib
 import random
 import uuid
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, NoReturn, Sequence
 
 from . import errors
 from .fingerprint import Fingerprint, digest_of
 from .history import History
 from .outputs import Outputs
+from .readings import Readings
 from .triggers import condition as conditions
 from .triggers.action import start_activation
 from .triggers.engine import Engine
@@ -78,6 +79,7 @@ class Replay:
         self.position = -1
         self.outputs = Outputs(self.facts, session, world.each)
         self.outputs.load(history.outputs)
+        self._readings = Readings(history)
         self._lives = {number}
         self._jobs: dict[str, int] = {}
         self._looked_at: set[Call] = set()
@@ -117,14 +119,14 @@ class Replay:
                     'fingerprint': fingerprint.document(),
                     'activation': self.number,
                     'time': self.world.time(),
+                    **self._read_before(),
                     **prepare(),
                 },
             )
-            self.history.add_fact(position, fact)
+            self._take(position, fact, ours, fingerprint)
             if ours:
                 self._begin(fact, range(fact['calls']), invoke)
                 return fact
-            self._compare(position, fact['fingerprint'], fingerprint)
             adopted = True
         if adopted:
             self._finish_invoking(fact, invoke)
@@ -228,10 +230,20 @@ class Replay:
 
     def seed(self) -> None:
         """
-        Before the user's code goes on: it draws the same numbers on every replay,
-        whatever the layers below have drawn meanwhile.
+        Before the user's code begins: in all activations of a run it draws the same numbers.
+        Their state is the user's from there on.
         """
-        random.seed(f'{self.session}/{self.position}')
+        random.seed(self.session)
+
+    def read(self, reader: str, kind: type, read: Callable[[], Any]) -> Any:
+        """
+        Something of clock and chance that the orchestrator reads between two steps: the same on every replay.
+
+        :param reader: the module that reads
+        :param kind: of the value, which JSON can hold
+        :param read: reads it
+        """
+        return self._readings.next(self.position + 1, reader, kind, read)
 
     # Positions and facts
 
@@ -246,16 +258,10 @@ class Replay:
         fact = self.history.facts.get(position)
         if fact is not None:
             self._compare(position, fact['fingerprint'], found)
-            return fact, False
-        if position == self.history.position:
+            return fact, position in self.history.inherited
+        if position == self.history.position and self.history.waiting:
             self._compare(position, self.history.waiting, found)
-        if not self.history.torn or position < self.history.position:
-            return None, False
-        fact = self.facts.read(fact_key(self.session, position))
-        if fact is not None:
-            self._compare(position, fact['fingerprint'], found)
-            self.history.add_fact(position, fact)
-        return fact, fact is not None
+        return None, False
 
     def _derive(self, position: int, fingerprint: Fingerprint) -> dict[str, Any]:
         """What follows from other facts is not written. The history carries what it was."""
@@ -264,18 +270,44 @@ class Replay:
         return fact
 
     def _choose(self, position: int, fingerprint: Fingerprint, choice: Any) -> dict[str, Any]:
-        _, fact = self.facts.create(
+        ours, fact = self.facts.create(
             fact_key(self.session, position),
             {
                 'fingerprint': fingerprint.document(),
                 'choice': choice,
                 'activation': self.number,
                 'time': self.world.time(),
+                **self._read_before(),
             },
         )
-        self._compare(position, fact['fingerprint'], fingerprint)
-        self.history.add_fact(position, fact)
+        self._take(position, fact, ours, fingerprint)
         return fact
+
+    def _take(self, position: int, fact: dict[str, Any], ours: bool, fingerprint: Fingerprint) -> None:
+        """Takes the fact of a position as it was written, here or by another activation."""
+        if not ours:
+            if fact.get('readings', []) != self._readings.pending():
+                self._step_back(fact['activation'])
+            self._compare(position, fact['fingerprint'], fingerprint)
+        self._readings.settled()
+        self.history.add_fact(position, fact)
+
+    def _step_back(self, other: int) -> NoReturn:
+        """
+        Another activation was first, and had read other things of clock and chance. What it has read holds.
+
+        :param other: its number
+        """
+        if other < self.number:
+            # It may be dead, and nobody would follow upon it: who takes its number finds this one
+            cause = f'activation {self.number} gave way to {other}'
+            self.engine.give_way(self.session, self.number, cause, self.world.time())
+        self.world.leave(Superseded(self.number, f'activation {other} has read another time, or other random numbers'))
+
+    def _read_before(self) -> dict[str, Any]:
+        """What was read since the last fact, as a part of the next one."""
+        pending = self._readings.pending()
+        return {'readings': pending} if pending else {}
 
     def _compare(self, position: int, recorded: list[Any], found: Fingerprint) -> None:
         if recorded != found.document():
@@ -376,6 +408,7 @@ class Replay:
             due=due,
             looked_at=looked_at,
         )
+        self._readings.keep()
         self._write_trigger(trigger, fingerprint)
         if not self.engine.plant(trigger):
             if due is not None:

@@ -4,7 +4,7 @@ from typing import Any, Iterator
 
 from .fingerprint import Fingerprint
 from .triggers import event
-from .triggers.keys import JOBS, activation_prefix, facts_prefix, is_key_of, outcome_key, retried_call
+from .triggers.keys import JOBS, activation_prefix, facts_prefix, is_key_of, outcome_key, position_of, retried_call
 from .triggers.store import Facts
 
 
@@ -85,7 +85,7 @@ class Report:
         fact = self._facts.read(key)
         if fact is None:
             return
-        position = int(key.rsplit('/', 1)[1].removesuffix('.json'))
+        position = position_of(key)
         data = {'position': position, 'step': str(Fingerprint(*fact['fingerprint'])), 'activation': fact['activation']}
         if 'job' in fact:
             subject = f"{self._document['run_id']}/{fact['job'].replace('-', '/')}"
@@ -125,5 +125,5 @@ def _end_of(facts: dict[str, dict[str, Any]]) -> tuple[float | None, str | None]
     if 'trigger' in facts:
         return facts['trigger']['time'], 'suspended'
     if 'died' in facts:
-        return facts['died']['time'], 'died'
+        return facts['died']['time'], 'superseded' if facts['died'].get('gave_way') else 'died'
     return None, None

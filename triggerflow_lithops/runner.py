@@ -1,15 +1,13 @@
 """Where an orchestrator runs in an activation: a thread of its own, which is left standing where it must wait."""
 
-import io
-import logging
 import queue
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, NoReturn, Sequence
 
 from .executor import Hooks
+from .muting import Muted
 from .outcome import Raised, Returned
 from .replay import FEW
 from .retry import enter_orchestrator
@@ -27,8 +25,7 @@ class Stage:
 
     def __init__(self) -> None:
         self._ends: queue.SimpleQueue[Left | Returned | Raised] = queue.SimpleQueue()
-        self._muted: tuple[Any, Any] | None = None
-        self._mute()
+        self._muted: Muted | None = Muted()
 
     def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
         """Runs the orchestrator until it ends, or is left standing."""
@@ -72,15 +69,9 @@ class Stage:
 
     def caught_up(self) -> None:
         """From here on, what the orchestrator prints and logs is new."""
-        if self._muted:
-            sys.stdout, sys.stderr = self._muted
+        if self._muted is not None:
+            self._muted.end()
             self._muted = None
-            logging.disable(logging.NOTSET)
-
-    def _mute(self) -> None:
-        self._muted = sys.stdout, sys.stderr
-        sys.stdout = sys.stderr = io.TextIOWrapper(_Nowhere(), write_through=True)
-        logging.disable(logging.CRITICAL)
 
 
 def perform_play(user_code: Callable[[], Any], hooks: Hooks) -> Returned | Raised:
@@ -91,11 +82,3 @@ def perform_play(user_code: Callable[[], Any], hooks: Hooks) -> Returned | Raise
         return Returned(user_code())
     except BaseException as error:
         return Raised(error)
-
-
-class _Nowhere(io.RawIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data)

@@ -10,6 +10,7 @@ through :class:`~.executor.Hooks`.
 import contextlib
 import functools
 import inspect
+import random
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Callable
@@ -22,7 +23,7 @@ from lithops.future import ResponseFuture
 from lithops.storage import cloud_proxy
 from lithops.utils import BackendType, FuturesList
 
-from . import layers
+from . import clocks, layers
 from .config import SECTION
 from .errors import InstallationError, OutsideOrchestratorError
 from .hidden import job_module, wait_module
@@ -116,7 +117,10 @@ def hook() -> Callable[[], None]:
     :return: what undoes it
     """
     _replace((*_REPLACED, *layers.REPLACED))
-    for function, durable in (*_FUNCTIONS, *layers.FUNCTIONS):
+    if not _is_hooked(clocks, 'clocks'):
+        _hooked.add((id(clocks), 'clocks'))
+        _undo_clocks.append(clocks.replace_clocks(lambda: in_force))
+    for function, durable in (*_FUNCTIONS, *layers.FUNCTIONS, *clocks.made_by_name()):
         if not _is_hooked(function, '__code__'):
             _note(function, '__code__', _take_over(function, durable))
     if not _is_hooked(ResponseFuture, 'logs'):
@@ -127,6 +131,8 @@ def hook() -> Callable[[], None]:
 
 #: What undoes all that was hooked: whose attribute, and what it was; None where it had none of its own
 _undo: list[tuple[Any, str, Any]] = []
+#: … and what undoes what has no attribute
+_undo_clocks: list[Callable[[], None]] = []
 #: Those attributes. Looked at whenever hooks come into force
 _hooked: set[tuple[int, str]] = set()
 
@@ -150,6 +156,8 @@ def _note(owner: Any, name: str, own: Any) -> None:
 
 def _unhook() -> None:
     _hooked.clear()
+    while _undo_clocks:
+        _undo_clocks.pop()()
     while _undo:
         owner, name, own = _undo.pop()
         if own is None:
@@ -203,7 +211,10 @@ def _init(active: 'Hooks', original: Callable[..., Any], executor: Any, *args: A
     given.arguments['monitoring'] = SECTION
     active.check_named(given.arguments)
     active.pin_session()
+    # What the layers below draw is none of the user's random numbers
+    drawn = random.getstate()
     original(*given.args, **given.kwargs)
+    random.setstate(drawn)
     active.check_executor(executor)
 
 

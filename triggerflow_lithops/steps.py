@@ -4,13 +4,16 @@ one thread, and what is not its own fault ends the activation.
 """
 
 import base64
+import functools
 import pickle
+import random
 import threading
 from typing import Any, Callable
 
 import cloudpickle
 from lithops.future import ResponseFuture
 
+from . import clocks
 from .errors import NotDurableError, OutsideOrchestratorError
 from .fingerprint import digest_of
 from .job import job_name, qualified_name
@@ -44,6 +47,7 @@ class Steps:
         self.run = run
         self._thread = thread
         self._recording: str | None = None
+        self._in_step = False
 
     @property
     def is_silent(self) -> bool:
@@ -65,6 +69,8 @@ class Steps:
             raise OutsideOrchestratorError(
                 f'{name} was called by {self._recording}, inside record(). What is recorded is one step: call it outside.'
             )
+        # What the layers below draw is none of the user's random numbers
+        drawn, self._in_step = random.getstate(), True
         try:
             return function()
         except UsersError as carried:
@@ -72,7 +78,8 @@ class Steps:
         except Exception as fault:
             self._world.leave(Crashed(fault))
         finally:
-            self.replay.seed()
+            random.setstate(drawn)
+            self._in_step = False
         # Outside of the handler, so that it carries nothing of ours as its context
         raise error
 
@@ -84,6 +91,26 @@ class Steps:
                 'Make the call inside the orchestrator, or hand over its result.'
             )
         return Call(job_name(self.replay.session, future.executor_id, future.job_id), int(future.call_id))
+
+    def reader(self, frame: Any) -> clocks.Read | None:
+        """
+        Reads something of clock and chance for the user's code, the same on every replay.
+
+        :param frame: that reads
+        :return: what reads it; None where it is not the orchestrator's own code that does
+        """
+        if self._in_step or threading.get_ident() != self._thread.ident:
+            return None
+        module = clocks.reader_of(frame)
+        return None if module is None else functools.partial(self._read, module)
+
+    def _read(self, module: str, kind: type, read: Callable[[], Any]) -> Any:
+        # What it reads in turn is a part of it
+        self._in_step = True
+        try:
+            return self.replay.read(module, kind, read)
+        finally:
+            self._in_step = False
 
     # Choices
 

@@ -5,7 +5,11 @@ Whatever happens on the way, each has to come to the outcome that it has without
 faults. What they note is forgotten before each run.
 """
 
+import datetime
+import random
+import tempfile
 import time
+import uuid
 from typing import Any, Callable
 
 import lithops
@@ -372,6 +376,47 @@ def measures() -> Any:
     return len(futures)
 
 
+def reads_the_clock() -> Any:
+    """The time that is passed to a call, and decides what is called, is the same in each activation."""
+    fexec, stamps = lithops.FunctionExecutor(), []
+    for step in range(3):
+        stamp = time.time()
+        stamps.append(stamp)
+        if int(stamp * 1000) % 2:
+            fexec.call_async(total, ([stamp, datetime.datetime.now().timestamp()],)).result()
+        futures = fexec.map(double, [stamp, step])
+        late = time.time_ns()
+        if late % 3:
+            futures[0].result()
+        fexec.get_result(futures)
+        fexec.call_async(double, late)
+    return stamps == sorted(stamps), len(fexec.get_result()) > 0
+
+
+def reads_chance() -> Any:
+    """So is a random id, a name of a file, and the time before the first step and between two waits."""
+    began, fexec = datetime.date.today().isoformat(), lithops.FunctionExecutor()
+    names = [uuid.uuid4().hex, began, tempfile.mktemp()]
+    pending, seen = list(fexec.map(double, names)), []
+    while pending:
+        done, pending = fexec.wait(pending, return_when=ANY_COMPLETED)
+        seen += [(future.result(), uuid.uuid4().hex) for future in done]
+        if int(seen[-1][1], 16) % 2:
+            fexec.call_async(double, time.ctime()).result()
+    again = fexec.get_result(fexec.map(double, [uuid.uuid1().hex, *(name for _, name in seen)]))
+    return sorted(value for value, _ in seen) == sorted(2 * name for name in names), len(again), random.random()
+
+
+def polls_the_clock() -> Any:
+    """A loop that looks at the clock until some time has passed ends in each activation."""
+    fexec, due, looks = lithops.FunctionExecutor(), time.time() + 30, 0
+    while time.time() < due:
+        time.sleep(4)
+        looks += 1
+    fexec.call_async(add3, looks).result()
+    return fexec.call_async(add3, int(time.time() > due)).result()
+
+
 def cleans_up() -> Any:
     """``finally``, ``with`` and ``except`` around a wait run once."""
     fexec = lithops.FunctionExecutor()
@@ -435,6 +480,9 @@ CORPUS: dict[str, Callable[[], Any]] = {
         nested,
         nested_in_time,
         measures,
+        reads_the_clock,
+        reads_chance,
+        polls_the_clock,
         cleans_up,
         poisoned,
         *layers.ALL,

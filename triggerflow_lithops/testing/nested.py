@@ -47,6 +47,9 @@ class NestedHooks(Hooks):
         """Whatever fails is an exception of the call."""
         return function()
 
+    def reader(self, frame: Any) -> None:
+        """A call reads what there is."""
+
     @property
     def is_silent(self) -> bool:
         """No call is replayed."""

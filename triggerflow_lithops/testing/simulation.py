@@ -24,6 +24,7 @@ from lithops.monitoring.backends.triggerflow.invoke import run_field
 from lithops.worker.utils import get_runtime_metadata
 
 from ..activation import Orchestrator
+from ..clocks import other_clock
 from ..job import qualified_name
 from ..report import Report
 from ..retry import policy_of
@@ -377,14 +378,14 @@ def simulating() -> Iterator[None]:
 @contextlib.contextmanager
 def _in_this_world(scheduler: Scheduler, open_storage: Callable[[Any], Any]) -> Iterator[None]:
     """Time is virtual, and what a call reads of its inputs comes from the simulated bucket."""
-    now, sleep, storage = time.time, time.sleep, lithops.future.InternalStorage
-    time.time = lambda: scheduler.now
+    sleep, storage = time.sleep, lithops.future.InternalStorage
     time.sleep = scheduler.sleep_in_a_call  # type: ignore[assignment]
     lithops.future.InternalStorage = open_storage
     try:
-        yield
+        with other_clock(lambda: scheduler.now):
+            yield
     finally:
-        time.time, time.sleep, lithops.future.InternalStorage = now, sleep, storage
+        time.sleep, lithops.future.InternalStorage = sleep, storage
 
 
 def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ one of the two always sees the other.
 
 from typing import Protocol
 
-from .action import Performer, start_call, start_following
+from .action import Performer, start_activation, start_call, start_following
 from .attempt import Execution, Failure, next_attempt
 from .condition import holds
 from .deferred import Deferred
@@ -19,6 +19,7 @@ from .keys import (
     activation_prefix,
     attempt_key,
     claim_key,
+    death_key,
     dependents,
     ended_calls,
     event_key,
@@ -127,6 +128,16 @@ class Engine(Deferred):
             self._start_dependent(session, key, call, ended, now, again=execution.redelivered)
         if execution.following and execution.following['call'] == call.number:
             self._go_on(execution, status, first)
+
+    def give_way(self, session: str, number: int, cause: str, now: float) -> None:
+        """
+        Activation ``number`` stops, and the next one begins anew.
+
+        :param cause: why, for people to read
+        """
+        # It has no trigger, and a number is never lived twice: this is how it ended
+        self.facts.create(death_key(session, number), {'reason': cause, 'time': now, 'due': now, 'gave_way': True})
+        self.perform(start_activation(session, number + 1, cause))
 
     def plant(self, trigger: Trigger) -> bool:
         """

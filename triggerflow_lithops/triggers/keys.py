@@ -131,6 +131,11 @@ def fact_key(session: str, position: int) -> str:
     return f'{run_prefix(session)}p/{position:06d}.json'
 
 
+def position_of(key: str) -> int:
+    """The inverse of :func:`fact_key`."""
+    return int(key.rsplit('/', 1)[1].removesuffix('.json'))
+
+
 def facts_prefix(session: str) -> str:
     """All scheduled jobs and recorded choices of a run."""
     return f'{run_prefix(session)}p/'

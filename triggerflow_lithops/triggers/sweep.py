@@ -136,7 +136,8 @@ class Sweeper:
         while number > 0 and len(deaths) < self._limits.max_deaths:
             number -= 1
             death = self._facts.read(death_key(self._session, number))
-            if death is None or self._facts.read(trigger_key(self._session, number)) is not None:
+            # One that gave way was in good health
+            if death is None or death.get('gave_way') or self._facts.read(trigger_key(self._session, number)) is not None:
                 break
             deaths.insert(0, (number, death))
         return deaths
