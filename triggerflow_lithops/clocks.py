@@ -48,8 +48,6 @@ class Recorder(Protocol):
         """What reads for the code of ``frame``; None where that is not the orchestrator's own."""
 
 
-
-
 def reader_of(frame: FrameType | None) -> str | None:
     """
     The module that reads something; None where that is not the user's.

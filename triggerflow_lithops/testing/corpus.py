@@ -407,6 +407,17 @@ def reads_chance() -> Any:
     return sorted(value for value, _ in seen) == sorted(2 * name for name in names), len(again), random.random()
 
 
+def waits_by_the_clock() -> Any:
+    """What is waited for depends on the clock, and so does what is called then."""
+    fexec, values = lithops.FunctionExecutor(), []
+    for step in range(5):
+        futures = fexec.map(double, [step, 10, 20])
+        lithops.wait(futures[: 1 + time.time_ns() % 3])
+        follows = fexec.call_async(double, time.time())
+        values += [future.result() for future in futures]
+    return values, follows.result() > 0
+
+
 def polls_the_clock() -> Any:
     """A loop that looks at the clock until some time has passed ends in each activation."""
     fexec, due, looks = lithops.FunctionExecutor(), time.time() + 30, 0
@@ -482,6 +493,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         measures,
         reads_the_clock,
         reads_chance,
+        waits_by_the_clock,
         polls_the_clock,
         cleans_up,
         poisoned,

@@ -12,6 +12,7 @@ from typing import Any, Callable, ContextManager, Iterator
 from ..executor import Hooks
 from ..native.events import CloudEvent
 from ..native.firing import Here
+from ..readings import Readings
 from ..replay import Replay
 from ..triggers import attempt, engine, keys
 from ..triggers.attempt import Execution, Failure
@@ -42,6 +43,8 @@ MUTANTS: dict[str, Mutant] = {}
 #: Orchestrators of calls that wait for others; of maps that are wider than a few lanes; of many waits
 _CHAINED = ('chained', 'chained_to_failures', 'handed_over', 'map_reduces', 'map_reduces_objects')
 _IN_LANES = ('chunked', 'fan_out', 'together')
+#: … and those that read clock and chance
+_READING = ('reads_the_clock', 'waits_by_the_clock')
 _OFTEN_WAITING = ('failures_kept', 'gamble', 'lists_in_a_row')
 
 
@@ -116,6 +119,22 @@ def choice_not_recorded(original: Any, self: Replay, position: int, fingerprint:
     fact = {'fingerprint': fingerprint.document(), 'choice': choice}
     self.history.add_fact(position, fact)
     return fact
+
+
+@_mutant(Replay, '_read_before', *_READING)
+def readings_not_in_facts(original: Any, self: Replay) -> dict[str, Any]:
+    """What was read of clock and chance is not written with the fact that follows upon it."""
+    return {}
+
+
+@_mutant(Readings, 'keep', *_READING)
+def readings_not_in_triggers(original: Any, self: Readings) -> None:
+    """What was read of clock and chance before a wait is forgotten where it suspends."""
+
+
+@_mutant(Replay, '_step_back', *_READING)
+def loser_goes_on(original: Any, self: Replay, other: int) -> None:
+    """An activation that has read another time than the one that was first goes on all the same."""
 
 
 @_mutant(Replay, '_suspend')
