@@ -35,10 +35,12 @@ from lithops.monitoring.status import StorageCallStatus
 from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
+from .exceptions import CannotBeRead, loads
 from .failure import failure_of, last_words, lost
 from .functions import ALARM
 from .future import OUTPUT_FIELD, without_credentials
 from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, backend_of, field_of, performer, run_of
+from .runner_hooks import hook
 from .store import create_store
 from .triggers import keys
 from .triggers.attempt import Execution
@@ -77,6 +79,8 @@ class CallStatus(StorageCallStatus):
         # Nothing may fail here: the handler reports only what comes after
         self.run = field_of(job)
         self.nested = bool(self.run) and self.run['subject'] == NESTED
+        if self.run and not getattr(job, GIVEN_UP, False):
+            hook()
         if self.run and not self.nested:
             self._output_key = keys.output_key(job.job_key, job.call_id, new_nonce())
             if not getattr(job, GIVEN_UP, False):
@@ -206,4 +210,7 @@ def _separate(job: SimpleNamespace, internal_storage, output_key: str) -> None:
 
 
 def _result(status: dict):
-    return pickle.loads(ast.literal_eval(status['result']))
+    try:
+        return loads(ast.literal_eval(status['result']))
+    except CannotBeRead:
+        return None
