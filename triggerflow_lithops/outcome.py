@@ -44,7 +44,7 @@ def completed(value: Any, now: float) -> dict[str, Any]:
 
 def raised(error: BaseException, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator raised ``error``."""
-    BaseException.with_traceback(error, _within(error.__traceback__))
+    BaseException.with_traceback(error, _within(vars(BaseException)['__traceback__'].__get__(error)))
     return {'status': 'failed', **document_of(error), 'time': now}
 
 

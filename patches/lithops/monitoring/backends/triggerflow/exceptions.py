@@ -88,6 +88,20 @@ def dumps(error: BaseException, by_value: bool = False, as_exc_info: bool = Fals
     return pickled
 
 
+def is_text_in_lithops(error: BaseException) -> bool:
+    """Whether Lithops sends the text of an exception only, for it cannot pickle it, or not unpickle it again"""
+    file = io.BytesIO()
+    try:
+        _AsLithops(file, error).dump(error)
+        pickle.loads(file.getvalue())
+        return False
+    except Exception:
+        return True
+    except BaseException:
+        # That ends its worker
+        return False
+
+
 def loads(pickled: bytes) -> Any:
     """
     Unpickles what may do anything when it is unpickled
@@ -202,8 +216,21 @@ class _Journey:
         return links
 
 
+class _AsLithops(pickle.Pickler):
+    """Pickles an exception as Lithops' workers do, without those that it leads to"""
+
+    def __init__(self, file: io.BytesIO, error: BaseException):
+        super().__init__(file)
+        self._error = error
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is TracebackType:
+            return frames_made, ([],)
+        return (Exception, ()) if is_error(value) and value is not self._error else NotImplemented
+
+
 class _ByReference(pickle.Pickler):
-    """Pickles as Lithops' workers do"""
+    """Pickles no class that cannot be imported"""
 
     def __init__(self, file: io.BytesIO, journey: _Journey):
         super().__init__(file)

@@ -25,7 +25,7 @@ import pickle
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .error_text import first_line, frames_text, kind_of, names_of, shortened, text_of, traceback_text
-from .exceptions import CannotBeRead, CannotTravel, dumps, load_error, loads
+from .exceptions import CannotBeRead, CannotTravel, dumps, is_text_in_lithops, load_error, loads
 from .triggers.attempt import Failure
 
 #: First argument of an exception that Lithops' handler raised, not the function
@@ -71,8 +71,10 @@ def stats_of(error: BaseException) -> Dict[str, Any]:
     noted = RaisedByCall(kind_of(kind), names_of(kind), first_line(error), text_of(error), traceback_text(error))
     stats = {'exception': True, RAISED_FIELD: json.dumps(noted._asdict())}
     try:
-        # Lithops does not send by value what cannot be imported where it is read, and gives its text. What
-        # is no Exception it does not report at all: there such a text would be caught by "except Exception"
+        if issubclass(kind, Exception) and is_text_in_lithops(error):
+            # A script sees the same as it does without orchestrators
+            raise CannotTravel('Lithops does not pickle it, or cannot unpickle it again')
+        # What is no Exception Lithops does not report. As a text it would be caught by "except Exception"
         pickled = dumps(error, by_value=not issubclass(kind, Exception), as_exc_info=True)
     except CannotTravel as problem:
         stats['exc_pickle_fail'] = True

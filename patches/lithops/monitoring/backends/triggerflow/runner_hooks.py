@@ -20,31 +20,22 @@ does what Lithops made it for.
 """
 
 import functools
+import importlib
 import sys
 from typing import Any, Callable, Tuple
+
+from lithops.future import logger
 
 from .error_text import traceback_text
 from .failure import exception_of, stats_of
 from .invoke import field_of
 
-#: What is hooked, as 'module', 'class', 'method'
-HOOKED: Tuple[Tuple[str, str, str], ...] = (
-    ('lithops.worker.jobrunner', 'JobRunner', 'run'),
-    ('lithops.worker.jobrunner', 'JobRunner', '_write_exception'),
-    ('lithops.future', 'ResponseFuture', '_raise_call_exception'),
-)
-
 
 def hook() -> None:
     """Hooks Lithops, in this process. What this Lithops does not have is left out"""
-    # Imported only where a call runs: it takes long, and imports numpy. There it is loaded already
-    import lithops.worker.jobrunner
-    from lithops.future import ResponseFuture
-
-    runner = lithops.worker.jobrunner.JobRunner
-    _replace(runner, 'run', _run)
-    _replace(runner, '_write_exception', _write_exception)
-    _replace(ResponseFuture, '_raise_call_exception', _raise_call_exception)
+    for module, owner, name, ours in HOOKED:
+        # Lithops' runner is imported where a call runs only, and is loaded there: it brings numpy, and takes long
+        _replace(getattr(importlib.import_module(module), owner), name, ours)
 
 
 def _replace(owner: type, name: str, ours: Callable[..., Any]) -> None:
@@ -103,7 +94,7 @@ def _raise_call_exception(original: Callable[..., None], future: Any, throw_exce
         return
     future._set_state(future.State.Error)
     future._exception = type(error), error, BaseException.__traceback__.__get__(error)
-    _logger().warning(
+    logger.warning(
         f'{future._id_prefix()} - CallID: {future.call_id} - There was an exception - '
         f'Activation ID: {future.activation_id} - {type(error).__name__}'
     )
@@ -111,7 +102,9 @@ def _raise_call_exception(original: Callable[..., None], future: Any, throw_exce
         raise error
 
 
-def _logger() -> Any:
-    from lithops.future import logger
-
-    return logger
+#: What is hooked: module, class and method, and what takes its place
+HOOKED: Tuple[Tuple[str, str, str, Callable[..., None]], ...] = (
+    ('lithops.worker.jobrunner', 'JobRunner', 'run', _run),
+    ('lithops.worker.jobrunner', 'JobRunner', '_write_exception', _write_exception),
+    ('lithops.future', 'ResponseFuture', '_raise_call_exception', _raise_call_exception),
+)

@@ -36,7 +36,7 @@ from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
 from .exceptions import CannotBeRead, loads
-from .failure import failure_of, last_words, lost
+from .failure import failure_of, last_words, lost, stats_of
 from .functions import ALARM
 from .future import OUTPUT_FIELD, without_credentials
 from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, backend_of, field_of, performer, run_of
@@ -128,7 +128,7 @@ class CallStatus(StorageCallStatus):
 
     def _report_call(self) -> None:
         if 'new_futures' in self.status:
-            self.status['new_futures'] = str(without_credentials(ast.literal_eval(self.status['new_futures'])))
+            self._strip_futures()
         if not self.status['exception'] and 'func_result_size' not in self.status:
             # Lithops would take this for a result of None
             self._lose('What the function process had noted of its end is gone')
@@ -148,6 +148,14 @@ class CallStatus(StorageCallStatus):
             following=self._following(),
         )
         self._engine().report(execution, json.dumps(self.status).encode('ascii'), failure_of(self.status), time.time())
+
+    def _strip_futures(self) -> None:
+        try:
+            self.status['new_futures'] = str(without_credentials(ast.literal_eval(self.status['new_futures'])))
+        except BaseException as error:
+            # A list that begins with a future, and has something else in it
+            del self.status['new_futures']
+            self.status.update(stats_of(error))
 
     def _following(self) -> Optional[Dict[str, Any]]:
         following = self.run.get(FOLLOWING)
