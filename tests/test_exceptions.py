@@ -105,7 +105,10 @@ def test_a_group_that_its_members_lead_back_to_comes_out():
     member = ValueError('member')
     found = ExceptionGroup('group', [member])  # noqa: F821
     member.__context__ = found
-    assert str(exceptions.loads(exceptions.dumps(found)).exceptions[0]) == 'member'
+    outer = ExceptionGroup('outer', [found])  # noqa: F821
+    found.__cause__ = outer
+    again = exceptions.loads(exceptions.dumps(outer))
+    assert again.exceptions[0].__cause__ is again and again.exceptions[0].exceptions[0].__context__ is again.exceptions[0]
 
 
 def test_its_own_way_to_pickle_it_is_preferred():
@@ -359,8 +362,13 @@ def test_what_record_raises_is_the_same_at_first_and_on_every_replay(run):
     assert first == shown == [seen(caught(SENT[name])) for name in names] and stand_in == ['OutcomeError', 'ValueError', True]
 
 
-def test_a_script_ends_with_the_status_that_its_orchestrator_ends_with(executor, tmp_path):
-    run = executor.run(lambda: sys.exit(3))
-    with pytest.raises(SystemExit) as exited:
-        run.result(timeout=60)
-    assert exited.value.code == 3
+def test_an_end_inside_a_call_that_makes_calls_is_an_end_too(run, tmp_path):
+    def nested(folder):
+        fexec = lithops.FunctionExecutor()
+        return type(caught(fexec.call_async(in_a_call, ('cancelled', folder)).result)).__name__
+
+    def main(folder):
+        fexec = lithops.FunctionExecutor()
+        return fexec.call_async(nested, folder).result()
+
+    assert run(main, str(tmp_path)) == 'CancelledError' and (tmp_path / 'cancelled').read_text() == 'x'

@@ -25,7 +25,7 @@ import io
 import pickle
 import re
 from types import TracebackType
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
 import cloudpickle
 
@@ -138,9 +138,6 @@ class _Journey:
         self._by_value = by_value
         # With the exceptions, so that no id is used twice
         self._planned: Dict[int, Tuple[BaseException, Reduced]] = {}
-        # Groups whose members are looked at: nothing below them may lead back to them,
-        # for pickle makes the members first
-        self._open: List[BaseException] = []
         self.reasons: Dict[int, str] = {}
 
     def is_stand_in(self, error: BaseException) -> bool:
@@ -197,10 +194,8 @@ class _Journey:
             return
         if depth > DEPTH:
             raise CannotTravel(f'it is a group within {DEPTH} others')
-        self._open.append(error)
         for member in Group.exceptions.__get__(error):
             self.plan(member, depth + 1)
-        self._open.pop()
 
     def _links_of(self, error: BaseException, depth: int) -> Dict[str, Any]:
         links: Dict[str, Any] = {'__suppress_context__': BaseException.__suppress_context__.__get__(error)}
@@ -209,7 +204,7 @@ class _Journey:
             links['__traceback__'] = frames
         for name in ('__cause__', '__context__'):
             other = namespace_of(BaseException)[name].__get__(error)
-            if other is None or depth >= DEPTH or any(other is group for group in self._open):
+            if other is None or depth >= DEPTH:
                 continue
             self.plan(other, depth + 1)
             links[name] = other
