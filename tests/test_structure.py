@@ -16,7 +16,7 @@ FLOORS = (
     {'errors', 'fingerprint', 'history', 'outputs', 'readings', 'replay', 'retry', 'world'},
     {'backends', 'clocks', 'config', 'hidden', 'installation', 'muting', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
-    | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
+    | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )

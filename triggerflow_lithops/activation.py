@@ -11,11 +11,12 @@ import json
 import logging
 import multiprocessing.util
 import os
-import pickle
 import sys
 import threading
 from typing import Any, Callable, Protocol
 
+from lithops.monitoring.backends.triggerflow.error_text import described, text_of
+from lithops.monitoring.backends.triggerflow.exceptions import CannotBeRead, loads
 from lithops.monitoring.backends.triggerflow.functions import NeverTaken, wait_until
 from lithops.monitoring.backends.triggerflow.invoke import (
     ACTIVATION,
@@ -33,13 +34,14 @@ from .errors import InstallationError, OutcomeError
 from .executor import Hooks
 from .history import History
 from .outcome import Raised, Returned, completed, raised
-from .replay import Replay, failure
+from .replay import Replay
 from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
 from .triggers.deferred import Each
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, facts_prefix, outcome_key, position_of, trigger_key
+from .triggers.outcome import failed_run
 from .triggers.store import Facts
 from .triggers.sweep import Held
 from .user_code import call
@@ -163,10 +165,10 @@ class Activation:
 
     def _user_code(self) -> Callable[[], Any]:
         try:
-            function, args = pickle.loads(self._orchestrator.code)
-        except Exception as error:
+            function, args = loads(self._orchestrator.code)
+        except CannotBeRead as error:
             # Nothing that is tried again would be any better
-            what = f'The orchestrator cannot be loaded where it runs: {error!r}. Is a module missing there?'
+            what = f'The orchestrator cannot be loaded where it runs: {text_of(error)}. Is a module missing there?'
             unreadable = Failed(OutcomeError(what))
             return lambda: self._stage.leave(unreadable)
         return lambda: call(function, args)
@@ -180,14 +182,14 @@ class Activation:
             replay.finish(raised(left.error, self._stage.time()))
             result = 'failed'
         elif isinstance(left, Failed):
-            self._facts.create(outcome_key(self._session), failure(left.error, self._stage.time()))
+            self._facts.create(outcome_key(self._session), failed_run(left.error, self._stage.time()))
             result = 'failed'
         elif isinstance(left, Suspended):
             result = left.waits_for
         elif isinstance(left, Superseded):
             result = left.why
         else:
-            result = f'died: {left.error!r}'
+            result = f'died: {described(left.error)}'
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
 
 

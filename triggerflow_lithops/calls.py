@@ -1,12 +1,10 @@
 """What the hooked methods of Lithops do that call: jobs are scheduled once, and invoked until they are under way."""
 
-import base64
 import contextlib
 import functools
 import itertools
 import logging
 import os
-import pickle
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +28,8 @@ from .job import KINDS, Uploads, futures_of, job_document, job_name, name_of, qu
 from .replay import Replay
 from .retry import innermost
 from .runtime import require_runtime
-from .steps import Steps, UsersError, pickled_error
+from .steps import Steps, UsersError
+from .travelling import document_of, exception_of
 from .triggers.inputs import Inputs
 from .triggers.store import StoreUnavailable
 from .triggers.trigger import Members
@@ -206,7 +205,7 @@ class Calls(Steps):
             except Exception as error:
                 if is_choice:
                     # What was found in a bucket may be found otherwise next time
-                    return {'calls': 0, 'exception': pickled_error(error)}
+                    return {'calls': 0, **document_of(error)}
                 raise UsersError(error) from error
             memory = made.runtime_memory or create.keywords['runtime_memory']
             policy, lanes = innermost(self.run['retry']), self.run['orchestrator']['lanes']
@@ -217,8 +216,8 @@ class Calls(Steps):
             self._start_calls(config, self.run, number, self.replay.position, fact, indices)
 
         fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke), f'{fingerprint.kind}()')
-        if 'exception' in fact:
-            raise pickle.loads(base64.b64decode(fact['exception']))
+        if 'error' in fact:
+            raise exception_of(fact, f'{fingerprint.kind}()')
         _log_invocation(executor.executor_id, job_id, fact)
         return fact  # type: ignore[no-any-return]
 

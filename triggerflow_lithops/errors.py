@@ -70,7 +70,20 @@ class RuntimeGone(TriggerflowError):
 
 
 class OutcomeError(TriggerflowError):
-    """What the orchestrator returned or raised cannot be pickled, or not be read here."""
+    """
+    What the orchestrator returned or raised cannot be pickled, or not be read here.
+
+    :param what: the whole message
+    :param kind: the class of the exception that this one stands for, with its module; None if it stands for none
+    :param message: the text of that exception
+    :param traceback: its traceback, as text
+    """
+
+    def __init__(self, what: str, kind: str | None = None, message: str | None = None, traceback: str | None = None):
+        self.kind = kind
+        self.message = message
+        self.traceback = traceback
+        super().__init__(what)
 
 
 class ChangedCodeError(TriggerflowError):
@@ -101,3 +114,25 @@ class NotDurableError(TriggerflowError, NotImplementedError):
 
 class OutsideOrchestratorError(TriggerflowError, RuntimeError):
     """A durable call from where no orchestrator runs."""
+
+
+def restored(name: str, message: str, fields: dict[str, Any]) -> TriggerflowError | None:
+    """
+    One of these errors, out of the outcome of a run.
+
+    :param name: of its class
+    :param fields: its attributes
+    :return: None if there is no such error
+    """
+    kind = _BY_NAME.get(name)
+    return None if kind is None else _restored(kind, (message,), fields)
+
+
+#: Every error that an outcome may name. Workers have a PayloadTooLarge and a RuntimeGone of their own
+_BY_NAME: dict[str, type[TriggerflowError]] = {
+    kind.__name__: kind
+    for kind in (
+        *(ChangedCodeError, ConfigurationError, InstallationError, InvalidRunError, NotDurableError, OutcomeError),
+        *(OutsideOrchestratorError, PayloadTooLarge, RunCancelled, RunDied, RunExistsError, RunNotFoundError, RuntimeGone),
+    )
+}

@@ -1,15 +1,21 @@
 """How an orchestrator came to its end, and the outcome of its run that follows from it."""
 
 import base64
-import pickle
-import traceback
+import os
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import cloudpickle
+import lithops.worker
+from lithops.monitoring.backends.triggerflow.error_text import described
 
 from .errors import OutcomeError
-from .replay import failure
+from .travelling import document_of
+from .triggers.outcome import failed_run
+
+#: Folders of what runs an orchestrator: this package, and Lithops' worker
+_RUNNERS = tuple(os.path.join(os.path.dirname(found), '') for found in (__file__, lithops.worker.__file__ or ''))
 
 
 @dataclass(frozen=True)
@@ -30,25 +36,20 @@ def completed(value: Any, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator returned ``value``."""
     try:
         pickled = cloudpickle.dumps(value)
-    except Exception as error:
-        what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {error}'
-        return failure(OutcomeError(what), now)
+    except BaseException as error:
+        what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {described(error)}'
+        return failed_run(OutcomeError(what), now)
     return {'status': 'completed', 'value': base64.b64encode(pickled).decode(), 'time': now}
 
 
 def raised(error: BaseException, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator raised ``error``."""
-    outcome = {
-        'status': 'failed',
-        'error': [type(error).__name__, str(error)],
-        'traceback': ''.join(traceback.format_exception(error)),
-        'time': now,
-    }
-    try:
-        # A traceback pickles because Lithops' handler has installed tblib
-        pickled = cloudpickle.dumps((error, error.__traceback__))
-        pickle.loads(pickled)
-        outcome['exception'] = base64.b64encode(pickled).decode()
-    except Exception:
-        pass  # its text has to do
-    return outcome
+    BaseException.with_traceback(error, _within(vars(BaseException)['__traceback__'].__get__(error)))
+    return {'status': 'failed', **document_of(error), 'time': now}
+
+
+def _within(traceback: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the orchestrator's own code."""
+    while traceback is not None and traceback.tb_next and traceback.tb_frame.f_code.co_filename.startswith(_RUNNERS):
+        traceback = traceback.tb_next
+    return traceback

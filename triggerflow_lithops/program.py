@@ -6,6 +6,7 @@ from typing import Any, Callable, Sequence
 import cloudpickle
 from lithops.job.job import _include_exclude_modules
 from lithops.job.serialize import SerializeIndependent, create_module_data
+from lithops.monitoring.backends.triggerflow.error_text import text_of
 from lithops.monitoring.backends.triggerflow.functions import is_local
 
 from . import installation
@@ -56,6 +57,6 @@ def _require_picklable(value: Any, what: str) -> None:
         cloudpickle.dumps(value)
     except Exception as error:
         raise InvalidRunError(
-            f'{what} cannot be pickled, and has to travel: {error}. '
+            f'{what} cannot be pickled, and has to travel: {text_of(error)}. '
             'Leave out what belongs to this process (open files, locks, clients), and create it inside.'
         ) from error

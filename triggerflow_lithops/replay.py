@@ -23,6 +23,7 @@ from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.inputs import Inputs
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
+from .triggers.outcome import failed_run
 from .triggers.store import encode, new_nonce
 from .triggers.sweep import Held, unknown
 from .triggers.trigger import Members, Trigger
@@ -224,7 +225,7 @@ class Replay:
         """
         if self.position < self.history.position:
             recorded = f'a wait at step {self.history.position}'
-            outcome = failure(errors.ChangedCodeError(self.run_id, self.position + 1, recorded, 'the end'), self.world.time())
+            outcome = failed_run(errors.ChangedCodeError(self.run_id, self.position + 1, recorded, 'the end'), self.world.time())
         ours, _ = self.facts.create(outcome_key(self.session), outcome)
         return ours
 
@@ -449,8 +450,3 @@ def _condition(needed: int, of: int) -> conditions.Condition:
     if not of:
         return conditions.never()
     return conditions.join(needed) if needed == of else conditions.threshold(needed, of)
-
-
-def failure(error: Exception, time: float) -> dict[str, Any]:
-    """The outcome of a run that failed through no exception of its orchestrator."""
-    return {'status': 'failed', 'error': [type(error).__name__, str(error)], 'time': time}

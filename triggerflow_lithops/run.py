@@ -1,10 +1,7 @@
 """One run, followed from anywhere: how it stands, what came out, what happened."""
 
-import base64
 import logging
-import pickle
 import time
-from types import TracebackType
 from typing import Any
 
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
@@ -13,7 +10,7 @@ from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps, end_sweeps, sweep_run
 from lithops.monitoring.backends.triggerflow.wakeups import begin_wake_ups, end_wake_ups
 
-from . import errors
+from . import errors, travelling
 from .config import SECTION
 from .progress import Progress
 from .report import Report
@@ -202,39 +199,12 @@ def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
     :raises RunCancelled: it was cancelled
     """
     if outcome['status'] == 'completed':
-        return _unpickled(run_id, outcome['value'])
+        return travelling.value_of(outcome['value'], f'Run {run_id} has completed, and what it returned')
     if outcome['status'] == 'cancelled':
         raise errors.RunCancelled(run_id)
-    if 'exception' in outcome:
-        error, traceback = _unpickled(run_id, outcome['exception'])
-        raise error.with_traceback(_within(traceback))
-    raise _error(run_id, outcome)
-
-
-def _unpickled(run_id: str, encoded: str) -> Any:
-    try:
-        return pickle.loads(base64.b64decode(encoded))
-    except Exception as error:
-        raise errors.OutcomeError(
-            f'Run {run_id} has ended, and its outcome cannot be read here: {error!r}. Is a module missing in this process?'
-        ) from error
-
-
-def _within(traceback: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that is the orchestrator's own."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.endswith('activation.py') and traceback.tb_next:
-        traceback = traceback.tb_next
-    return traceback
-
-
-def _error(run_id: str, outcome: dict[str, Any]) -> Exception:
+    if 'kind' in outcome:
+        raise travelling.exception_of(outcome, f'Run {run_id}')
     name, message = outcome['error']
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, errors.TriggerflowError):
-        error = kind.__new__(kind)
-        error.args = (message,)
-        return error
-    return errors.OutcomeError(
-        f'Run {run_id} raised {name}: {message}. The exception itself cannot be pickled; its traceback was:\n'
-        f"{outcome.get('traceback')}"
+    raise errors.restored(name, message, outcome.get('fields', {})) or errors.OutcomeError(
+        f'Run {run_id} has failed: {name}: {message}', name, message
     )

@@ -20,6 +20,7 @@ import lithops.executors
 import lithops.utils
 from lithops.constants import LOCALHOST
 from lithops.future import ResponseFuture
+from lithops.monitoring.backends.triggerflow import runner_hooks
 from lithops.storage import cloud_proxy
 from lithops.utils import BackendType, FuturesList
 
@@ -48,6 +49,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (Executor, 'map_reduce'),
     (FuturesList, '__reduce__'),
     (ResponseFuture, '_query_call_output'),
+    (ResponseFuture, '_raise_call_exception'),
     (ResponseFuture, '_record_result_stats'),
     (ResponseFuture, '_resolve_new_futures'),
     (ResponseFuture, '_set_ready'),
@@ -116,6 +118,7 @@ def hook() -> Callable[[], None]:
 
     :return: what undoes it
     """
+    runner_hooks.hook()
     _replace((*_REPLACED, *layers.REPLACED))
     if not _is_hooked(clocks, 'clocks'):
         _hooked.add((id(clocks), 'clocks'))

@@ -5,19 +5,20 @@ one thread, and what is not its own fault ends the activation.
 
 import base64
 import functools
-import pickle
 import random
 import threading
 from typing import Any, Callable
 
 import cloudpickle
 from lithops.future import ResponseFuture
+from lithops.monitoring.backends.triggerflow.error_text import described
 
 from . import clocks
 from .errors import NotDurableError, OutsideOrchestratorError
 from .fingerprint import digest_of
 from .job import job_name, qualified_name
 from .replay import Replay
+from .travelling import document_of, exception_of, value_of
 from .triggers.keys import Call
 from .triggers.store import StoreUnavailable
 from .world import Crashed, World
@@ -130,7 +131,7 @@ class Steps:
         """What ``function`` returned or raised when it was run here first."""
         name = qualified_name(function)
 
-        def choose() -> dict[str, str]:
+        def choose() -> dict[str, Any]:
             self._recording = name
             try:
                 return _recorded(name, function, args)
@@ -138,31 +139,22 @@ class Steps:
                 self._recording = None
 
         choice = self.guarded(lambda: self.replay.choice('record', name, choose, digest_of(args)), f'record({name})')
-        if 'exception' in choice:
-            raise pickle.loads(base64.b64decode(choice['exception']))
-        return pickle.loads(base64.b64decode(choice['value']))
+        # The first time, too, what was recorded is read: so a replay gets the same
+        if 'error' in choice:
+            raise exception_of(choice, f'record({name})')
+        return value_of(choice['value'], f'What record({name}) got')
 
 
-def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, str]:
+def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
     try:
         value = function(*args)
     except StoreUnavailable:
         # Of ours, and no outcome of the step: another activation tries again
         raise
     except BaseException as error:
-        return {'exception': pickled_error(error)}
+        return document_of(error)
     try:
         return {'value': base64.b64encode(cloudpickle.dumps(value)).decode()}
-    except Exception as error:
-        what = f'record({name}) got a {type(value).__name__}, which cannot be pickled ({error!r}): return something plainer.'
-        return {'exception': pickled_error(TypeError(what))}
-
-
-def pickled_error(error: BaseException) -> str:
-    try:
-        pickled = cloudpickle.dumps(error)
-        pickle.loads(pickled)
-    except Exception:
-        # As Lithops does with an exception of a call that does not survive pickling
-        pickled = pickle.dumps(Exception(f'{type(error).__name__}: {error}'))
-    return base64.b64encode(pickled).decode()
+    except BaseException as error:
+        what = f'record({name}) got a {type(value).__name__}, which cannot be pickled'
+        return document_of(TypeError(f'{what} ({described(error)}): return something plainer.'))

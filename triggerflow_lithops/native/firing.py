@@ -14,6 +14,7 @@ import cloudpickle
 import lithops
 import lithops.worker.utils as worker_utils
 from lithops.job.serialize import write_module_data
+from lithops.monitoring.backends.triggerflow.error_text import names_of
 
 from .. import seams
 from ..program import packed
@@ -240,6 +241,4 @@ class Here:
 
 def _is_retried(policy: Document, error: Exception) -> bool:
     """Whether a callable that raised runs again: after any exception, unless the policy names some."""
-    kinds = type(error).__mro__
-    names = {name for kind in kinds for name in (kind.__qualname__, f'{kind.__module__}.{kind.__qualname__}')}
-    return not policy['on'] or bool(names & set(policy['on']))
+    return not policy['on'] or bool(set(names_of(type(error))) & set(policy['on']))

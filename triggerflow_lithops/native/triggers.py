@@ -11,6 +11,8 @@ import time
 import uuid
 from typing import Any, Callable, Protocol, Sequence
 
+from lithops.monitoring.backends.triggerflow.error_text import name_of, text_of
+
 from ..errors import RunNotFoundError
 from ..run import Run
 from ..triggers import condition as conditions
@@ -136,7 +138,7 @@ class Triggers:
     def has_ended(self, trigger: Document, number: str, value: Any, error: BaseException | None) -> None:
         """Publishes that an action has ended."""
         run_id = run_id_of(self.home, trigger['id'], number)
-        data = value if error is None else {'error': [type(error).__name__, str(error)[:WORDS]]}
+        data = value if error is None else {'error': [name_of(type(error)), text_of(error)[:WORDS]]}
         document = self._end_of(trigger['id'], run_id, SUCCESS if error is None else FAILURE)
         try:
             require_json(data, 'What it returned')

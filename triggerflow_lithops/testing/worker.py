@@ -3,13 +3,12 @@
 import json
 import os
 import pickle
-import traceback
 from types import SimpleNamespace
 from typing import Any
 
 import greenlet
 from lithops.config import extract_storage_config
-from lithops.monitoring.backends.triggerflow.failure import HANDLER, lost
+from lithops.monitoring.backends.triggerflow.failure import HANDLER, lost, stats_of
 from lithops.monitoring.backends.triggerflow.future import without_credentials
 from lithops.storage.utils import create_status_key
 from lithops.worker.jobrunner import _MAX_INLINE_RESULT_SIZE, JobRunner, _prepare_args, _returns_futures
@@ -51,14 +50,19 @@ class Worker:
         began = self._scheduler.now
         self._scheduler.sleep(self._scheduler.random.uniform(0.1, 5))
         if killed:
-            return {**_times(began, self._scheduler.now), **_raised(MemoryError(HANDLER, 'The function process was killed'))}
+            ended = _ended_by_handler(MemoryError(HANDLER, 'The function process was killed'))
+            return {**_times(began, self._scheduler.now), **ended}
         here = greenlet.getcurrent()
 
         def act() -> dict[str, Any]:
             try:
                 return self._call(function, data, call_id, hooks)
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                return _raised(error)
+            except greenlet.GreenletExit:
+                # The simulator ends this process
+                raise
+            except BaseException as error:
+                noted: dict[str, Any] = stats_of(error)
+                return noted
 
         turn = greenlet.greenlet(act, here)
         self._process.deadline = began + self._timeout, here
@@ -67,7 +71,8 @@ class Worker:
         self._enter(None)
         if ended is None:
             self._scheduler.leave_behind(turn)
-            ended = _raised(TimeoutError(HANDLER, f'Function exceeded maximum time of {self._timeout} seconds and was killed'))
+            reason = f'Function exceeded maximum time of {self._timeout} seconds and was killed'
+            ended = _ended_by_handler(TimeoutError(HANDLER, reason))
         return {**_times(began, self._scheduler.now), **ended}
 
     def _call(self, function: bytes, data: bytes, call_id: str, hooks: NestedHooks) -> dict[str, Any]:
@@ -95,7 +100,6 @@ class Worker:
             self.output = pickled
             return {'exception': False, 'func_result_size': len(pickled)}
         return {'exception': False, 'func_result_size': len(pickled), 'result': str(pickled)}
-
 
     def _enter(self, hooks: NestedHooks | None) -> None:
         self._process.hooks = hooks
@@ -129,15 +133,8 @@ def lost_status(now: float, reason: str) -> dict[str, Any]:
     return {**_times(now, now), 'exception': True, 'exc_info': str(pickle.dumps(lost(reason)))}
 
 
-def _raised(error: BaseException) -> dict[str, Any]:
-    try:
-        pickled = pickle.dumps((type(error), error, None))
-        pickle.loads(pickled)
-        return {'exception': True, 'exc_info': str(pickled)}
-    except Exception as failure:
-        message = f"{error}\n{''.join(traceback.format_tb(error.__traceback__))}"
-        document = {'exc_type': str(type(error)), 'exc_value': message, 'exc_traceback': None, 'pickle_exception': str(failure)}
-        return {'exception': True, 'exc_pickle_fail': True, 'exc_info': str(pickle.dumps(document))}
+def _ended_by_handler(error: Exception) -> dict[str, Any]:
+    return {'exception': True, 'exc_info': str(pickle.dumps((type(error), error, None)))}
 
 
 def _times(began: float, ended: float) -> dict[str, Any]:

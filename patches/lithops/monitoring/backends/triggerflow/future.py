@@ -25,7 +25,8 @@ from typing import Any, Callable, Dict, Optional, Tuple
 from lithops.config import extract_storage_config
 from lithops.future import ResponseFuture
 
-from .failure import HANDLER
+from .error_text import described
+from .failure import InputLost
 
 #: In the status of a call: where its output lies, when it is not in the status
 OUTPUT_FIELD = 'triggerflow_output'
@@ -93,4 +94,4 @@ def _lost_unless_read(read: Callable[..., Any], *arguments: Any) -> Any:
         return read(*arguments)
     except Exception as error:
         # Not a failure of the user's function: the call is lost, and tried again as such
-        raise RuntimeError(HANDLER, f'What another call returned could not be read: {error!r}') from error
+        raise InputLost(f'What another call returned could not be read: {described(error)}') from error

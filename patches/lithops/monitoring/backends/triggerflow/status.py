@@ -35,10 +35,12 @@ from lithops.monitoring.status import StorageCallStatus
 from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
-from .failure import failure_of, last_words, lost
+from .exceptions import CannotBeRead, loads
+from .failure import failure_of, last_words, lost, stats_of
 from .functions import ALARM
 from .future import OUTPUT_FIELD, without_credentials
 from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, backend_of, field_of, performer, run_of
+from .runner_hooks import hook
 from .store import create_store
 from .triggers import keys
 from .triggers.attempt import Execution
@@ -77,6 +79,8 @@ class CallStatus(StorageCallStatus):
         # Nothing may fail here: the handler reports only what comes after
         self.run = field_of(job)
         self.nested = bool(self.run) and self.run['subject'] == NESTED
+        if self.run and not getattr(job, GIVEN_UP, False):
+            hook()
         if self.run and not self.nested:
             self._output_key = keys.output_key(job.job_key, job.call_id, new_nonce())
             if not getattr(job, GIVEN_UP, False):
@@ -124,7 +128,7 @@ class CallStatus(StorageCallStatus):
 
     def _report_call(self) -> None:
         if 'new_futures' in self.status:
-            self.status['new_futures'] = str(without_credentials(ast.literal_eval(self.status['new_futures'])))
+            self._strip_futures()
         if not self.status['exception'] and 'func_result_size' not in self.status:
             # Lithops would take this for a result of None
             self._lose('What the function process had noted of its end is gone')
@@ -144,6 +148,14 @@ class CallStatus(StorageCallStatus):
             following=self._following(),
         )
         self._engine().report(execution, json.dumps(self.status).encode('ascii'), failure_of(self.status), time.time())
+
+    def _strip_futures(self) -> None:
+        try:
+            self.status['new_futures'] = str(without_credentials(ast.literal_eval(self.status['new_futures'])))
+        except BaseException as error:
+            # A list that begins with a future, and has something else in it
+            del self.status['new_futures']
+            self.status.update(stats_of(error))
 
     def _following(self) -> Optional[Dict[str, Any]]:
         following = self.run.get(FOLLOWING)
@@ -206,4 +218,7 @@ def _separate(job: SimpleNamespace, internal_storage, output_key: str) -> None:
 
 
 def _result(status: dict):
-    return pickle.loads(ast.literal_eval(status['result']))
+    try:
+        return loads(ast.literal_eval(status['result']))
+    except CannotBeRead:
+        return None
