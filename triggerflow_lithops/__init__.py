@@ -9,10 +9,12 @@ from typing import Any, Callable
 from . import installation as _installation
 
 # Before anything is imported that would be missing
+_installation.require_version(_installation.VERSION)
 _installation.require_patch()
+with _installation.imports_of_lithops():
+    from . import seams as _seams
+    from .client import TriggerflowExecutor
 
-from . import seams as _seams
-from .client import TriggerflowExecutor
 from .errors import (
     ChangedCodeError,
     ConfigurationError,
