@@ -14,7 +14,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
-    {'backends', 'config', 'hidden', 'installation', 'progress', 'report', 'storage'},
+    {'backends', 'config', 'hidden', 'installation', 'lithops_config', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
     | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
     {'native'},

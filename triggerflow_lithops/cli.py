@@ -132,7 +132,7 @@ def cancel(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
 @_configured
 def purge(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
     """Remove everything of a run that has ended from the bucket."""
-    run: Run = create().get_run(run_id)
+    run: Run[Any] = create().get_run(run_id)
     run.purge()
     click.echo(f'{run.run_id}: purged')
 
