@@ -225,9 +225,9 @@ class Triggerflow:
         :raises TimeoutError: it was not reached by then
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
-        own = self._require()
         what, again = f'Workspace {self._name}', f'Triggerflow({self._name!r}).wait() waits for its end'
         with interruptible(f'{what} goes on. {again}; delete_workspace() ends it.'):
+            own = self._require()
             ended: dict[str, Any] = wait_for(
                 what, lambda: self._facts.read(Home(own.home).end()), self._require, self.sweep, timeout, again
             )
