@@ -1,6 +1,7 @@
 """What a user sees who sits before it: at a prompt, in a notebook, in an editor, and when something is not installed."""
 
 import fcntl
+import io
 import logging
 import os
 import pty
@@ -200,7 +201,9 @@ def test_ctrl_c_ends_the_wait_and_says_how_to_find_the_run_which_goes_on(interru
 
 
 def test_a_wait_that_is_interrupted_where_nothing_can_be_printed_is_interrupted_all_the_same(monkeypatch):
-    monkeypatch.setattr(sys, 'stderr', None)
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, 'stderr', stream)
     with pytest.raises(KeyboardInterrupt), interruptible('Run run-7 goes on.'):
         raise KeyboardInterrupt
 
@@ -405,8 +408,10 @@ def test_the_client_of_a_compute_backend_that_is_not_installed_is_named_likewise
         TriggerflowExecutor(config=wanted, log_level=None)
 
 
-def test_a_bucket_that_cannot_be_reached_is_one_sentence_and_no_traceback_in_the_log(tmp_path, environment):
-    wanted = {'lithops': {'backend': 'localhost', 'storage': 'minio'}, 'minio': {**S3, 'endpoint': 'http://127.0.0.1:1'}}
+# One fails when the bucket is looked for, the other one when its client is made
+@pytest.mark.parametrize('endpoint', ['http://127.0.0.1:1', 'http://no host'])
+def test_a_bucket_that_cannot_be_reached_is_one_sentence_and_no_traceback_in_the_log(tmp_path, environment, endpoint):
+    wanted = {'lithops': {'backend': 'localhost', 'storage': 'minio'}, 'minio': {**S3, 'endpoint': endpoint}}
     found = subprocess.run(
         [COMMAND, 'runs', '--config', _config_file(tmp_path, yaml.dump(wanted))],
         env=environment,
