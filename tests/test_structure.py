@@ -14,7 +14,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'outputs', 'readings', 'replay', 'retry', 'world'},
-    {'backends', 'clocks', 'config', 'hidden', 'installation', 'muting', 'progress', 'report', 'storage'},
+    {'backends', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
     | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
     {'native'},

@@ -5,14 +5,17 @@ a bucket, with nothing running meanwhile.
 
 import uuid as _uuid
 from typing import Any, Callable
+from typing import TypeVar as _TypeVar
 
 from . import installation as _installation
 
 # Before anything is imported that would be missing
+_installation.require_version(_installation.VERSION)
 _installation.require_patch()
+with _installation.imports_of_lithops():
+    from . import seams as _seams
+    from .client import TriggerflowExecutor
 
-from . import seams as _seams
-from .client import TriggerflowExecutor
 from .errors import (
     ChangedCodeError,
     ConfigurationError,
@@ -90,6 +93,8 @@ __all__ = [
     'uuid4',
 ]
 
+_T = _TypeVar('_T')
+
 
 def now() -> float:
     """
@@ -124,11 +129,12 @@ def uuid4() -> _uuid.UUID:
     return found
 
 
-def record(fn: Callable[..., Any], *args: Any) -> Any:
+def record(fn: Callable[..., _T], *args: Any) -> _T:
     """
     Runs ``fn(*args)`` here, once, and records what it returned or raised; on replay,
     that. It may run again if the orchestrator dies in the midst of it.
 
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    return _seams.hooks('record()').record(fn, args)
+    found: _T = _seams.hooks('record()').record(fn, args)
+    return found

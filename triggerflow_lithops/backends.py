@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lithops.constants import LOCALHOST, STANDALONE_BACKENDS
+from lithops.constants import LOCALHOST, SERVERLESS_BACKENDS, STANDALONE_BACKENDS
 
 from .errors import ConfigurationError
 
@@ -36,6 +36,8 @@ def require_functions(backend: str, section: dict[str, Any]) -> None:
     why, what = REFUSED.get(backend), f"compute backend '{backend}'"
     if section.get('trigger') == _LATE_TRIGGER.get(backend, ''):
         why, what = f"{_LATE}. With 'trigger: pub/sub' it does not", f"{what} with 'trigger: {section['trigger']}'"
+    if not why and backend not in (LOCALHOST, *SERVERLESS_BACKENDS):
+        why = 'which Lithops does not have'
     if why:
         others = ', '.join(f"'{name}'" for name in (*TESTED, *READ))
         raise ConfigurationError(f'Found {what}, {why}. Orchestrators run where there are functions: {others}.')

@@ -1,21 +1,22 @@
 """The command line: ``triggerflow-lithops``, in the style of ``lithops``."""
 
+import contextlib
+import errno
 import functools
 import json
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import click
 from tabulate import tabulate
 
 from . import doctor as checks
 from .client import TriggerflowExecutor
-from .errors import TriggerflowError
+from .errors import RunNotFoundError, TriggerflowError
 from .native.client import Triggerflow
 from .native.events import CloudEvent
 from .native.triggers import InvalidTriggerError
-from .run import Run
+from .run import Run, utc
 from .triggers import event
 from .triggers.event import InvalidEventError
 from .triggers.store import StoreUnavailable
@@ -23,6 +24,18 @@ from .triggers.workspace import TriggerNotFoundError
 
 #: What floor 0 says of bad input
 INVALID = (InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
+
+
+class _Failed(click.ClickException):
+    """Any error. (2 is click's own exit status, of wrong usage.)"""
+
+    exit_code = 1
+
+
+class _NotThere(click.ClickException):
+    """There is no run of the given id."""
+
+    exit_code = 5
 
 
 def _configured(command: Callable[..., None]) -> Callable[..., None]:
@@ -41,18 +54,37 @@ def _configured(command: Callable[..., None]) -> Callable[..., None]:
 
         try:
             command(create, **arguments)
-        except (TriggerflowError, StoreUnavailable, *INVALID) as error:
-            if debug:
+        except Exception as error:
+            if debug or _is_of_click(error):
                 raise
-            raise click.ClickException(str(error)) from error
+            raise _told(error) from error
 
     return configured
+
+
+def _is_of_click(error: Exception) -> bool:
+    """What click handles by itself, a pipe that was closed included."""
+    own = (click.ClickException, click.exceptions.Exit, click.Abort)
+    return isinstance(error, own) or (isinstance(error, OSError) and error.errno == errno.EPIPE)
+
+
+def _told(error: Exception) -> click.ClickException:
+    """An error as a sentence on standard error, and its exit status."""
+    if isinstance(error, RunNotFoundError):
+        return _NotThere(str(error))
+    if isinstance(error, (TriggerflowError, StoreUnavailable, *INVALID)):
+        return _Failed(str(error))
+    return _Failed(f'{type(error).__name__}: {error}. This was not expected: --debug shows where it comes from.')
 
 
 @click.group('triggerflow-lithops')
 @click.version_option(package_name='triggerflow-lithops')
 def main() -> None:
-    """Durable orchestrators on Lithops: their runs, and whether they can run here."""
+    """
+    Durable orchestrators on Lithops: their runs, and whether they can run here.
+
+    The exit status is 0, 1 for an error, 2 for wrong usage, and 5 if there is no run of the given id.
+    """
 
 
 @main.command()
@@ -60,7 +92,8 @@ def main() -> None:
 def runs(create: Callable[[], TriggerflowExecutor]) -> None:
     """List all runs in the bucket."""
     rows = [
-        [run.run_id, run.name, run.status(), _utc(run.document['time']), len(run.activations())] for run in create().list_runs()
+        [run.run_id, run.name, status, utc(run.document['time']), len(run.activations())]
+        for run, status in _with_status(create().list_runs())
     ]
     click.echo(tabulate(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations']))
 
@@ -78,7 +111,7 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
         ['Run', run.run_id],
         ['Name', run.name],
         ['Status', run.status()],
-        ['Started (UTC)', _utc(run.document['time'])],
+        ['Started (UTC)', utc(run.document['time'])],
         ['Activations', len(run.activations())],
         ['Calls ended', f'{ended} of {scheduled}'],
     ]
@@ -109,7 +142,7 @@ def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: boo
 def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None:
     """Repair what nobody reported: in one run, or in all that are running and in all workspaces."""
     tf = create()
-    swept = [tf.get_run(run_id)] if run_id else [run for run in tf.list_runs() if run.status() == 'running']
+    swept = [tf.get_run(run_id)] if run_id else [run for run, status in _with_status(tf.list_runs()) if status == 'running']
     for run in swept:
         click.echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
     for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
@@ -132,7 +165,7 @@ def cancel(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
 @_configured
 def purge(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
     """Remove everything of a run that has ended from the bucket."""
-    run: Run = create().get_run(run_id)
+    run: Run[Any] = create().get_run(run_id)
     run.purge()
     click.echo(f'{run.run_id}: purged')
 
@@ -200,6 +233,13 @@ def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
         raise SystemExit(1)
 
 
+def _with_status(runs: list[Run[Any]]) -> Iterator[tuple[Run[Any], str]]:
+    """Runs with their status, less those that were purged since they were listed."""
+    for run in runs:
+        with contextlib.suppress(RunNotFoundError):
+            yield run, run.status()
+
+
 def _json(text: str | None) -> Any:
     if text is None:
         return None
@@ -208,10 +248,6 @@ def _json(text: str | None) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         # Of a text that is long, its beginning
         raise click.BadParameter(f'{text[:100]} is not JSON, nor a file of it: {error}', param_hint='--data') from error
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
 
 
 def _summary(found: dict[str, Any]) -> str:

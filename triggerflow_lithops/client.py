@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import uuid
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Coroutine, Sequence, TypeVar, overload
 
 from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
@@ -15,17 +15,20 @@ from lithops.utils import setup_lithops_logger
 from . import errors, installation, seams
 from .config import RETRY, SECTION, create_config, follow_lithops_logging
 from .job import qualified_name
+from .lithops_config import load_given
 from .program import packed
 from .retry import policy_of
-from .run import Run, begin_run
+from .run import Run, begin_run, utc
 from .runtime import Runtime, prepare_runtime
-from .storage import open_store, require_guarded
+from .storage import bucket_of, open_store, require_guarded
 from .triggers.attempt import Policy
-from .triggers.keys import RUNS, code_key, is_run_id, run_id_of, run_key, session_of
+from .triggers.keys import RUNS, code_key, is_run_id, outcome_key, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
 from .user_code import NO_ARGUMENTS
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar('T')
 
 
 class TriggerflowExecutor:
@@ -64,13 +67,13 @@ class TriggerflowExecutor:
                 'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
                 'Call the function, or make it a call.'
             )
-        _set_up_logging(log_level, config, config_file)
+        given = load_given(config, config_file)
+        _set_up_logging(log_level, given)
         installation.require_patch()
         seams.require_seams()
-        self.config = create_config(mode, config, config_file, backend, storage, backend_options)
+        self.config = create_config(mode, given, None, backend, storage, backend_options)
         self.store = open_store(self.config)
-        section = self.config['lithops']['storage']
-        self.bucket = f"{section}://{self.config[section]['storage_bucket']}"
+        self.bucket = bucket_of(self.config)
         self.facts = Facts(self.store)
         self._deploy = deploy
         self._runtime: Runtime | None = None
@@ -80,6 +83,28 @@ class TriggerflowExecutor:
     def __repr__(self) -> str:
         return f'TriggerflowExecutor({self.bucket})'
 
+    @overload
+    def run(
+        self,
+        orchestrator: Callable[..., Coroutine[Any, Any, T]],
+        args: Any = ...,
+        *,
+        run_id: str | None = ...,
+        name: str | None = ...,
+        retry: Any = ...,
+    ) -> Run[T]: ...
+
+    @overload
+    def run(
+        self,
+        orchestrator: Callable[..., T],
+        args: Any = ...,
+        *,
+        run_id: str | None = ...,
+        name: str | None = ...,
+        retry: Any = ...,
+    ) -> Run[T]: ...
+
     def run(
         self,
         orchestrator: Callable[..., Any],
@@ -88,7 +113,7 @@ class TriggerflowExecutor:
         run_id: str | None = None,
         name: str | None = None,
         retry: Any = None,
-    ) -> Run:
+    ) -> Run[Any]:
         """
         Starts an orchestrator, and returns at once.
 
@@ -122,10 +147,14 @@ class TriggerflowExecutor:
                 f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
                 f'{function_name}. Choose another run id, or purge that run.'
             )
-        existing.sweep()
+        outcome = self.facts.read(outcome_key(existing.session))
+        if outcome is None:
+            existing.sweep()
+        else:
+            _tell_old_outcome(existing.run_id, outcome)
         return existing
 
-    def get_run(self, run_id: str) -> Run:
+    def get_run(self, run_id: str) -> Run[Any]:
         """
         A run that anyone started.
 
@@ -136,13 +165,13 @@ class TriggerflowExecutor:
             raise errors.RunNotFoundError(run_id, self.bucket)
         return run
 
-    def list_runs(self) -> list[Run]:
+    def list_runs(self) -> list[Run[Any]]:
         """All runs in the bucket, the oldest first."""
         keys = self.facts.list(f'{RUNS}/')
         runs = [self._find(run_id_of(key)) for key in keys]
         return sorted((run for run in runs if run), key=lambda run: run.document['time'])
 
-    def _find(self, run_id: str) -> Run | None:
+    def _find(self, run_id: str) -> Run[Any] | None:
         document = self.facts.read(run_key(run_id))
         return None if document is None else Run(self.config, self.facts, document)
 
@@ -154,7 +183,7 @@ class TriggerflowExecutor:
         name: str | None,
         function_name: str,
         retry: Policy,
-    ) -> Run:
+    ) -> Run[Any]:
         incarnation = uuid.uuid4().hex[:8]
         key = code_key(session_of(run_id, incarnation))
         described = self.store_code(key, orchestrator, args)
@@ -213,6 +242,19 @@ def _require_wake_ups(config: dict[str, Any]) -> None:
         raise errors.ConfigurationError(str(error)) from error
 
 
+def _tell_old_outcome(run_id: str, outcome: dict[str, Any]) -> None:
+    """A run id was given of a run that has ended: nothing runs again, which may be a surprise."""
+    # A warning of the log: it is seen where no log was set up, too, and as often as it is true
+    logger.warning(
+        'Run %s is not started again: it is there, and %s on %s UTC. This is its old outcome. '
+        'Purge the run first (get_run(%r).purge()), or choose another run id.',
+        run_id,
+        outcome['status'] if outcome['status'] in ('completed', 'failed') else f"was {outcome['status']}",
+        utc(outcome['time']),
+        run_id,
+    )
+
+
 def _checked_run_id(run_id: object) -> str:
     if not is_run_id(run_id):
         raise errors.InvalidRunError(f'Found run id {run_id!r}; a run id is 1 to 64 of A-Z a-z 0-9 . _ -')
@@ -224,13 +266,20 @@ def _new_run_id(function_name: str) -> str:
     return f'{readable}-{uuid.uuid4().hex[:8]}'
 
 
-def _set_up_logging(log_level: str | bool | None, config: dict[str, Any] | None, config_file: str | None) -> None:
-    """As ``lithops.FunctionExecutor`` does, and for our own lines, too."""
+def _set_up_logging(log_level: str | bool | None, given: dict[str, Any]) -> None:
+    """
+    As ``lithops.FunctionExecutor`` does, and for our own lines, too.
+
+    :param given: the configuration, not yet complete
+    """
     lithops_logger = logging.getLogger('lithops')
-    if log_level:
-        setup_lithops_logger(log_level)
-    elif log_level is False and lithops_logger.getEffectiveLevel() == logging.WARNING:
-        setup_lithops_logger(*get_log_info(config_file=config_file, config_data=config))
+    try:
+        if log_level:
+            setup_lithops_logger(log_level)
+        elif log_level is False and lithops_logger.getEffectiveLevel() == logging.WARNING:
+            setup_lithops_logger(*get_log_info(config_data=given))
+    except (OSError, TypeError, ValueError) as error:
+        raise errors.ConfigurationError(f'Lithops does not take the settings of its log: {error.__cause__ or error}') from error
     follow_lithops_logging()
 
 

@@ -5,7 +5,6 @@ Nothing of it is written to the bucket. Whoever invokes passes on the one that i
 was itself given.
 """
 
-import copy
 import difflib
 import logging
 import os
@@ -13,13 +12,13 @@ import re
 import sys
 from typing import Any
 
-from lithops.config import default_config, load_config
 from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
 from lithops.localhost.config import LocalhostEnvironment, get_environment
 
 from . import installation
 from .backends import require_functions
 from .errors import ConfigurationError
+from .lithops_config import completed, load_given
 from .retry import policy_of
 from .storage import UNGUARDED
 
@@ -71,22 +70,19 @@ def create_config(
     :raises ConfigurationError: a key, a value or a backend that cannot be used
     """
     _require_temporary_folder()
-    given = copy.deepcopy(config) if config else load_config(config_file)
+    given = load_given(config, config_file)
     section = _checked_section(given.get(SECTION))
     # Before Lithops loads its client, which may not be installed
     _require_functions(backend or (given.get('lithops') or {}).get('backend'), given, backend_options)
     named = {'mode': mode, 'backend': backend, 'storage': storage}
     chunksize = (given.get('lithops') or {}).get('chunksize')
-    try:
-        complete: dict[str, Any] = default_config(
-            config_data=given,
-            config_overwrite={
-                'lithops': {'monitoring': SECTION, **{key: value for key, value in named.items() if value is not None}},
-                'backend': backend_options,
-            },
-        )
-    except Exception as error:
-        raise ConfigurationError(f'Lithops does not take this configuration: {error}') from error
+    complete = completed(
+        given,
+        {
+            'lithops': {'monitoring': SECTION, **{key: value for key, value in named.items() if value is not None}},
+            'backend': backend_options,
+        },
+    )
     _require_functions(complete['lithops']['backend'], complete, {})
     _require_wake_ups(section[BACKEND], complete['lithops']['backend'])
     # Lithops fills in the number of processes, and runs a chunk by that many. Here one

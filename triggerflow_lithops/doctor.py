@@ -8,7 +8,6 @@ from typing import Any, Callable, Iterator
 
 from lithops.monitoring.backends.triggerflow.functions import is_local
 from lithops.monitoring.backends.triggerflow.wakeups import require_wake_ups
-from lithops.version import __version__ as lithops_version
 
 from . import installation
 from .config import BACKEND, SECTION
@@ -38,11 +37,10 @@ class Finding:
 def versions() -> str:
     """Python 3.10 to 3.13, Lithops 3.8 or later, and this plugin."""
     ours = importlib.metadata.version('triggerflow-lithops')
-    found = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Lithops {lithops_version}, triggerflow-lithops {ours}"
+    found = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Lithops {installation.VERSION}, triggerflow-lithops {ours}"
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         raise RuntimeError(f'{found}: use Python 3.10 to 3.13.')
-    if not (3, 8) <= tuple(map(int, lithops_version.split('.')[:2])) < (4, 0):
-        raise RuntimeError(f"{found}: pip install 'lithops>=3.8,<4'.")
+    installation.require_version(installation.VERSION)
     return found
 
 

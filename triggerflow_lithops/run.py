@@ -1,8 +1,11 @@
 """One run, followed from anywhere: how it stands, what came out, what happened."""
 
+import contextlib
+import html
 import logging
 import time
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, Generic, TypeVar
 
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
 from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
@@ -14,19 +17,25 @@ from . import errors, travelling
 from .config import SECTION
 from .progress import Progress
 from .report import Report
-from .storage import map_store_errors
+from .storage import bucket_of, map_store_errors
 from .triggers.action import start_activation
 from .triggers.home import Home
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
 from .triggers.store import Facts, encode
-from .waiting import wait_for
+from .waiting import interruptible, wait_for
 
 logger = logging.getLogger(__name__)
 
+#: What the orchestrator of a run returns
+T_co = TypeVar('T_co', covariant=True)
 
-class Run:
+
+class Run(Generic[T_co]):
     """
     One run, followed from here. Everything that it says is read from the bucket.
+
+    For a type checker it is a ``Run[T]`` of an orchestrator that returns a ``T``, and a ``Run[Any]`` where the
+    orchestrator is not known, as in ``get_run()``.
 
     :ivar run_id: what finds it again
     :ivar name: for people to read
@@ -39,9 +48,31 @@ class Run:
         self.run_id: str = document['run_id']
         self.name: str = document['name']
         self.session = session_of(self.run_id, document['incarnation'])
+        # How many calls were scheduled, and how many had ended, when a wait last counted them
+        self._counted: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f'Run({self.run_id!r})'
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table, made with two requests at the most. It never raises."""
+        rows = [('Run', self.run_id), ('Name', self.name), ('Status', self._status_or_why_not())]
+        with contextlib.suppress(Exception):
+            rows.append(('Started (UTC)', utc(self.document['time'])))
+        if self._counted is not None and rows[2][1] == 'running':
+            rows.append(('Calls ended', '{1} of {0}, when last counted'.format(*self._counted)))
+        cells = (f'<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>' for name, value in rows)
+        return f"<table>{''.join(cells)}</table>"
+
+    def _status_or_why_not(self) -> str:
+        # Nobody who looks at a run wants to wait until the bucket can be reached again
+        impatient = Facts(self._facts.store, pauses=())
+        try:
+            return Run(self._config, impatient, self.document).status()
+        except errors.RunNotFoundError:
+            return 'not there any more: it was purged'
+        except Exception as error:
+            return f'unknown: the bucket cannot be reached ({type(error).__name__}: {error})'
 
     def status(self) -> str:
         """
@@ -65,7 +96,7 @@ class Run:
         """
         return str(self._outcome(timeout)['status'])
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T_co:
         """
         What the orchestrator returned; raises what it raised, with its traceback.
 
@@ -73,7 +104,8 @@ class Run:
         :raises TimeoutError: it has not ended by then
         :raises RunCancelled: it was cancelled
         """
-        return value_of(self.run_id, self._outcome(timeout))
+        value: T_co = value_of(self.run_id, self._outcome(timeout))
+        return value
 
     def history(self) -> list[dict[str, Any]]:
         """All that happened: CloudEvents documents, in order, from ``run.started`` to the outcome."""
@@ -164,19 +196,32 @@ class Run:
     def _require(self) -> None:
         document = self._facts.read(run_key(self.run_id))
         if document is None or document['incarnation'] != self.document['incarnation']:
-            raise errors.RunNotFoundError(self.run_id, 'the bucket')
+            raise errors.RunNotFoundError(self.run_id, bucket_of(self._config))
 
     def _outcome(self, timeout: float | None) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
-            progress.update()
+            self._counted = progress.update() or self._counted
             return self._facts.read(outcome_key(self.session))
 
-        with Progress(self.session, self._facts) as progress:
-            found: dict[str, Any] = wait_for(f'Run {self.run_id}', look, self._require, self.sweep, timeout)
+        again = f'ask again, here or with TriggerflowExecutor().get_run({self.run_id!r})'
+        with interruptible(self._goes_on()), Progress(self.run_id, self.session, self._facts) as progress:
+            found: dict[str, Any] = wait_for(f'Run {self.run_id}', look, self._require, self.sweep, timeout, again)
         return found
 
+    def _goes_on(self) -> str:
+        """What is told when a wait for the run ends before the run does."""
+        return (
+            f'Run {self.run_id} goes on. Find it with TriggerflowExecutor().get_run({self.run_id!r}), or: '
+            f'triggerflow-lithops status {self.run_id} (end it: triggerflow-lithops cancel {self.run_id})'
+        )
 
-def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> tuple[Run, bool]:
+
+def utc(seconds: float) -> str:
+    """A time for people to read."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
+
+
+def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> tuple[Run[Any], bool]:
     """
     Starts a run, unless one of its id is there.
 
@@ -185,9 +230,10 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
     :raises ConfigurationError: the function service will never take it
     """
     ours, document = facts.create(run_key(document['run_id']), document)
-    run = Run(config, facts, document)
+    run: Run[Any] = Run(config, facts, document)
     if ours:
-        run.begin()
+        with interruptible(run._goes_on()):
+            run.begin()
     return run, ours
 
 

@@ -9,13 +9,12 @@ and no store reaches this side by another way.
 import contextlib
 from typing import Any, Callable, Iterator, List, TypeVar
 
-from lithops.config import extract_storage_config
 from lithops.constants import LOCALHOST
 from lithops.monitoring.backends.triggerflow import store as travelling
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
-from lithops.storage import InternalStorage
 
 from .errors import ConfigurationError
+from .lithops_config import opened_storage
 from .triggers.store import Store, StoreUnavailable
 
 _Answer = TypeVar('_Answer')
@@ -43,16 +42,24 @@ def open_store(config: dict[str, Any]) -> 'MappedStore':
     """
     backend = config['lithops']['storage']
     try:
-        storage = None if backend == LOCALHOST else InternalStorage(extract_storage_config(config)).storage
+        storage = None if backend == LOCALHOST else opened_storage(config)
         if storage is not None:
             config[backend]['storage_bucket'] = storage.bucket
         return create_store(config, storage)
     except travelling.UnsupportedStorageError as error:
         raise ConfigurationError(str(error)) from error
+    except ConfigurationError:
+        raise
     except Exception as error:
         raise ConfigurationError(
             f"Storage '{backend}' cannot be reached: {type(error).__name__}: {error}. Check its section of the configuration."
         ) from error
+
+
+def bucket_of(config: dict[str, Any]) -> str:
+    """What a bucket is called, for people to read: ``aws_s3://my-bucket``."""
+    backend = config['lithops']['storage']
+    return f"{backend}://{config[backend]['storage_bucket']}"
 
 
 def require_guarded(config: dict[str, Any], store: 'MappedStore') -> None:

@@ -1,6 +1,8 @@
 """What a client does that waits: it looks, bears an outage of the bucket, and has sweeps made meanwhile."""
 
+import contextlib
 import logging
+import sys
 import threading
 import time
 from typing import Any, Callable, Iterator
@@ -17,8 +19,29 @@ SWEEP = 5.0
 OUTAGE = 300.0
 
 
+@contextlib.contextmanager
+def interruptible(goes_on: str) -> Iterator[None]:
+    """
+    Inside of it something is waited for that goes on by itself. Ctrl-C ends the wait only, and says so.
+
+    :param goes_on: what goes on, and how to find it again: a line, for people to read
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        # Not logged: it is the answer to what the user did, at whatever level his log is
+        with contextlib.suppress(Exception):
+            print(goes_on, file=sys.stderr, flush=True)
+        raise
+
+
 def wait_for(
-    what: str, look: Callable[[], Any], require: Callable[[], Any], sweep: Callable[[], Any], timeout: float | None
+    what: str,
+    look: Callable[[], Any],
+    require: Callable[[], Any],
+    sweep: Callable[[], Any],
+    timeout: float | None,
+    again: str = 'ask again',
 ) -> Any:
     """
     Looks until there is something.
@@ -28,6 +51,7 @@ def wait_for(
     :param require: raises if it can never come
     :param sweep: repairs what keeps it from coming
     :param timeout: seconds
+    :param again: how to go on waiting for it, in words
     :raises TimeoutError: it was not there by then
     """
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -47,7 +71,7 @@ def wait_for(
             if time.monotonic() - reached > OUTAGE:
                 raise
             logger.warning('%s - the bucket cannot be reached, still trying: %s', what, error)
-    raise TimeoutError(f'{what} has not ended within {timeout} s. It goes on: ask again.')
+    raise TimeoutError(f'{what} has not ended within {timeout} s. It goes on: {again}.')
 
 
 class _Sweeps:

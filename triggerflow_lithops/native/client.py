@@ -11,7 +11,7 @@ from ..run import Run, begin_run
 from ..triggers.home import Home
 from ..triggers.keys import is_run_id
 from ..triggers.workspace import TriggerNotFoundError
-from ..waiting import wait_for
+from ..waiting import interruptible, wait_for
 from . import workspaces
 from .events import CloudEvent, checked_context, published
 from .firing import Performance
@@ -211,7 +211,7 @@ class Triggerflow:
         # What nobody waits for may be for a workspace that is gone
         return self._own().publish(published(event), unwatched=self._require)
 
-    def runs(self, trigger_id: str) -> list[Run]:
+    def runs(self, trigger_id: str) -> list[Run[Any]]:
         """The runs of a trigger's actions: each may be followed, and has a result."""
         require_trigger_id(trigger_id)
         return self._require().runs(trigger_id)
@@ -225,10 +225,12 @@ class Triggerflow:
         :raises TimeoutError: it was not reached by then
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
-        own = self._require()
-        ended: dict[str, Any] = wait_for(
-            f'Workspace {self._name}', lambda: self._facts.read(Home(own.home).end()), self._require, self.sweep, timeout
-        )
+        what, again = f'Workspace {self._name}', f'Triggerflow({self._name!r}).wait() waits for its end'
+        with interruptible(f'{what} goes on. {again}; delete_workspace() ends it.'):
+            own = self._require()
+            ended: dict[str, Any] = wait_for(
+                what, lambda: self._facts.read(Home(own.home).end()), self._require, self.sweep, timeout, again
+            )
         return list(ended['data'])
 
     def sweep(self) -> list[str]:

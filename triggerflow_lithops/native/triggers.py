@@ -169,7 +169,7 @@ class Triggers:
             document['data'] = self._facts.read(document['dataref'])
         return document
 
-    def runs(self, trigger_id: str) -> list[Run]:
+    def runs(self, trigger_id: str) -> list[Run[Any]]:
         """The runs that a trigger has started, its timer's included."""
         numbers = [TIMER, *self.workspace.numbers(trigger_id)]
         return [run for number in numbers if (run := self._run(trigger_id, number))]
@@ -188,7 +188,7 @@ class Triggers:
                     repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
 
-    def _has_died(self, run: Run, outcome: Document) -> bool:
+    def _has_died(self, run: Run[Any], outcome: Document) -> bool:
         """Whether an action has failed in a way in which nobody was left to publish that. It is published here."""
         firing = run.document['orchestrator']['firing']
         success, failure = (self._end_of(firing['trigger'], run.run_id, kind) for kind in (SUCCESS, FAILURE))
@@ -198,7 +198,7 @@ class Triggers:
         self.publish_with(failure, {'error': [name, words[:WORDS]]})
         return True
 
-    def _run(self, trigger_id: str, number: str) -> Run | None:
+    def _run(self, trigger_id: str, number: str) -> Run[Any] | None:
         document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))
         return None if document is None else Run(self._config, self._facts, document)
 
