@@ -16,6 +16,7 @@ import sys
 import threading
 from typing import Any, Callable, Protocol
 
+from lithops.monitoring.backends.triggerflow.driver import extend_path, forget_driver
 from lithops.monitoring.backends.triggerflow.functions import NeverTaken, wait_until
 from lithops.monitoring.backends.triggerflow.invoke import (
     ACTIVATION,
@@ -61,6 +62,7 @@ class Orchestrator:
 
     def __call__(self, subject: str, number: int, cause: str, due: float) -> str | None:
         _end_with_this_call()
+        extend_path()
         follow_lithops_logging()
         config = json.loads(os.environ['LITHOPS_CONFIG'])
         run = config[SECTION]['run']
@@ -86,10 +88,12 @@ class Orchestrator:
             if isinstance(left.error, (NeverTaken, InstallationError)):
                 # Of a call, or of where it would run: who lives next would find the same
                 fail_run(facts, run, left.error)
+                forget_driver(config, session)
                 return None
             raise left.error
         if isinstance(left, (Returned, Raised, Failed)):
             end_wake_ups(config, run)
+            forget_driver(config, session)
         return CLAIMED if isinstance(left, Superseded) else None
 
 

@@ -17,7 +17,7 @@ from .config import RETRY, SECTION, create_config, follow_lithops_logging
 from .job import qualified_name
 from .program import packed
 from .retry import policy_of
-from .run import Run, begin_run
+from .run import DriverNotKept, Run, begin_run
 from .runtime import Runtime, prepare_runtime
 from .storage import open_store, require_guarded
 from .triggers.attempt import Policy
@@ -112,6 +112,8 @@ class TriggerflowExecutor:
             existing = None if run_id is None else self._find(checked)
             if existing is None:
                 return self._start(orchestrator, args, checked, name, function_name, policy)
+        except DriverNotKept as error:
+            raise errors.ConfigurationError(str(error)) from error
         except StoreUnavailable as error:
             raise errors.ConfigurationError(
                 f'The bucket {self.bucket} cannot be used, so the run was not started: {error}. '
