@@ -34,6 +34,7 @@ from .errors import InstallationError, OutcomeError
 from .executor import Hooks
 from .history import History
 from .outcome import Raised, Returned, completed, raised
+from .processes import end_helpers
 from .replay import Replay, failure
 from .runner import Stage
 from .storage import create_store
@@ -214,6 +215,7 @@ def _end_with_this_call() -> None:
                 stream.flush()
             except Exception:
                 pass
+        end_helpers()
         os._exit(0)
 
     if multiprocessing.parent_process() is not None:
