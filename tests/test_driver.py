@@ -23,6 +23,7 @@ from lithops.monitoring.backends.triggerflow.localhost import Door, environment
 
 from triggerflow_lithops import CloudEvent, ConfigurationError, PythonCallable, Retry, Triggerflow, TriggerflowExecutor
 from triggerflow_lithops.localhost import leftovers
+from triggerflow_lithops.run import begin_run
 from triggerflow_lithops.triggers.keys import outcome_key
 from triggerflow_lithops.triggers.store import encode
 
@@ -134,10 +135,16 @@ def world(tmp_path_factory):
     return run
 
 
+@pytest.fixture
+def served(run):
+    """The service is there already, of a program that had something else."""
+    run(lambda: None)
+
+
 # The environment
 
 
-def test_orchestrator_and_calls_have_exactly_the_environment_of_the_driver(run, monkeypatch):
+def test_orchestrator_and_calls_have_exactly_the_environment_of_the_driver(run, served, monkeypatch):
     monkeypatch.setenv('OF_THIS_DRIVER', uuid.uuid4().hex)
     monkeypatch.delenv('PYTHONFAULTHANDLER')
     expected = seen()
@@ -184,12 +191,12 @@ def test_values_that_are_no_text_survive(run, monkeypatch):
     assert run(here_and_in_a_call(lambda: os.environb[b'NO_TEXT'])) == (b'caf\xe9 \xff',) * 2
 
 
-def test_the_time_zone_is_the_drivers(run, monkeypatch):
+def test_the_time_zone_is_the_drivers(run, served, monkeypatch):
     monkeypatch.setenv('TZ', 'XYZ-5')
     assert run(here_and_in_a_call(lambda: time.localtime(0).tm_hour)) == (5, 5)
 
 
-def test_files_are_made_with_the_umask_of_the_driver(executor, tmp_path):
+def test_files_are_made_with_the_umask_of_the_driver(executor, served, tmp_path):
     def made():
         path = tmp_path / uuid.uuid4().hex
         path.touch()
@@ -395,19 +402,19 @@ def starts_a_program(mark):
     return subprocess.Popen(['sleep', '600'], env={**os.environ, 'MARK': mark})
 
 
-def starts_a_shell_that_starts_a_program(mark):
-    return subprocess.Popen(['sh', '-c', 'sleep 600 & wait'], env={**os.environ, 'MARK': mark})
+def starts_a_program_in_the_background(mark):
+    """Nobody is its parent any more."""
+    subprocess.run(['sh', '-c', 'sleep 600 &'], env={**os.environ, 'MARK': mark})
 
 
-@pytest.mark.parametrize('start', [starts_a_program, starts_a_shell_that_starts_a_program])
+@pytest.mark.parametrize('start', [starts_a_program, starts_a_program_in_the_background])
 def test_helper_processes_go_with_their_activation(executor, gate, start):
     mark = uuid.uuid4().hex
 
     def orchestrator():
         fexec = lithops.FunctionExecutor()
-        helper = start(mark)
+        start(mark)
         fexec.get_result(fexec.call_async(gate.pass_through, 1))
-        helper.kill()
 
     run = executor.run(orchestrator)
     until(gate.begun)
@@ -465,16 +472,23 @@ def test_what_is_kept_of_a_driver_is_for_its_user_alone_whatever_the_umask(execu
     run.result(timeout=60)
 
 
-def test_nothing_is_kept_of_a_run_that_was_completed(executor):
-    run = executor.run(lambda: 1)
-    assert run.result(timeout=60) == 1
-    until(lambda: not driver_file(run).exists())
+@pytest.fixture
+def pause_service(executor, served):
+    """A function that stops the service, so that it sweeps nothing. Goes on after the test."""
+    pid = int(Path(executor.config['triggerflow']['service'], 'lock').read_text())
+    yield lambda: os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
 
 
-def test_nothing_is_kept_of_a_run_that_has_failed(executor):
-    run = executor.run(lambda: 1 / 0)
-    assert run.wait(timeout=60) == 'failed'
-    until(lambda: not driver_file(run).exists())
+@pytest.mark.parametrize(('divisor', 'status'), [(1, 'completed'), (0, 'failed')])
+def test_nothing_is_kept_of_a_run_that_has_an_outcome(executor, pause_service, divisor, status):
+    def orchestrator():
+        pause_service()
+        return 1 / divisor
+
+    run = executor.run(orchestrator)
+    until(lambda: run.status() == status)
+    until(lambda: not driver_file(run).exists(), seconds=10)
 
 
 def test_nothing_is_kept_of_a_run_that_was_cancelled(executor, gate):
@@ -506,12 +520,11 @@ def test_nothing_is_kept_of_a_run_that_the_service_finds_over(executor, gate):
     until(lambda: not driver_file(run).exists())
 
 
-def test_the_same_run_twice_keeps_one_file(executor, gate):
-    run_id = f'twice-{uuid.uuid4().hex[:8]}'
-    main = behind(gate)
-    run, again = executor.run(main, run_id=run_id), executor.run(main, run_id=run_id)
-    assert again.session == run.session
-    assert [path.name for path in HOME.glob(f'drivers/{run_id}*')] == [driver_file(run).name]
+def test_who_comes_second_with_a_run_keeps_nothing(executor, gate):
+    run = executor.run(behind(gate), run_id=f'twice-{uuid.uuid4().hex[:8]}')
+    found, ours = begin_run(executor.config, executor.facts, {**run.document, 'incarnation': 'another'})
+    assert (found.session, ours) == (run.session, False)
+    assert [path.name for path in HOME.glob(f'drivers/{run.run_id}*')] == [driver_file(run).name]
 
 
 def test_queued_calls_of_a_cancelled_run_do_not_start(config, gate):
@@ -595,14 +608,14 @@ def test_what_processes_that_were_killed_have_left_is_removed_when_a_service_sta
     going_on = executor.run(behind(gate))
     os.utime(driver_file(going_on), (1, 1))
     old, young = (kept_by_hand(executor, f'left-{uuid.uuid4().hex[:8]}', age) for age in (leftovers.OLD + 60, 60))
-    torn = HOME / 'drivers' / 'torn.json.0123.new'
-    torn.write_text('{')
-    os.utime(torn, (1, 1))
+    unfinished = HOME / 'drivers' / 'unfinished.json.0123.new'
+    unfinished.write_text(driver_file(going_on).read_text())
+    os.utime(unfinished, (1, 1))
     pid = os.fork()
     if not pid:
         os._exit(leftovers.forget_drivers_of_ended_runs(str(HOME)))
     os.waitpid(pid, 0)
-    assert [path.exists() for path in (driver_file(going_on), old, young, torn)] == [True, False, True, False]
+    assert [path.exists() for path in (driver_file(going_on), old, young, unfinished)] == [True, False, True, False]
     young.unlink()
 
 
@@ -665,7 +678,7 @@ def test_helper_processes_go_with_a_fresh_interpreter(fresh, gate):
 
     def orchestrator():
         fexec = lithops.FunctionExecutor()
-        starts_a_program(mark)
+        starts_a_program_in_the_background(mark)
         return fexec.get_result(fexec.call_async(gate.pass_through, 1))
 
     run = fresh.run(orchestrator)
