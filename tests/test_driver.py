@@ -673,6 +673,37 @@ def test_a_fresh_interpreter_that_is_killed_is_reported_and_runs_again(fresh, tm
     assert 'was killed by SIGKILL' in failed['data']['reason']
 
 
+def test_a_call_in_a_fresh_interpreter_ends_when_its_time_is_up(fresh):
+    def nap(_):
+        time.sleep(600)
+
+    def orchestrator():
+        try:
+            return lithops.FunctionExecutor().call_async(nap, 0, timeout=1).result()
+        except TimeoutError as error:
+            return str(error)
+
+    assert 'exceeded maximum time of 1 seconds' in fresh.run(orchestrator).result(timeout=90)
+
+
+def test_an_end_that_a_fresh_interpreter_cannot_report_is_delivered_again(fresh, tmp_path):
+    def spoil_the_bucket_once(session):
+        folder = Path(LITHOPS_TEMP_DIR, 'storage', 'lithops.jobs', f'{session}-0-A000', '00000')
+        if (tmp_path / 'spoiled').exists():
+            folder.unlink()
+        else:
+            (tmp_path / 'spoiled').touch()
+            # A file where the event's folder has to be: no write succeeds
+            folder.touch()
+        return 'reported'
+
+    def orchestrator():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.call_async(spoil_the_bucket_once, fexec.executor_id[:-2]))
+
+    assert fresh.run(orchestrator, retry=Retry(backoff=0.1)).result(timeout=90) == 'reported'
+
+
 def test_helper_processes_go_with_a_fresh_interpreter(fresh, gate):
     mark = uuid.uuid4().hex
 
