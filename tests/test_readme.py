@@ -9,7 +9,7 @@ import yaml
 
 import triggerflow_lithops
 from triggerflow_lithops import Context, Triggerflow
-from triggerflow_lithops.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, UNGUARDED
+from triggerflow_lithops.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, SWITCHES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -67,7 +67,8 @@ def test_the_page_on_triggers_names_all_of_them():
 
 def test_the_readme_names_every_setting_with_its_default():
     named = dict(re.findall(r'^\| `(\w+)` \| (\S+) \|', README, re.MULTILINE))
-    assert named.pop(UNGUARDED) == 'no' and named.pop(BACKEND) == '`storage`'
+    assert named.pop(BACKEND) == '`storage`'
+    assert {key: named.pop(key) for key in SWITCHES} == {key: 'yes' if default else 'no' for key, default in SWITCHES.items()}
     told = {key: None if value == 'unset' else float(value) for key, value in named.items()}
     assert told == {key: default for key, (_, default) in KEYS.items()}
     assert f'| `{RETRY}` |' in README

@@ -15,7 +15,7 @@ FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'outputs', 'readings', 'replay', 'retry', 'world'},
     {'backends', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report', 'storage'},
-    {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
+    {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'processes', 'runner', 'user_code'}
     | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},

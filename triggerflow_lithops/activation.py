@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import Any, Callable, Protocol
 
+from lithops.monitoring.backends.triggerflow.driver import extend_path, forget_driver
 from lithops.monitoring.backends.triggerflow.error_text import described, text_of
 from lithops.monitoring.backends.triggerflow.exceptions import CannotBeRead, loads
 from lithops.monitoring.backends.triggerflow.functions import NeverTaken, wait_until
@@ -34,6 +35,7 @@ from .errors import InstallationError, OutcomeError
 from .executor import Hooks
 from .history import History
 from .outcome import Raised, Returned, completed, raised
+from .processes import end_helpers
 from .replay import Replay
 from .runner import Stage
 from .storage import create_store
@@ -64,6 +66,7 @@ class Orchestrator:
 
     def __call__(self, subject: str, number: int, cause: str, due: float) -> str | None:
         _end_with_this_call()
+        extend_path()
         follow_lithops_logging()
         config = json.loads(os.environ['LITHOPS_CONFIG'])
         run = config[SECTION]['run']
@@ -94,10 +97,12 @@ class Orchestrator:
             if isinstance(left.error, (NeverTaken, InstallationError)):
                 # Of a call, or of where it would run: who lives next would find the same
                 fail_run(facts, run, left.error)
+                forget_driver(config, session)
                 return None
             raise left.error
         if isinstance(left, (Returned, Raised, Failed)):
             end_wake_ups(config, run)
+            forget_driver(config, session)
         return CLAIMED if isinstance(left, Superseded) else None
 
 
@@ -230,6 +235,7 @@ def _end_with_this_call() -> None:
                 stream.flush()
             except Exception:
                 pass
+        end_helpers()
         os._exit(0)
 
     if multiprocessing.parent_process() is not None:

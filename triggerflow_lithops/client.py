@@ -18,7 +18,7 @@ from .job import qualified_name
 from .lithops_config import load_given
 from .program import packed
 from .retry import policy_of
-from .run import Run, begin_run, utc
+from .run import DriverNotKept, Run, begin_run, utc
 from .runtime import Runtime, prepare_runtime
 from .storage import bucket_of, open_store, require_guarded
 from .triggers.attempt import Policy
@@ -137,6 +137,8 @@ class TriggerflowExecutor:
             existing = None if run_id is None else self._find(checked)
             if existing is None:
                 return self._start(orchestrator, args, checked, name, function_name, policy)
+        except DriverNotKept as error:
+            raise errors.ConfigurationError(str(error)) from error
         except StoreUnavailable as error:
             raise errors.ConfigurationError(
                 f'The bucket {self.bucket} cannot be used, so the run was not started: {error}. '

@@ -34,9 +34,13 @@ KEYS: dict[str, tuple[Any, Any]] = {
     # clock of the cloud's makes them, and none where a function would have to wait
     'sweep_seconds': (float, None),
 }
-#: … and those that are no numbers: when calls that failed run again,
+#: Whether the local function service runs each invocation in a fresh interpreter, with a hash seed of its own
+FRESH = 'fresh_interpreters'
+#: … those that are true or false, and their defaults (``UNGUARDED``: whether a storage is used that may
+#: overwrite what was written first),
+SWITCHES: dict[str, bool] = {UNGUARDED: False, FRESH: False}
+#: … and those that are neither: when calls that failed run again,
 RETRY = 'retry'
-#: (``UNGUARDED``) whether a storage is used that may overwrite what was written first,
 #: where wake-ups come from,
 BACKEND = 'backend'
 #: on which compute backends each of these works (None: on all),
@@ -120,11 +124,12 @@ def _checked_section(section: Any) -> dict[str, Any]:
         section = {key: value for key, value in section.items() if key not in ('run', 'service') and value is not None}
     checked: dict[str, Any] = {key: default for key, (_, default) in KEYS.items()}
     checked[RETRY] = policy_of((section or {}).get(RETRY))
-    checked[UNGUARDED] = (section or {}).get(UNGUARDED, False)
-    if not isinstance(checked[UNGUARDED], bool):
-        raise ConfigurationError(f"'{SECTION}: {UNGUARDED}' is true or false; found {checked[UNGUARDED]!r}.")
+    for key, default in SWITCHES.items():
+        checked[key] = (section or {}).get(key, default)
+        if not isinstance(checked[key], bool):
+            raise ConfigurationError(f"'{SECTION}: {key}' is true or false; found {checked[key]!r}.")
     checked |= _checked_wake_ups(section or {})
-    others = [RETRY, UNGUARDED, BACKEND, *SERVICE, SINK]
+    others = [*SWITCHES, RETRY, BACKEND, *SERVICE, SINK]
     _require_known(section or {}, [*KEYS, *others], SECTION)
     for key, value in (section or {}).items():
         if key in others:

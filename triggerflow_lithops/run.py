@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
+from lithops.monitoring.backends.triggerflow.driver import forget_driver, keep_driver
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
 from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
 from lithops.monitoring.backends.triggerflow.localhost import Door
@@ -21,13 +22,16 @@ from .storage import bucket_of, map_store_errors
 from .triggers.action import start_activation
 from .triggers.home import Home
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
-from .triggers.store import Facts, encode
+from .triggers.store import Facts, StoreUnavailable, encode
 from .waiting import interruptible, wait_for
 
 logger = logging.getLogger(__name__)
 
 #: What the orchestrator of a run returns
 T_co = TypeVar('T_co', covariant=True)
+
+class DriverNotKept(StoreUnavailable):
+    """What a run has of its driver cannot be written, so there is no such run."""
 
 
 class Run(Generic[T_co]):
@@ -145,6 +149,7 @@ class Run(Generic[T_co]):
         self._require()
         self._facts.write(outcome_key(self.session), encode({'status': 'cancelled', 'time': time.time()}))
         end_wake_ups(self._config, self._field())
+        forget_driver(self._config, self.session)
 
     def purge(self) -> None:
         """
@@ -163,6 +168,7 @@ class Run(Generic[T_co]):
                 f'Run {self.run_id} is not purged, for the alarm that sweeps it cannot be removed: {error}. Try again.'
             ) from error
         end_wake_ups(self._config, self._field())
+        forget_driver(self._config, self.session)
         self._mark_purged()
         keys = self._facts.list(f'{JOBS}/{self.session}')
         self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
@@ -180,6 +186,21 @@ class Run(Generic[T_co]):
         with map_store_errors():
             repaired: list[str] = sweep_run(self._config, self._field(), self.document['time'])
         return repaired
+
+    def keep_driver(self) -> None:
+        """
+        Keeps what the run has of this process, where it runs on this machine.
+
+        :raises DriverNotKept: it cannot be written
+        """
+        try:
+            keep_driver(self._config, self._field())
+        except OSError as error:
+            raise DriverNotKept(f'The run was not started, for what it has of its driver cannot be kept: {error}') from error
+
+    def forget_driver(self) -> None:
+        """There is no such run."""
+        forget_driver(self._config, self.session)
 
     def _field(self) -> dict[str, Any]:
         """What every payload of the run carries."""
@@ -228,13 +249,18 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
     :param document: of the run
     :return: the run that there is, and whether it was started here
     :raises ConfigurationError: the function service will never take it
+    :raises DriverNotKept: what it has of this process cannot be kept; then there is no run
     """
-    ours, document = facts.create(run_key(document['run_id']), document)
     run: Run[Any] = Run(config, facts, document)
+    # First, so that whoever finds the run finds this, too, and begins it with nothing else
+    run.keep_driver()
+    ours, found = facts.create(run_key(document['run_id']), document)
     if ours:
         with interruptible(run._goes_on()):
             run.begin()
-    return run, ours
+        return run, True
+    run.forget_driver()
+    return Run(config, facts, found), False
 
 
 def value_of(run_id: str, outcome: dict[str, Any]) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from typing import Any
 
@@ -43,8 +42,6 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
 def write_runtime_metadata(folder: str) -> None:
     """What this interpreter, the service's, has."""
     path = _file(folder)
-    # The folder that the service stands in is no part of its interpreter
-    sys.path[:] = [entry for entry in sys.path if entry not in ('', folder)]
     with open(f'{path}.new', 'w') as metadata:
         json.dump(get_runtime_metadata(), metadata)
     os.rename(f'{path}.new', path)

@@ -19,6 +19,8 @@ from typing import Any, Iterator
 from lithops.monitoring.backends.triggerflow.localhost import chunks_done
 from lithops.monitoring.backends.triggerflow.status import GRACE
 
+from ..config import FRESH
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +61,11 @@ class Chunk:
         return int(self.of.payload['config']['localhost']['worker_processes'])
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether this runs in an interpreter that nothing has run in before."""
+        return bool(self.of.payload['config']['triggerflow'].get(FRESH))
+
+    @property
     def life(self) -> float:
         """Seconds that its process can take at the most."""
         calls = len(self.of.chunks[self.number]['call_ids'])
@@ -66,8 +73,12 @@ class Chunk:
 
     def payload(self) -> dict[str, Any]:
         """The whole Lithops payload of this invocation."""
-        field = {**self.of.payload['triggerflow'], 'redelivered': self.redelivered}
-        return {**self.of.payload, **self.of.chunks[self.number], 'triggerflow': field}
+        return payload_of(self.of.payload, self.of.chunks[self.number], self.redelivered)
+
+
+def payload_of(payload: dict[str, Any], chunk: dict[str, Any], redelivered: bool) -> dict[str, Any]:
+    """The whole Lithops payload of one chunk."""
+    return {**payload, **chunk, 'triggerflow': {**payload['triggerflow'], 'redelivered': redelivered}}
 
 
 class Queue:

@@ -12,8 +12,11 @@ import os
 import time
 from typing import Any
 
+from lithops.monitoring.backends.triggerflow.driver import forget_driver
 from lithops.monitoring.backends.triggerflow.invoke import run_of
 from lithops.monitoring.backends.triggerflow.sweep import sweep_unless_over
+
+from .worker import with_environment_of_driver
 
 #: Seconds of quiet before a run is swept: at first, and at the most
 QUIET = (2.0, 60.0)
@@ -96,8 +99,12 @@ class QuietRuns:
 
 def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
     """
-    Sweeps a run, unless it has ended, or was purged.
+    Sweeps a run, unless it has ended, or was purged. Then nothing is kept of its driver.
 
     :return: ``OVER`` if so, else 0
     """
-    return 0 if sweep_unless_over(config, run) else OVER
+    with_environment_of_driver(config, run['session'])
+    if sweep_unless_over(config, run):
+        return 0
+    forget_driver(config, run['session'])
+    return OVER

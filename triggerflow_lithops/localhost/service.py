@@ -14,7 +14,6 @@ import contextlib
 import errno
 import fcntl
 import functools
-import glob
 import json
 import logging
 import os
@@ -33,12 +32,15 @@ from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.private import private_folder
 from lithops.monitoring.backends.triggerflow.status import GRACE, report_lost
 
+from .interpreter import set_up, start_alone
+from .leftovers import clean_scratch, forget_drivers_of_ended_runs, may_be_left_behind
 from .metadata import write_runtime_metadata
 from .queue import Chunk, Queue, shortage_tolerated
 from .quiet import OVER, QuietRuns, sweep_quiet_run
-from .worker import run_chunk
+from .worker import run_chunk, with_environment_of_driver
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ LOG_LIMIT = 8 * 1024 * 1024
 
 @dataclass
 class Process:
-    """A process that runs a chunk, or reports that it was lost; or that sweeps."""
+    """A process that runs a chunk, or reports that it was lost; or that sweeps a run; or that clears away."""
 
     chunk: Chunk | None
     sweeps: str = ''
@@ -86,6 +88,7 @@ class Service:
         """Serves until there is nothing to do for a while."""
         self._open_bell()
         self._answer(True)
+        self._clear_away()
         wakeup, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -112,6 +115,13 @@ class Service:
                 # And with it all that a process could report to
                 for pid in self._running:
                     _kill_group(pid)
+
+    def _clear_away(self) -> None:
+        home = os.path.dirname(self.door.folder)
+        if not may_be_left_behind(home):
+            return
+        with shortage_tolerated('clear away what is left of runs'):
+            self._running[self._fork_to(functools.partial(forget_drivers_of_ended_runs, home))] = Process(None)
 
     def _has_its_folder(self) -> bool:
         """Whether its folder was not removed, nor made anew for another service."""
@@ -166,13 +176,17 @@ class Service:
         chunk = waiting[0]
 
         def work() -> int:
+            payload = chunk.payload()
             if chunk.lost:
-                report_lost(chunk.payload(), chunk.lost)
+                with_environment_of_driver(payload['config'], chunk.of.session)
+                report_lost(payload, chunk.lost)
             else:
-                run_chunk(chunk.payload(), self.scratch)
+                run_chunk(payload, self.scratch)
             return 0
 
-        self._running[self._fork_to(work)] = Process(chunk)
+        alone = chunk.is_fresh and not chunk.lost
+        pid = start_alone(chunk, self.door.folder, self.scratch) if alone else self._fork_to(work)
+        self._running[pid] = Process(chunk)
         waiting.popleft()
 
     def _fork_to(self, work: Callable[[], int]) -> int:
@@ -202,27 +216,31 @@ class Service:
 
     def _reap(self) -> None:
         while self._running:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
-            process = self._running.pop(pid, None)
-            if process is None:
-                continue
-            code = os.waitstatus_to_exitcode(status)
-            if process.chunk is None:
+            process = self._running.pop(ended.si_pid, None)
+            if process and process.chunk and (process.chunk.is_activation or ended.si_code != os.CLD_EXITED or ended.si_status):
+                # A suspension leaves nothing behind; and what a call had started that was lost must not go on as if
+                # it could report. Before its id is given up: it might be another group's a moment later
+                _kill_group(ended.si_pid)
+            _, status = os.waitpid(ended.si_pid, 0)
+            if process:
+                self._ended(ended.si_pid, process, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, pid: int, process: Process, code: int) -> None:
+        if process.chunk is None:
+            if process.sweeps:
                 self._quiet.swept(process.sweeps, code)
-                if code == OVER:
-                    self._queue.drop_timers(process.sweeps)
-                continue
-            self._note(pid, process.chunk, process.started, code)
-            shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
-            if code:
-                # What it had started must not go on as if it could report
-                _kill_group(pid)
-            if code and process.chunk.reports < MAX_REPORTS:
-                self._report(process.chunk, code)
-            else:
-                self._queue.finish(process.chunk)
+            if code == OVER:
+                self._queue.drop_timers(process.sweeps)
+            return
+        self._note(pid, process.chunk, process.started, code)
+        shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
+        if code and process.chunk.reports < MAX_REPORTS:
+            self._report(process.chunk, code)
+        else:
+            self._queue.finish(process.chunk)
 
     def _report(self, chunk: Chunk, code: int) -> None:
         """Nobody else will report ``chunk``: another process does."""
@@ -280,18 +298,19 @@ def processes_log(folder: str) -> str:
 
 def serve(folder: str) -> None:
     """Runs the service of ``folder``, unless another process does."""
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s [%(levelname)s] %(message)s')
+    set_up(folder)
     if not os.path.abspath(folder).startswith(os.path.join(LITHOPS_TEMP_DIR, '')):
         _start_again_at_home(folder)
         return
-    os.makedirs(os.path.join(folder, 'queue'), mode=0o700, exist_ok=True)
+    for private in (os.path.dirname(folder), folder, os.path.join(folder, 'queue'), os.path.join(folder, 'scratch')):
+        private_folder(private)
     with open(os.path.join(folder, 'lock'), 'a+') as lock:
         if not _locked(lock, folder):
             return
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        _clean(os.path.join(folder, 'scratch'))
+        clean_scratch(os.path.join(folder, 'scratch'))
         write_runtime_metadata(folder)
         _prepare_nested_executors()
         logger.info('The local function service starts: pid %d', os.getpid())
@@ -339,13 +358,6 @@ def _is_at_work(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
     return False
-
-
-def _clean(scratch: str) -> None:
-    """Removes what processes left that are gone. Those of a service that was killed go on, and report."""
-    for path in glob.glob(os.path.join(glob.escape(scratch), '*')):
-        if not os.path.exists(f'/proc/{os.path.basename(path)}'):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _prepare_nested_executors() -> None:

@@ -6,7 +6,6 @@ import functools
 import itertools
 import os
 import pickle
-import sys
 import time
 from typing import Any, Callable
 
@@ -14,6 +13,7 @@ import cloudpickle
 import lithops
 import lithops.worker.utils as worker_utils
 from lithops.job.serialize import write_module_data
+from lithops.monitoring.backends.triggerflow.driver import add_stored_modules
 from lithops.monitoring.backends.triggerflow.error_text import names_of
 
 from .. import seams
@@ -234,7 +234,7 @@ class Here:
         folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
         os.makedirs(folder, exist_ok=True)
         write_module_data(folder, stored['module_data'])
-        sys.path.append(folder)
+        add_stored_modules(folder)
         performance, _ = pickle.loads(pickle.loads(stored['func']).code)
         return other, performance
 

@@ -20,6 +20,7 @@ at it there is no service, and whoever rings starts one. It needs no port.
 """
 
 import errno
+import fnmatch
 import glob
 import json
 import os
@@ -28,12 +29,29 @@ import subprocess
 import sys
 import time
 import uuid
-from typing import Any, Dict, List, Set
+from typing import IO, Any, Dict, List, Set
 
+from .driver import PRIVATE
+from .private import create_file, private_folder
 from .triggers.keys import Call
 
-#: What a client, or a worker, has in its environment that may not reach a run
-_PRIVATE = ('__LITHOPS_', 'LITHOPS_WORKER', 'LITHOPS_CONFIG', 'WARM_CONTAINER', 'PYTHONHASHSEED')
+#: Patterns of the variables that the service itself has of the environment of the program that happens to
+#: start it: what an interpreter, and the libraries in it, read when they start. No other variable reaches
+#: it, so that no secret of one program reaches another one; each run has those of its own driver
+ENVIRONMENT = (
+    # Who runs it, and where programs, files and texts are
+    *('PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LANGUAGE', 'LC_*', 'TZ', 'TZDIR', 'TMPDIR', 'TEMP', 'TMP'),
+    # Python, and environments of it
+    *('PYTHON*', 'VIRTUAL_ENV', 'CONDA_PREFIX', 'COVERAGE*', 'COV_*'),
+    # How libraries are found, and how memory is given out
+    *('LD_LIBRARY_PATH', 'LD_PRELOAD', 'DYLD_*', 'MALLOC_*', 'OBJC_DISABLE_INITIALIZE_FORK_SAFETY'),
+    # Whom connections trust
+    *('SSL_CERT_FILE', 'SSL_CERT_DIR', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'AWS_CA_BUNDLE'),
+    # How many threads a library of numbers starts
+    *('*_NUM_THREADS', 'OMP_*', 'OPENBLAS_*', 'MKL_*', 'BLIS_*', 'NUMEXPR_*'),
+    # What counts requests in the benchmarks
+    'TRIGGERFLOW_COUNT',
+)
 
 
 class Door:
@@ -65,14 +83,24 @@ class Door:
         :param chunks: what differs: 'call_ids', and their data
         :param due: seconds since the epoch before which none of them starts
         """
-        os.makedirs(self.queue, mode=0o700, exist_ok=True)
         session = payload['triggerflow']['session']
         name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{session}'
         unfinished = os.path.join(self.queue, f'.{name}')
-        with open(unfinished, 'w') as accepted:
+        with self._create_file(unfinished) as accepted:
             json.dump({'payload': payload, 'chunks': chunks, 'due': due}, accepted)
         os.rename(unfinished, os.path.join(self.queue, f'{name}.json'))
         self.ring()
+
+    def _create_file(self, path: str) -> IO[str]:
+        try:
+            return create_file(path)
+        except FileNotFoundError:
+            self._make_folders()
+            return create_file(path)
+
+    def _make_folders(self) -> None:
+        for folder in (os.path.dirname(self.folder), self.folder, self.queue):
+            private_folder(folder)
 
     def held(self, session: str) -> Set[Call | int]:
         """
@@ -174,15 +202,12 @@ class Door:
         return True
 
     def _start_service(self) -> None:
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)
-        }
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        self._make_folders()
         with open(os.path.join(self.folder, 'service.log'), 'ab') as log:
             process = subprocess.Popen(
                 [sys.executable, '-m', 'triggerflow_lithops.localhost', self.folder],
                 cwd=self.folder,
-                env=environment,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -190,6 +215,15 @@ class Door:
             )
         # It outlives us, and nobody here will ever wait for it
         process.returncode = 0
+
+
+def environment() -> Dict[str, str]:
+    """Of this process, what the service may have"""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(PRIVATE) and any(fnmatch.fnmatchcase(name, pattern) for pattern in ENVIRONMENT)
+    }
 
 
 def chunks_done(path: str) -> Set[int]:

@@ -91,6 +91,15 @@ def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     return True
 
 
+def is_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
+    """
+    Whether a run has ended, or was purged
+
+    :param run: what every payload of the run carries
+    """
+    return _living(Facts(create_store(config)), run) is None
+
+
 def _living(facts: Facts, run: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     """The document of a run; None if it has ended, or was purged"""
     document = facts.read(keys.run_key(run['run_id']))

@@ -1,0 +1,57 @@
+"""
+One invocation in an interpreter of its own: what a cold start is in the cloud.
+
+Nothing that ran before can be seen there, no module that was loaded, and the order of a set is
+another one. The service starts it where ``fresh_interpreters`` is set, and knows it by its process only.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from .queue import Chunk, payload_of
+
+#: Signals that the service ignores, and a program that it starts would ignore, too
+_DEFAULT = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+_REDELIVERED = 'redelivered'
+
+
+def set_up(folder: str) -> None:
+    """What each interpreter of a service begins with. The folder that it stands in is no part of it."""
+    sys.path[:] = [entry for entry in sys.path if entry not in ('', folder)]
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s [%(levelname)s] %(message)s')
+
+
+def start_alone(chunk: Chunk, folder: str, scratch: str) -> int:
+    """
+    Starts an interpreter that runs a chunk.
+
+    :param folder: of the service
+    :param scratch: folder in which each process has one
+    :return: the id of its process, which leads a group of its own
+    """
+    asked = chunk.of.path, str(chunk.number), _REDELIVERED if chunk.redelivered else 'delivered', scratch
+    command = [sys.executable, '-m', 'triggerflow_lithops.localhost', folder, *asked]
+    # Of the service's own environment: in that lies the bucket. The driver's is set there
+    return os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigdef=_DEFAULT)
+
+
+def run_alone(folder: str, path: str, number: str, delivered: str, scratch: str) -> NoReturn:
+    """Runs one chunk of a file of the queue, and ends this process as one does that the service has forked."""
+    code = 1
+    try:
+        set_up(folder)
+        # What it loads takes half a second, and may not be there
+        from .worker import run_chunk
+
+        with open(path) as accepted:
+            document = json.load(accepted)
+        run_chunk(payload_of(document['payload'], document['chunks'][int(number)], delivered == _REDELIVERED), scratch)
+        code = 0
+    except BaseException:
+        logging.getLogger(__name__).exception('An invocation failed')
+    finally:
+        os._exit(code)
