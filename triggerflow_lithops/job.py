@@ -67,7 +67,7 @@ def job_name(session: str, executor_id: str, job_id: str) -> str:
 
 def name_of(value: Any) -> str:
     """What a future is called in a fingerprint; empty for anything else."""
-    return f'{value.job_key}/{value.call_id}' if isinstance(value, ResponseFuture) else ''
+    return f'{value.job_key}/{value.call_id}' if issubclass(type(value), ResponseFuture) else ''
 
 
 def job_document(

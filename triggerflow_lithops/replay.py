@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
 from . import errors
+from .difference import Difference, steps_in_words
 from .fingerprint import Fingerprint, digest_of
-from .history import History
+from .history import ARGUMENTS, History
 from .outputs import Outputs
 from .triggers import condition as conditions
 from .triggers.action import start_activation
@@ -31,6 +32,9 @@ from .world import Failed, Superseded, Suspended, World
 FEW = 10
 #: Seconds by which the clocks of two machines may differ
 SKEW = 10.0
+
+#: Given the whole fact of a step whose arguments differ, tells which one does
+Explain = Callable[[dict[str, Any]], Difference | None]
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Replay:
         fingerprint: Fingerprint,
         prepare: Callable[[], dict[str, Any]],
         invoke: Callable[[dict[str, Any], Sequence[int], int], None],
+        explain: Explain | None = None,
     ) -> dict[str, Any]:
         """
         Schedules a job, or takes it as it was scheduled.
@@ -105,10 +110,11 @@ class Replay:
             their number, what futures are made from, and as ``invocation`` what only
             invoking needs
         :param invoke: given the fact, invokes these calls, for this activation
+        :param explain: called only if the arguments are not those that the fact has
         :return: the fact of this job
         """
         position = self._jobs[job] = self._advance()
-        fact, adopted = self._known(position, fingerprint)
+        fact, adopted = self._known(position, fingerprint, explain)
         if fact is None:
             ours, fact = self.facts.create(
                 fact_key(self.session, position),
@@ -124,7 +130,7 @@ class Replay:
             if ours:
                 self._begin(fact, range(fact['calls']), invoke)
                 return fact
-            self._compare(position, fact['fingerprint'], fingerprint)
+            self._compare(position, fact['fingerprint'], fingerprint, explain)
             adopted = True
         if adopted:
             self._finish_invoking(fact, invoke)
@@ -157,8 +163,8 @@ class Replay:
         """
         position = self._advance()
         # What is left of a longer timeout is another number in each activation
-        asked = [*map(tuple, calls), needed, until_failure, timeout is not None or due is not None]
-        fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked))
+        asked = [list(map(tuple, calls)), needed, until_failure, timeout is not None or due is not None]
+        fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked, calls=len(calls)))
         fact, _ = self._known(position, fingerprint)
         due = self._due(position, timeout, due) if fact is None else None
         while fact is None:
@@ -192,17 +198,29 @@ class Replay:
             else:
                 self._suspend(position, fingerprint, [], 0, False, due)
 
-    def choice(self, kind: str, function: str, choose: Callable[[], Any], digest: str = '') -> Any:
+    def choice(
+        self,
+        kind: str,
+        function: str,
+        choose: Callable[[], Any],
+        digest: str = '',
+        in_words: Callable[[], Any] | None = None,
+        explain: Explain | None = None,
+    ) -> Any:
         """
         A value that could come out otherwise next time, chosen once.
 
         :param choose: returns it, as something that JSON can hold
+        :param in_words: what the fact says of the arguments, for ``explain``
+        :param explain: called only if the arguments are not those that the fact has
         """
         position = self._advance()
         fingerprint = Fingerprint(kind, function, 1 if function else 0, digest)
-        fact, _ = self._known(position, fingerprint)
+        fact, _ = self._known(position, fingerprint, explain)
         if fact is None:
-            fact = self._choose(position, fingerprint, choose())
+            # Before it is chosen: the user's function may change its arguments
+            more = {} if in_words is None else {ARGUMENTS: in_words()}
+            fact = self._choose(position, fingerprint, choose(), more, explain)
         return fact['choice']
 
     def uuid4(self) -> uuid.UUID:
@@ -241,11 +259,13 @@ class Replay:
             self.world.caught_up()
         return self.position
 
-    def _known(self, position: int, found: Fingerprint) -> tuple[dict[str, Any] | None, bool]:
+    def _known(
+        self, position: int, found: Fingerprint, explain: Explain | None = None
+    ) -> tuple[dict[str, Any] | None, bool]:
         """The fact of a position, if it matches, and whether an activation that died left it."""
         fact = self.history.facts.get(position)
         if fact is not None:
-            self._compare(position, fact['fingerprint'], found)
+            self._compare(position, fact['fingerprint'], found, explain)
             return fact, False
         if position == self.history.position:
             self._compare(position, self.history.waiting, found)
@@ -253,7 +273,7 @@ class Replay:
             return None, False
         fact = self.facts.read(fact_key(self.session, position))
         if fact is not None:
-            self._compare(position, fact['fingerprint'], found)
+            self._compare(position, fact['fingerprint'], found, explain)
             self.history.add_fact(position, fact)
         return fact, fact is not None
 
@@ -263,7 +283,14 @@ class Replay:
         self.history.add_fact(position, fact)
         return fact
 
-    def _choose(self, position: int, fingerprint: Fingerprint, choice: Any) -> dict[str, Any]:
+    def _choose(
+        self,
+        position: int,
+        fingerprint: Fingerprint,
+        choice: Any,
+        more: dict[str, Any] | None = None,
+        explain: Explain | None = None,
+    ) -> dict[str, Any]:
         _, fact = self.facts.create(
             fact_key(self.session, position),
             {
@@ -271,16 +298,28 @@ class Replay:
                 'choice': choice,
                 'activation': self.number,
                 'time': self.world.time(),
+                **(more or {}),
             },
         )
-        self._compare(position, fact['fingerprint'], fingerprint)
+        self._compare(position, fact['fingerprint'], fingerprint, explain)
         self.history.add_fact(position, fact)
         return fact
 
-    def _compare(self, position: int, recorded: list[Any], found: Fingerprint) -> None:
+    def _compare(self, position: int, recorded: list[Any], found: Fingerprint, explain: Explain | None = None) -> None:
         if recorded != found.document():
-            error = errors.ChangedCodeError(self.run_id, position, str(Fingerprint(*recorded)), str(found))
+            what = steps_in_words(recorded, found.document())
+            differs = self._explained(position, explain) if recorded[:3] == found.document()[:3] else None
+            error = errors.ChangedCodeError(self.run_id, position, *what, **(vars(differs) if differs else {}))
             self.world.leave(Failed(error))
+
+    def _explained(self, position: int, explain: Explain | None) -> Difference | None:
+        """Which argument differs. Whatever happens while it is looked for, the step differs all the same."""
+        try:
+            fact = self.facts.read(fact_key(self.session, position)) if explain else None
+            return explain(fact) if explain and fact else None
+        except (Exception, SystemExit):
+            # To unpickle the data of the user may raise anything
+            return None
 
     def _finish_invoking(self, fact: dict[str, Any], invoke: Callable[[dict[str, Any], Sequence[int], int], None]) -> None:
         """Invokes what an activation that died while it invoked may have left out."""

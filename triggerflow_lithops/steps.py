@@ -4,6 +4,7 @@ one thread, and what is not its own fault ends the activation.
 """
 
 import base64
+import functools
 import pickle
 import threading
 from typing import Any, Callable
@@ -11,9 +12,12 @@ from typing import Any, Callable
 import cloudpickle
 from lithops.future import ResponseFuture
 
+from .difference import Difference, difference_in_words, in_words
 from .errors import NotDurableError, OutsideOrchestratorError
 from .fingerprint import digest_of
+from .history import ARGUMENTS
 from .job import job_name, qualified_name
+from .mismatch import surroundings
 from .replay import Replay
 from .triggers.keys import Call
 from .triggers.store import StoreUnavailable
@@ -110,7 +114,13 @@ class Steps:
             finally:
                 self._recording = None
 
-        choice = self.guarded(lambda: self.replay.choice('record', name, choose, digest_of(args)), f'record({name})')
+        def explain(fact: dict[str, Any]) -> Difference | None:
+            return difference_in_words(fact[ARGUMENTS], args, surroundings(fact['time']))
+
+        digest, told = digest_of(args), functools.partial(in_words, args)
+        choice = self.guarded(
+            lambda: self.replay.choice('record', name, choose, digest, told, explain), f'record({name})'
+        )
         if 'exception' in choice:
             raise pickle.loads(base64.b64decode(choice['exception']))
         return pickle.loads(base64.b64decode(choice['value']))
