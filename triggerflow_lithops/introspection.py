@@ -83,7 +83,7 @@ def dict_of(value: Any) -> dict[str, Any]:
     """The dict of an object's own attributes; an empty one if it has none."""
     for base in mro_of(type(value)):
         found = namespace_of(base).get('__dict__')
-        if type(found) is types.GetSetDescriptorType:
+        if is_one_of(type(found), _SLOTS):
             return found.__get__(value)  # type: ignore[no-any-return]
     return {}
 

@@ -11,6 +11,7 @@ from lithops.storage.utils import create_job_key
 
 from .errors import NotDurableError
 from .fingerprint import Fingerprint
+from .introspection import callable_name
 from .replay import Replay
 from .triggers.attempt import Policy
 from .triggers.inputs import Inputs
@@ -25,8 +26,7 @@ def qualified_name(function: Any) -> str:
     """Module and qualified name of a callable; of its class, if it is an object."""
     while isinstance(function, functools.partial):
         function = function.func
-    named = function if hasattr(function, '__qualname__') else type(function)
-    return f'{named.__module__}.{named.__qualname__}'
+    return callable_name(function)
 
 
 class Uploads:

@@ -87,9 +87,9 @@ def _ndarray(kind: Any) -> Reader:
         plain = kind.view(value, kind)
         dtype, size = plain.dtype, plain.size
         flat = plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
-        head = f'{dtype.str} {dtype.names} {plain.shape} '
+        head = f'{dtype.str[1:]} {dtype.names} {plain.shape} '
         if dtype.kind in 'biufcmMSU' or (dtype.kind == 'V' and dtype.names is None and not dtype.hasobject):
-            width, exact = max(1, dtype.itemsize), _without_padding(dtype)
+            width, exact = max(1, dtype.itemsize), _exact(dtype)
 
             def take(first: int, last: int) -> bytes:
                 part = flat[first // width : -(-last // width)]
@@ -103,9 +103,14 @@ def _ndarray(kind: Any) -> Reader:
     return read
 
 
-def _without_padding(dtype: Any) -> Any:
-    """A float of 80 bits lies in 16 bytes, of which six may be anything."""
-    return {'g': 'f8', 'G': 'c16'}.get(dtype.char, dtype)
+def _exact(dtype: Any) -> Any:
+    """
+    A type in the byte order of this machine, as an array has it that was pickled. A float of
+    80 bits comes without its padding, which may be anything.
+    """
+    if dtype.char in 'gG':
+        return {'g': 'f8', 'G': 'c16'}[dtype.char]
+    return dtype if dtype.kind == 'V' else dtype.newbyteorder('=')
 
 
 def _masked(kind: Any) -> Reader:
@@ -118,7 +123,7 @@ def _generic(kind: Any) -> Reader:
     def read(value: Any, room: int) -> Content:
         dtype = attribute(value, [kind], 'dtype')
         if dtype.char in 'gG':
-            value = kind.astype(value, _without_padding(dtype))
+            value = kind.astype(value, _exact(dtype))
         return Content(encoded(dtype.str), [kind.item(value)][:room])
 
     return read

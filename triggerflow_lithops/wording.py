@@ -62,10 +62,10 @@ def _safe(value: Any, name_of: NameOf, most: int, levels: int) -> str:
 def _words(value: Any, name_of: NameOf, most: int, levels: int) -> str:
     kind, base = type(value), base_of(type(value))
     module, _, name = base.rpartition('.')
-    if not base:
-        return f'<{name_of(value) or type_name(kind)}>'
     if is_one_of(kind, (bool, float, complex, type(None))):
         return repr(value)
+    if not base:
+        return f'<{name_of(value) or type_name(kind)}>'
     if is_a(kind, type) or is_one_of(kind, CALLABLES):
         return f'<{callable_name(value)}>'
     if base == 'enum.Enum':
