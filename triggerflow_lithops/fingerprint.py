@@ -9,9 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
-from .content import encoded
-from .introspection import type_name
-from .readers import content_of
+from .readers import content_of, name_of_type
 from .tokens import packed, token
 
 #: Elements that count of all values together …
@@ -141,7 +139,7 @@ def _walk(sink: Any, value: Any, room: int, name_of: Callable[[Any], str]) -> No
 def _write(sink: Any, value: Any, room: int, name_of: Callable[[Any], str]) -> tuple[list[Any], int, bool]:
     """Writes a value but for those of its elements that have to be walked through, which it returns."""
     note, elements, ordered, cost = content_of(value, room, name_of)
-    name = encoded(type_name(type(value)))
+    name = name_of_type(type(value))
     sink.update(b'<%d:%b%d:%b%d:' % (len(name), name, len(note), note, len(elements)))
     at_once = packed(elements, room - len(elements)) if ordered else None
     if at_once is not None:

@@ -11,10 +11,15 @@ from typing import Any, Callable
 from .content import FIELDS, READERS, Content, Reader, encoded, ends, fields, read_dataclass, read_enum
 from .introspection import attribute, is_a, mro_of, namespace_of, type_name
 
+#: Classes whose readers are kept; a program makes new ones without end
+MOST_CLASSES = 4096
+
 # By their ids: to look a class up in a dict would run what its metaclass has as __hash__
 _READERS = {id(kind): reader for kind, reader in READERS.items()}
 #: Kept, so that nothing else ever has one of these ids
 _KNOWN: list[type] = list(READERS)
+#: With the class itself, likewise
+_FOUND: dict[int, tuple[type, bytes, Reader | None]] = {}
 
 
 def content_of(value: Any, room: int, name_of: Callable[[Any], str]) -> Content:
@@ -25,15 +30,28 @@ def content_of(value: Any, room: int, name_of: Callable[[Any], str]) -> Content:
     :param name_of: what a value counts by, besides its type, that nothing here reads
     """
     try:
-        reader = reader_of(type(value))
+        reader = _found(type(value))[2]
         return reader(value, room) if reader else Content(encoded(name_of(value)))
     except Exception:
         # Such as a dict that another thread changes meanwhile: its type has to do
         return Content(b'unreadable')
 
 
-def reader_of(kind: type) -> Reader | None:
-    """What reads values of a type; None where the type alone counts."""
+def name_of_type(kind: type) -> bytes:
+    """What a type counts by."""
+    return _found(kind)[1]
+
+
+def _found(kind: type) -> tuple[type, bytes, Reader | None]:
+    found = _FOUND.get(id(kind))
+    if found is None:
+        found = kind, encoded(type_name(kind)), _reader_of(kind)
+        if len(_FOUND) < MOST_CLASSES:
+            _FOUND[id(kind)] = found
+    return found
+
+
+def _reader_of(kind: type) -> Reader | None:
     known = _READERS.get(id(kind))
     if known is not None:
         return known

@@ -27,19 +27,17 @@ def token(value: Any, levels: int = 1) -> bytes | None:
     :return: None for any other value
     """
     kind = type(value)
-    if kind is list or kind is tuple:
-        if not levels or len(value) > FEW:
-            return None
-        tokens = [token(item, levels - 1) for item in value]
-    elif kind is dict:
-        if not levels or len(value) > FEW:
-            return None
-        tokens = [token(part, levels - 1) for item in list(value.items()) for part in item]
-    else:
+    if kind is not list and kind is not tuple and kind is not dict:
         return _leaf(value, kind)
-    if None in tokens:
+    if not levels or len(value) > FEW:
         return None
-    return _OPEN[kind] % len(tokens) + b''.join(tokens)  # type: ignore[arg-type]
+    tokens = []
+    for part in value if kind is not dict else chain.from_iterable(list(value.items())):
+        written = token(part, levels - 1)
+        if written is None:
+            return None
+        tokens.append(written)
+    return _OPEN[kind] % len(tokens) + b''.join(tokens)
 
 
 def _leaf(value: Any, kind: type) -> bytes | None:
