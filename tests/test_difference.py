@@ -327,6 +327,19 @@ def test_the_call_of_a_map_that_differs_is_named(size):
     assert 'argument x of call 250 was 250, and is -1 now' in str(error_of(main))
 
 
+def test_arguments_of_other_names_are_shown_as_they_are():
+    items = Changing([{'x': 1}, {'x': 2}], [{'x': 1}, {'y': 2}])
+
+    def any_names(**given):
+        return 0
+
+    def main():
+        fexec = lithops.FunctionExecutor()
+        return fexec.get_result(fexec.map(any_names, items()))
+
+    assert "what call 1 is given was {'x': 2}, and is {'y': 2} now" in str(error_of(main))
+
+
 def test_an_extra_argument_that_differs_is_named():
     extra = Changing({'y': 1}, {'y': 2})
 

@@ -133,6 +133,7 @@ DIFFERENT = {
     'texts': ['ab', 'abc', 'b', 'ä', '\ud800', '\udfff', '\\ud800', 'a' * 5000, 'a' * 4999 + 'b', 'b' + 'a' * 4999, 'a' * 5001],
     'how texts are divided': [
         ['ab', 'c'], ['a', 'bc'], ['abc'], ['abc', ''], ['', 'abc'], ['a', 'b', 'c'], [['ab'], 'c'], [['ab', 'c']],
+        ['as', 'b'], ['a', 'sb'], ['a1:s', 'b'], ['a', '1:sb'], ['as1:b'], ['a', None], ['an'],
     ],
     'how many texts are divided': [
         ['ab', 'c'] * 9, ['a', 'bc'] * 9, ['abc'] * 9, ['abc'] * 10, [['abc']] * 9, [('abc',)] * 9, [{'abc': 1}] * 9,

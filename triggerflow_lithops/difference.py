@@ -193,8 +193,8 @@ def _hint_of_one(value: Any, around: Surroundings) -> str:
         number = int.__int__(value) if base == 'builtins.int' else float.__float__(value)
         if _is_now(number, around.time):
             return CLOCK
-        known = around.texts.get(described(value, _unnamed))
-        return ENVIRONMENT.format(known) if known else ''
+        known = around.texts.get(described(value, _unnamed), '')
+        return ENVIRONMENT.format(known) if 'process' in known else ''
     if base in ('builtins.str', 'pathlib.PurePath'):
         return _hint_of_text(_text_of(value, base), around)
     return ''

@@ -63,10 +63,12 @@ def difference_of_jobs(facts: Facts, create: 'functools.partial[Any]', fact: dic
     number, before = first
     if len(found) > 1 and sorted(digests[0]) == sorted(digests[1]):
         return Difference(f'call {number} of them', *described_both(before, found[number], name_of), ORDER)
+    if list(before) != list(found[number]):
+        return Difference(f'what call {number} is given', *described_both(before, found[number], name_of), '')
     where = f' of call {number}' if len(found) > 1 else ''
     for name, value in found[number].items():
-        if name not in before or digest_of(before[name], name_of) != digest_of(value, name_of):
-            return difference_of(name, where, before.get(name), value, name_of, surroundings(fact['time']))
+        if digest_of(before[name], name_of) != digest_of(value, name_of):
+            return difference_of(name, where, before[name], value, name_of, surroundings(fact['time']))
     return None
 
 
