@@ -483,9 +483,9 @@ def test_a_structure_may_contain_itself():
 
 
 def test_every_node_of_a_graph_may_know_every_other():
-    nodes = [{'name': number} for number in range(300)]
+    nodes = [{'name': number} for number in range(100)]
     for node in nodes:
-        node['neighbours'] = nodes
+        node['neighbours'] = [other for other in nodes if other is not node]
     assert took(lambda: digest_of(nodes)) < PATIENCE
 
 
@@ -616,9 +616,9 @@ def test_the_length_and_both_ends_of_what_is_large_count():
     'item',
     [lambda x: x, lambda x: (x, 'a'), lambda x: {'x': x, 'y': [1, 2]}, lambda x: Point(x), lambda x: 'x' * 2000 + str(x)],
 )
-@pytest.mark.parametrize('changed', [0, 10_000, 19_999])
+@pytest.mark.parametrize('changed', [0, 20_000, 39_999])
 def test_every_call_of_a_wide_map_counts(item, changed):
-    items = [item(number) for number in range(20_000)]
+    items = [item(number) for number in range(40_000)]
     before = digest_of([items, None], calls=len(items))
     items[changed] = item(-1)
     assert digest_of([items, None], calls=len(items)) != before
