@@ -25,6 +25,7 @@ from .errors import NotDurableError
 from .fingerprint import Fingerprint, digest_of
 from .hidden import job_module
 from .job import KINDS, Uploads, futures_of, job_document, job_name, name_of, qualified_name, refuse_too_many
+from .mismatch import difference_of_jobs
 from .replay import Replay
 from .retry import innermost
 from .runtime import require_runtime
@@ -116,7 +117,8 @@ class Calls(Steps):
             obj_chunk_number=obj_chunk_number,
             obj_newline=obj_newline,
         )
-        fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest_of([items, extra_args, *parts], name_of))
+        digest = digest_of([items, extra_args, *parts], name_of, len(calls))
+        fingerprint = Fingerprint(kind, qualified_name(map_function), len(calls), digest)
         fact = self._schedule(executor, job_id, fingerprint, create, inputs, is_choice=partitioned)
         executor._disable_iterdata_output(chained)
         futures = futures_of(executor, job_id, fact)
@@ -158,7 +160,7 @@ class Calls(Steps):
             extra_args=extra_args,
         )
         kind, function = _kind('R', reduce_function), qualified_name(reduce_function)
-        fingerprint = Fingerprint(kind, function, len(inputs), digest_of([inputs, extra_args], name_of))
+        fingerprint = Fingerprint(kind, function, len(inputs), digest_of([inputs, extra_args], name_of, len(inputs)))
         fact = self._schedule(executor, reduce_job_id, fingerprint, create, lambda calls: inputs)
         futures = futures_of(executor, reduce_job_id, fact)
         executor.futures.extend(futures)
@@ -215,7 +217,8 @@ class Calls(Steps):
             config = {**executor.config, SECTION: self.config[SECTION]}
             self._start_calls(config, self.run, number, self.replay.position, fact, indices)
 
-        fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke), f'{fingerprint.kind}()')
+        explain = functools.partial(difference_of_jobs, self.replay.facts, create)
+        fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke, explain), f'{fingerprint.kind}()')
         if 'error' in fact:
             raise exception_of(fact, f'{fingerprint.kind}()')
         _log_invocation(executor.executor_id, job_id, fact)

@@ -93,18 +93,41 @@ class ChangedCodeError(TriggerflowError):
     :param position: number of the durable step, from 0
     :param recorded: what the history has there, in words
     :param found: what the code does there now, in words
+    :param argument: the first argument that differs, in words, where it is known which one
+    :param recorded_value: what this was, shortened
+    :param found_value: what it is now, shortened
+    :param hint: what usually causes such a difference, and what to do
     """
 
-    def __init__(self, run_id: str, position: int, recorded: str, found: str):
+    def __init__(
+        self,
+        run_id: str,
+        position: int,
+        recorded: str,
+        found: str,
+        argument: str = '',
+        recorded_value: str = '',
+        found_value: str = '',
+        hint: str = '',
+    ):
         self.run_id = run_id
         self.position = position
         self.recorded = recorded
         self.found = found
-        super().__init__(
-            f'{run_id}, step {position}, was {recorded} in an earlier activation and is {found} now. '
-            'Start a new run for changed code, or restore the order of the calls; '
-            'what may differ between two runs of the same code (a set, the clock, the environment) '
+        self.argument = argument
+        self.recorded_value = recorded_value
+        self.found_value = found_value
+        self.hint = hint or (
+            'What may differ between two runs of the same code (a set, the clock, a random number, the environment) '
             'has to be sorted, or recorded with now(), uuid4() or record().'
+        )
+        what = f'was {recorded} in an earlier activation and is {found} now'
+        if argument:
+            alike = ' (they differ in what is not shown here)' if recorded_value == found_value else ''
+            what += f': {argument} was {recorded_value}, and is {found_value} now{alike}'
+        super().__init__(
+            f'{run_id}, step {position}, {what}. {self.hint} '
+            'If the code was changed, start a new run for it, or restore the order of its calls.'
         )
 
 

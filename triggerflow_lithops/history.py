@@ -14,6 +14,10 @@ from typing import Any, Iterable
 
 from .triggers.keys import Call
 
+#: In the fact of a choice: what its arguments were, in words
+ARGUMENTS = 'arguments'
+#: What a history leaves out of a fact: only an invocation, or an error, needs it
+LEFT_OUT = ('invocation', ARGUMENTS)
 #: Lines that may stay in the tail of a short history …
 TAIL = 32
 #: … and the share of the pack that they may be in a long one, so that all the
@@ -58,8 +62,8 @@ class History:
         return f'History({len(self.facts)} facts, {len(self.events)} events, up to {self.position})'
 
     def add_fact(self, position: int, fact: dict[str, Any]) -> None:
-        """Learns the fact of a position. What only an invocation needs is left out."""
-        brief = {name: value for name, value in fact.items() if name != 'invocation'}
+        """Learns the fact of a position. What only an invocation or an error needs is left out."""
+        brief = {name: value for name, value in fact.items() if name not in LEFT_OUT}
         self._know_fact(position, brief)
         self._tail.append(json.dumps(['fact', position, brief], separators=(',', ':')))
 

@@ -11,6 +11,7 @@ from lithops.storage.utils import create_job_key
 
 from .errors import NotDurableError
 from .fingerprint import Fingerprint
+from .introspection import callable_name
 from .replay import Replay
 from .triggers.attempt import Policy
 from .triggers.inputs import Inputs
@@ -25,8 +26,7 @@ def qualified_name(function: Any) -> str:
     """Module and qualified name of a callable; of its class, if it is an object."""
     while isinstance(function, functools.partial):
         function = function.func
-    named = function if hasattr(function, '__qualname__') else type(function)
-    return f'{named.__module__}.{named.__qualname__}'
+    return callable_name(function)
 
 
 class Uploads:
@@ -67,7 +67,7 @@ def job_name(session: str, executor_id: str, job_id: str) -> str:
 
 def name_of(value: Any) -> str:
     """What a future is called in a fingerprint; empty for anything else."""
-    return f'{value.job_key}/{value.call_id}' if isinstance(value, ResponseFuture) else ''
+    return f'{value.job_key}/{value.call_id}' if issubclass(type(value), ResponseFuture) else ''
 
 
 def job_document(

@@ -21,6 +21,11 @@ from .history import History
 #: looks at the clock until some time has passed ends on a replay, too
 MOST = 1000
 
+TOO_MANY = (
+    f'The clock, or random ids, were read more than {MOST:,} times before this step or an earlier one. Readings beyond that are not '
+    'recorded: read less often, or in record().'
+)
+
 #: As they are stored: a position, a module, and what that had read before the step of the position
 Stored = list[list[Any]]
 

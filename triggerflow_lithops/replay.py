@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Callable, NoReturn, Sequence
 
 from . import errors
+from .difference import Difference, steps_in_words
 from .fingerprint import Fingerprint, digest_of
-from .history import History
+from .history import ARGUMENTS, History
 from .outputs import Outputs
-from .readings import Readings
+from .readings import TOO_MANY, Readings
 from .triggers import condition as conditions
 from .triggers.action import start_activation
 from .triggers.engine import Engine
@@ -33,6 +34,9 @@ from .world import Failed, Superseded, Suspended, World
 FEW = 10
 #: Seconds by which the clocks of two machines may differ
 SKEW = 10.0
+
+#: Given the whole fact of a step whose arguments differ, tells which one does
+Explain = Callable[[dict[str, Any]], Difference | None]
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Replay:
         fingerprint: Fingerprint,
         prepare: Callable[[], dict[str, Any]],
         invoke: Callable[[dict[str, Any], Sequence[int], int], None],
+        explain: Explain | None = None,
     ) -> dict[str, Any]:
         """
         Schedules a job, or takes it as it was scheduled.
@@ -108,10 +113,11 @@ class Replay:
             their number, what futures are made from, and as ``invocation`` what only
             invoking needs
         :param invoke: given the fact, invokes these calls, for this activation
+        :param explain: called only if the arguments are not those that the fact has
         :return: the fact of this job
         """
         position = self._jobs[job] = self._advance()
-        fact, adopted = self._known(position, fingerprint)
+        fact, adopted = self._known(position, fingerprint, explain)
         if fact is None:
             ours, fact = self.facts.create(
                 fact_key(self.session, position),
@@ -124,7 +130,7 @@ class Replay:
                     **prepare(),
                 },
             )
-            self._take(position, fact, ours, fingerprint)
+            self._take(position, fact, ours, fingerprint, explain)
             if ours:
                 self._begin(fact, range(fact['calls']), invoke)
                 return fact
@@ -160,8 +166,8 @@ class Replay:
         """
         position = self._advance()
         # What is left of a longer timeout is another number in each activation
-        asked = [*map(tuple, calls), needed, until_failure, timeout is not None or due is not None]
-        fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked))
+        asked = [list(map(tuple, calls)), needed, until_failure, timeout is not None or due is not None]
+        fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked, calls=len(calls)))
         fact, _ = self._known(position, fingerprint)
         due = self._due(position, timeout, due) if fact is None else None
         while fact is None:
@@ -195,17 +201,29 @@ class Replay:
             else:
                 self._suspend(position, fingerprint, [], 0, False, due)
 
-    def choice(self, kind: str, function: str, choose: Callable[[], Any], digest: str = '') -> Any:
+    def choice(
+        self,
+        kind: str,
+        function: str,
+        choose: Callable[[], Any],
+        digest: str = '',
+        in_words: Callable[[], Any] | None = None,
+        explain: Explain | None = None,
+    ) -> Any:
         """
         A value that could come out otherwise next time, chosen once.
 
         :param choose: returns it, as something that JSON can hold
+        :param in_words: what the fact says of the arguments, for ``explain``
+        :param explain: called only if the arguments are not those that the fact has
         """
         position = self._advance()
         fingerprint = Fingerprint(kind, function, 1 if function else 0, digest)
-        fact, _ = self._known(position, fingerprint)
+        fact, _ = self._known(position, fingerprint, explain)
         if fact is None:
-            fact = self._choose(position, fingerprint, choose())
+            # Before it is chosen: the user's function may change its arguments
+            more = {} if in_words is None else {ARGUMENTS: in_words()}
+            fact = self._choose(position, fingerprint, choose(), more, explain)
         return fact['choice']
 
     def uuid4(self) -> uuid.UUID:
@@ -254,11 +272,13 @@ class Replay:
             self.world.caught_up()
         return self.position
 
-    def _known(self, position: int, found: Fingerprint) -> tuple[dict[str, Any] | None, bool]:
+    def _known(
+        self, position: int, found: Fingerprint, explain: Explain | None = None
+    ) -> tuple[dict[str, Any] | None, bool]:
         """The fact of a position, if it matches, and whether an activation that died left it."""
         fact = self.history.facts.get(position)
         if fact is not None:
-            self._compare(position, fact['fingerprint'], found)
+            self._compare(position, fact['fingerprint'], found, explain)
             return fact, position in self.history.inherited
         if position == self.history.position and self.history.waiting:
             self._compare(position, self.history.waiting, found)
@@ -270,7 +290,14 @@ class Replay:
         self.history.add_fact(position, fact)
         return fact
 
-    def _choose(self, position: int, fingerprint: Fingerprint, choice: Any) -> dict[str, Any]:
+    def _choose(
+        self,
+        position: int,
+        fingerprint: Fingerprint,
+        choice: Any,
+        more: dict[str, Any] | None = None,
+        explain: Explain | None = None,
+    ) -> dict[str, Any]:
         ours, fact = self.facts.create(
             fact_key(self.session, position),
             {
@@ -279,17 +306,20 @@ class Replay:
                 'activation': self.number,
                 'time': self.world.time(),
                 **self._read_before(),
+                **(more or {}),
             },
         )
-        self._take(position, fact, ours, fingerprint)
+        self._take(position, fact, ours, fingerprint, explain)
         return fact
 
-    def _take(self, position: int, fact: dict[str, Any], ours: bool, fingerprint: Fingerprint) -> None:
+    def _take(
+        self, position: int, fact: dict[str, Any], ours: bool, fingerprint: Fingerprint, explain: Explain | None = None
+    ) -> None:
         """Takes the fact of a position as it was written, here or by another activation."""
         if not ours:
             if fact.get('readings', []) != self._readings.pending():
                 self._step_back(fact['activation'])
-            self._compare(position, fact['fingerprint'], fingerprint)
+            self._compare(position, fact['fingerprint'], fingerprint, explain)
         self._readings.settled()
         self.history.add_fact(position, fact)
 
@@ -310,10 +340,24 @@ class Replay:
         pending = self._readings.pending()
         return {'readings': pending} if pending else {}
 
-    def _compare(self, position: int, recorded: list[Any], found: Fingerprint) -> None:
+    def _compare(self, position: int, recorded: list[Any], found: Fingerprint, explain: Explain | None = None) -> None:
         if recorded != found.document():
-            error = errors.ChangedCodeError(self.run_id, position, str(Fingerprint(*recorded)), str(found))
+            what = steps_in_words(recorded, found.document())
+            differs = self._explained(position, explain) if recorded[:3] == found.document()[:3] else None
+            known = vars(differs) if differs else {}
+            if self._readings.were_too_many(position):
+                known = {**known, 'hint': TOO_MANY}
+            error = errors.ChangedCodeError(self.run_id, position, *what, **known)
             self.world.leave(Failed(error))
+
+    def _explained(self, position: int, explain: Explain | None) -> Difference | None:
+        """Which argument differs. Whatever happens while it is looked for, the step differs all the same."""
+        try:
+            fact = self.facts.read(fact_key(self.session, position)) if explain else None
+            return explain(fact) if explain and fact else None
+        except (Exception, SystemExit):
+            # To unpickle the data of the user may raise anything
+            return None
 
     def _finish_invoking(self, fact: dict[str, Any], invoke: Callable[[dict[str, Any], Sequence[int], int], None]) -> None:
         """Invokes what an activation that died while it invoked may have left out."""

@@ -14,9 +14,12 @@ from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.error_text import described
 
 from . import clocks
+from .difference import Difference, difference_in_words, in_words
 from .errors import NotDurableError, OutsideOrchestratorError
 from .fingerprint import digest_of
+from .history import ARGUMENTS
 from .job import job_name, qualified_name
+from .mismatch import surroundings
 from .replay import Replay
 from .travelling import document_of, exception_of, value_of
 from .triggers.keys import Call
@@ -138,7 +141,13 @@ class Steps:
             finally:
                 self._recording = None
 
-        choice = self.guarded(lambda: self.replay.choice('record', name, choose, digest_of(args)), f'record({name})')
+        def explain(fact: dict[str, Any]) -> Difference | None:
+            return difference_in_words(fact[ARGUMENTS], args, surroundings(fact['time']))
+
+        digest, told = digest_of(args), functools.partial(in_words, args)
+        choice = self.guarded(
+            lambda: self.replay.choice('record', name, choose, digest, told, explain), f'record({name})'
+        )
         # The first time, too, what was recorded is read: so a replay gets the same
         if 'error' in choice:
             raise exception_of(choice, f'record({name})')

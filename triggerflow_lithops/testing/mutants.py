@@ -114,7 +114,7 @@ def exists_taken_as_lost(original: Any, self: Facts, key: str, document: Any) ->
 
 
 @_mutant(Replay, '_choose', 'always', 'decide', 'gamble', 'waits_in_time')
-def choice_not_recorded(original: Any, self: Replay, position: int, fingerprint: Any, choice: Any) -> Any:
+def choice_not_recorded(original: Any, self: Replay, position: int, fingerprint: Any, choice: Any, *_: Any) -> Any:
     """What the orchestrator saw is kept in the history, and not written at its position."""
     fact = {'fingerprint': fingerprint.document(), 'choice': choice}
     self.history.add_fact(position, fact)
