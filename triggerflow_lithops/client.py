@@ -23,7 +23,7 @@ from .storage import open_store, require_guarded
 from .triggers.attempt import Policy
 from .triggers.keys import RUNS, code_key, is_run_id, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
-from .user_code import NO_ARGUMENTS
+from .user_code import NO_ARGUMENTS, require_fitting
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,7 @@ class TriggerflowExecutor:
         :raises ConfigurationError: the runtime cannot be deployed, or the storage overwrites what was written first
         """
         policy = self.retry if retry is None else policy_of(retry)
-        if not callable(orchestrator):
-            raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
+        require_fitting(orchestrator, args)
         function_name = qualified_name(orchestrator)
         checked = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
         try:
@@ -163,7 +162,7 @@ class TriggerflowExecutor:
             'version': 1,
             'run_id': run_id,
             'incarnation': incarnation,
-            'name': name or described['function_name'],
+            'name': name or _readable(described['function_name']),
             'orchestrator': described,
             'retry': retry,
             'time': time.time(),
@@ -220,8 +219,13 @@ def _checked_run_id(run_id: object) -> str:
 
 
 def _new_run_id(function_name: str) -> str:
-    readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2])[:40]
-    return f'{readable}-{uuid.uuid4().hex[:8]}'
+    readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2]).lstrip('_')[:40]
+    return f'{readable or "run"}-{uuid.uuid4().hex[:8]}'
+
+
+def _readable(function_name: str) -> str:
+    """A name for people, which begins with a letter or a digit: what begins with a dash is an option of a command."""
+    return re.sub(r'^[\W_]+', '', function_name.rstrip('>')) or 'run'
 
 
 def _set_up_logging(log_level: str | bool | None, config: dict[str, Any] | None, config_file: str | None) -> None:

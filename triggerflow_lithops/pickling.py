@@ -1,0 +1,162 @@
+"""
+Pickles an orchestrator: what cloudpickle takes, and what an ordinary script has beside that.
+
+While it goes through the objects it notes which modules they name, and which their code
+imports: those are what has to travel along.
+"""
+
+import contextvars
+import dis
+import importlib.util
+import io
+import pickle
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import cloudpickle.cloudpickle as cloudpickle
+import lithops
+from lithops.storage import InternalStorage, Storage
+
+from .made_again import Remade, require_no_configuration
+from .main_module import MAIN, MainNamespace, main_namespace
+from .reducers import SHARED, Cache, context_state, reduced, require_no_guard, set_variable
+
+_LOADS_BY_NAME = frozenset(('import_module', '__import__', 'resolve_name'))
+_IMPORT = dis.opmap['IMPORT_NAME']
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """
+    :param remade: what travels of executors and storages
+    :param is_installed: whether a top-level module is of an installed package, which was not written for this script
+    :ivar named: modules that are named by reference, and for each what is named of it
+    :ivar imported: modules that functions and classes import when they are called; not all of them have to be there
+    :ivar own: functions and classes of the script
+    """
+
+    def __init__(self, file: io.BytesIO, remade: Remade, is_installed: Callable[[str], bool]):
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self.named: dict[str, str] = {}
+        self.imported: set[str] = set()
+        self.own: dict[str, Any] = {}
+        self._remade = remade
+        self._is_installed = is_installed
+        self._installed: dict[str, bool] = {}
+        self._homes: dict[int, tuple[str, str]] | None = None
+        self._main: types.ModuleType = sys.modules[MAIN]
+        # All functions of the script get its one namespace when they are loaded
+        self.globals_ref[id(vars(self._main))] = MainNamespace(__name__=MAIN)
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is MainNamespace:
+            return main_namespace, ()
+        if kind is types.CodeType:
+            return _code_of, (obj.co_filename, *cloudpickle._code_reduce(obj)[1])
+        if kind is types.ModuleType:
+            self._note_module(obj)
+            return NotImplemented
+        if isinstance(obj, _SHARED):
+            home = self._home(obj)
+            if home is not None:
+                return self._by_reference(obj, *home)
+        found = self._remade.reduced(obj) or reduced(obj)
+        if found is None:
+            found = super().reducer_override(obj)
+        self._note(obj, kind, found)
+        return found
+
+    def _note(self, obj: Any, kind: type, found: Any) -> None:
+        by_reference = found is NotImplemented or isinstance(found, str)
+        if kind is types.FunctionType or kind is Cache or isinstance(obj, type):
+            module, name = obj.__module__, str(obj.__qualname__)
+            if by_reference:
+                self._note_name(module, name)
+                return
+            if module == MAIN and vars(self._main).get(name) is obj:
+                self.own[name] = obj
+            if kind is types.FunctionType:
+                self.imported.update(imports_of(obj.__code__, obj.__globals__.get('__package__')))
+        elif kind is types.BuiltinFunctionType or isinstance(found, str):
+            self._note_name(getattr(obj, '__module__', None), getattr(obj, '__qualname__', ''))
+        elif by_reference:
+            self._require_harmless(obj, kind.__module__)
+
+    def _require_harmless(self, obj: Any, module: str) -> None:
+        if module not in self._installed:
+            self._installed[module] = self._is_installed(module.partition('.')[0])
+        if self._installed[module]:
+            require_no_configuration(obj, module)
+            require_no_guard(obj)
+
+    def _note_name(self, module: str | None, name: str) -> None:
+        if module and module != MAIN:
+            self.named.setdefault(module, f'{module}.{name}')
+
+    def _note_module(self, module: types.ModuleType) -> None:
+        if cloudpickle._should_pickle_by_reference(module):
+            self.named.setdefault(module.__name__, module.__name__)
+
+    def _home(self, obj: Any) -> tuple[str, str] | None:
+        """Module and name of an object that was made at the top of an imported module."""
+        if self._homes is None:
+            self._homes = {}
+            for name, module in [*sys.modules.items()]:
+                if isinstance(module, types.ModuleType) and name not in (MAIN, '__mp_main__'):
+                    found = ((id(value), (name, key)) for key, value in [*vars(module).items()] if isinstance(value, _SHARED))
+                    for identity, place in found:
+                        self._homes.setdefault(identity, place)
+        return self._homes.get(id(obj))
+
+    def _by_reference(self, obj: Any, module: str, name: str) -> Any:
+        if cloudpickle._is_registered_pickle_by_value(sys.modules[module]):
+            return NotImplemented
+        self._note_name(module, name)
+        if isinstance(obj, contextvars.ContextVar):
+            return getattr, (sys.modules[module], name), context_state(obj), None, None, set_variable
+        return getattr, (sys.modules[module], name)
+
+
+_SHARED = (*SHARED, lithops.FunctionExecutor, InternalStorage, Storage)
+
+
+def _code_of(filename: str, *args: Any) -> types.CodeType:
+    """Code that knows the file it was written in. cloudpickle leaves that out."""
+    return types.CodeType(*args).replace(co_filename=filename)
+
+
+def imports_of(code: types.CodeType, package: str | None) -> Iterator[str]:
+    """
+    Absolute names of the modules that code imports, the code inside it included.
+
+    :param package: of the module that it is in, from which relative imports start
+    """
+    if _IMPORT in code.co_code[::2]:
+        level: Any = 0
+        constants: list[Any] = [0, 0]
+        for instruction in dis.get_instructions(code):
+            if instruction.opname in ('LOAD_CONST', 'LOAD_SMALL_INT'):
+                constants = [constants[-1], instruction.argval]
+            elif instruction.opcode == _IMPORT:
+                level = constants[0] if isinstance(constants[0], int) else 0
+                name = _absolute(str(instruction.argval), level, package)
+                if name:
+                    yield name
+    if not _LOADS_BY_NAME.isdisjoint(code.co_names):
+        yield from (text for text in code.co_consts if isinstance(text, str) and text.replace('.', '').isidentifier())
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from imports_of(inner, package)
+
+
+def _absolute(name: str, level: int, package: str | None) -> str | None:
+    if not level:
+        return name
+    try:
+        return importlib.util.resolve_name('.' * level + name, package) if package else None
+    except ImportError:
+        return None
+
+
