@@ -30,7 +30,7 @@ LIMIT = 50 * 1024**2
 #: Bytes of a file whose text is kept for the next run
 _KEPT = 1024**2
 #: Are in every runtime, or travel otherwise
-_EVERYWHERE = frozenset(('lithops', 'triggerflow_lithops', '__main__', '__mp_main__'))
+_EVERYWHERE = frozenset(('lithops', 'triggerflow_lithops'))
 _LEFT_OUT = frozenset(('__pycache__', 'node_modules'))
 _NATIVE = (*importlib.machinery.EXTENSION_SUFFIXES, '.pyd', '.dylib')
 
@@ -107,7 +107,7 @@ class Modules:
 
     def _take(self, top: str, needed_for: str, found: Found) -> bool:
         """Whether files were added that may import others."""
-        if top in _EVERYWHERE or top in self._exclude:
+        if top in _EVERYWHERE or top in self._exclude or top in ('__main__', '__mp_main__'):
             return False
         place = place_of(top)
         if place is None:
@@ -208,6 +208,8 @@ def is_installed(top: str) -> bool:
     """Whether a top-level module is of an installed package: neither of Python, nor of the script's own."""
     if is_standard(top):
         return False
+    if top in _EVERYWHERE:
+        return True
     place = place_of(top)
     return place is not None and place.is_installed
 

@@ -8,6 +8,7 @@ imports: those are what has to travel along.
 import contextvars
 import dis
 import importlib.util
+import inspect
 import io
 import pickle
 import sys
@@ -24,6 +25,7 @@ from .main_module import MAIN, MainNamespace, main_namespace
 from .reducers import SHARED, Cache, context_state, reduced, require_no_guard, set_variable
 
 _LOADS_BY_NAME = frozenset(('import_module', '__import__', 'resolve_name'))
+_LOOKED_UP = frozenset(('LOAD_NAME', 'LOAD_FROM_DICT_OR_GLOBALS'))
 _IMPORT = dis.opmap['IMPORT_NAME']
 
 
@@ -65,8 +67,22 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         found = self._remade.reduced(obj) or reduced(obj)
         if found is None:
             found = super().reducer_override(obj)
+            if isinstance(found, tuple) and found[0] is cloudpickle._make_skeleton_class:
+                # A class inside of another one is found by its qualified name, which cloudpickle leaves out
+                found[1][3]['__qualname__'] = obj.__qualname__
         self._note(obj, kind, found)
         return found
+
+    def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
+        make, given, (attributes, state), *others = super()._dynamic_function_reduce(func)
+        codes = list(_codes_of(func.__code__))
+        # cloudpickle looks neither into class bodies, nor for submodules that inner code names
+        space = state['__globals__']
+        space.update({name: func.__globals__[name] for name in _names_of_classes(codes) if name in func.__globals__})
+        tops = [*space.values(), *(cloudpickle._get_cell_contents(cell) for cell in func.__closure__ or ())]
+        modules = [module for code in codes for module in cloudpickle._find_imported_submodules(code, tops)]
+        state['_cloudpickle_submodules'] = list({id(module): module for module in modules}.values())
+        return (make, given, (attributes, state), *others)
 
     def _note(self, obj: Any, kind: type, found: Any) -> None:
         by_reference = found is NotImplemented or isinstance(found, str)
@@ -122,6 +138,21 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 _SHARED = (*SHARED, lithops.FunctionExecutor, InternalStorage, Storage)
 
 
+def _codes_of(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Code, and all code inside of it."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _codes_of(inner)
+
+
+def _names_of_classes(codes: list[types.CodeType]) -> Iterator[str]:
+    """The names that class bodies look up, which are global if they are not their own."""
+    for code in codes:
+        if not code.co_flags & inspect.CO_OPTIMIZED:
+            yield from (found.argval for found in dis.get_instructions(code) if found.opname in _LOOKED_UP)
+
+
 def _code_of(filename: str, *args: Any) -> types.CodeType:
     """Code that knows the file it was written in. cloudpickle leaves that out."""
     return types.CodeType(*args).replace(co_filename=filename)
@@ -129,26 +160,28 @@ def _code_of(filename: str, *args: Any) -> types.CodeType:
 
 def imports_of(code: types.CodeType, package: str | None) -> Iterator[str]:
     """
-    Absolute names of the modules that code imports, the code inside it included.
+    Absolute names of the modules that code imports, the code inside of it included.
 
     :param package: of the module that it is in, from which relative imports start
     """
-    if _IMPORT in code.co_code[::2]:
-        level: Any = 0
-        constants: list[Any] = [0, 0]
-        for instruction in dis.get_instructions(code):
-            if instruction.opname in ('LOAD_CONST', 'LOAD_SMALL_INT'):
-                constants = [constants[-1], instruction.argval]
-            elif instruction.opcode == _IMPORT:
-                level = constants[0] if isinstance(constants[0], int) else 0
-                name = _absolute(str(instruction.argval), level, package)
-                if name:
-                    yield name
-    if not _LOADS_BY_NAME.isdisjoint(code.co_names):
-        yield from (text for text in code.co_consts if isinstance(text, str) and text.replace('.', '').isidentifier())
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            yield from imports_of(inner, package)
+    for part in _codes_of(code):
+        if _IMPORT in part.co_code[::2]:
+            yield from _imports_of(part, package)
+        if not _LOADS_BY_NAME.isdisjoint(part.co_names):
+            yield from (text for text in part.co_consts if isinstance(text, str) and text.replace('.', '').isidentifier())
+
+
+def _imports_of(code: types.CodeType, package: str | None) -> Iterator[str]:
+    constants: list[Any] = [0, 0]
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ('LOAD_CONST', 'LOAD_SMALL_INT'):
+            constants = [constants[-1], instruction.argval]
+        elif instruction.opcode == _IMPORT:
+            # The level and the names of the import were loaded before
+            level = constants[0] if isinstance(constants[0], int) else 0
+            name = _absolute(str(instruction.argval), level, package)
+            if name:
+                yield name
 
 
 def _absolute(name: str, level: int, package: str | None) -> str | None:
