@@ -21,7 +21,8 @@ from triggerflow_lithops import InvalidRunError
         'class Inner:\n        value = mylib.double(4)\n    return Inner.value',
         'from mylib import double\n    return double(4)',
         'import importlib\n    return importlib.import_module("mylib").double(4)',
-        'def inner():\n        def inmost():\n            import mylib\n            return mylib.double(4)\n        return inmost()\n    return inner()',
+        'def inner():\n        def inmost():\n            from mylib import double\n            return double(4)\n'
+        '        return inmost()\n    return inner()',
     ],
     ids=['lambda', 'comprehension', 'generator', 'inner function', 'class body', 'import', 'import_module', 'inner import'],
 )
@@ -537,7 +538,7 @@ OURS = 'from triggerflow_lithops import TriggerflowExecutor\nthing = Triggerflow
         ('thing = {"a": [socket.socket()]}', "global 'thing' → key 'a' → item 0 cannot travel"),
         (INSIDE, "main → global 'thing' → attribute 'inner' cannot travel"),
         ('thing = (x for x in [1])', r"global 'thing' cannot travel .* cannot pickle 'generator' object"),
-        ('import threading\nthing = threading.Thread()', r"global 'thing' .* 'threading.Thread' object, which exists in this process"),
+        ('import threading\nthing = threading.Thread()', r"'thing' .* 'threading.Thread' object, which exists in this process"),
         ('import subprocess\nthing = subprocess.Popen("true")', r"global 'thing' .* this process only"),
         ('import boto3\nthing = boto3.client("s3", region_name="x")', r"global 'thing' .*cannot pickle"),
         (REDUCED_BADLY, r"global 'thing' cannot travel .*SystemExit: never"),
@@ -545,7 +546,7 @@ OURS = 'from triggerflow_lithops import TriggerflowExecutor\nthing = Triggerflow
         ('other = socket.socket()\ndef thing():\n    return other', "main → global 'thing' → global 'other'"),
         (OURS, 'a TriggerflowExecutor holds the configuration'),
     ],
-    ids=['file', 'socket', 'item', 'attribute', 'generator', 'thread', 'process', 'client', 'loading', 'error', 'function', 'ours'],
+    ids=['file', 'socket', 'item', 'field', 'generator', 'thread', 'process', 'client', 'loading', 'error', 'call', 'ours'],
 )
 def test_what_cannot_travel_is_refused_by_its_name_in_the_script(tmp_path, top, said):
     with pytest.raises(InvalidRunError, match=said):
