@@ -676,3 +676,151 @@ def main():
     return taken
 """
     assert travelled(tmp_path, text) < 0.02
+
+
+def test_what_names_stand_for_in_the_script_travels(tmp_path):
+    text = """
+import abc, collections.abc, dataclasses, enum, functools, pickle, typing
+UserId = typing.NewType('UserId', int)
+P = typing.ParamSpec('P')
+class Missing:
+    def __repr__(self):
+        return 'MISSING'
+    def __reduce__(self):
+        return 'MISSING'
+MISSING = Missing()
+class Access(enum.IntFlag):
+    READ = enum.auto()
+    WRITE = enum.auto()
+    BOTH = READ | WRITE
+class Planet(enum.Enum):
+    EARTH = (1, 2)
+    HOME = EARTH
+    def __init__(self, mass, radius):
+        self.mass = mass
+    @property
+    def heavy(self):
+        return self.mass > 0
+class Text(str, enum.Enum):
+    A = 'a'
+    @classmethod
+    def _missing_(cls, value):
+        return cls.A
+@dataclasses.dataclass(slots=True, frozen=True, order=True)
+class Slotted:
+    x: int
+    items: list = dataclasses.field(default_factory=list, compare=False)
+    kind: typing.ClassVar[str] = 'slotted'
+@dataclasses.dataclass(kw_only=True)
+class Child:
+    start: dataclasses.InitVar[int] = 1
+    value: int = 0
+    def __post_init__(self, start):
+        self.value += start
+class Shape(abc.ABC):
+    @abc.abstractmethod
+    def area(self): ...
+class Square(Shape):
+    @functools.cached_property
+    def side(self):
+        return 2
+    def area(self):
+        return self.side ** 2
+    @classmethod
+    def make(cls):
+        return cls()
+    double = functools.partialmethod(lambda self, n: n * 2, 4)
+class Movie(typing.TypedDict):
+    name: str
+class Sized(typing.Protocol):
+    def __len__(self): ...
+class Descriptor:
+    def __set_name__(self, owner, name):
+        self.name = name
+    def __get__(self, obj, owner=None):
+        return self.name
+class Described:
+    field = Descriptor()
+class Tree:
+    def __init__(self):
+        self.me = self
+def main(missing=MISSING):
+    assert missing is MISSING and pickle.loads(pickle.dumps(MISSING)) is MISSING and pickle.loads(pickle.dumps(UserId)) is UserId
+    assert UserId(5) == 5 and Access.READ | Access.WRITE == 3 and Access(3) is Access.BOTH and list(Access) == [1, 2]
+    assert Planet.HOME is Planet['HOME'] is Planet.EARTH and list(Planet.__members__) == ['EARTH', 'HOME']
+    assert Planet.EARTH.heavy and pickle.loads(pickle.dumps(Planet.EARTH)) is Planet.EARTH and Text('x') is Text.A
+    assert Slotted(1) < Slotted(2) and pickle.loads(pickle.dumps(Slotted(3))) == Slotted(3) and Slotted.kind == 'slotted'
+    assert Child(start=4, value=1).value == 5 and Square.make().area() == 4 and Square().double() == 8
+    assert isinstance(Square(), Shape) and Movie(name='m') == {'name': 'm'} and Described().field == 'field'
+    assert dataclasses.fields(Slotted)[0].default is dataclasses.MISSING
+    tree = Tree()
+    assert tree.me.me is tree
+    try:
+        Shape()
+    except TypeError:
+        return 'all'
+"""
+    assert travelled(tmp_path, text) == 'all'
+
+
+def test_what_a_module_has_made_stays_its_own_and_keeps_its_state(tmp_path):
+    files = {
+        'script.py': """
+import helpers
+from helpers import REGISTRY, names, register, settings, shared
+from os import environ
+from random import random
+import os, random as random_module
+settings.debug = 'set by the script'
+names.append('script')
+register(max)
+def main():
+    settings.level = 3
+    REGISTRY['new'] = 1
+    names.append('main')
+    shared.add('x')
+    random_module.seed(1)
+    first = random()
+    random_module.seed(1)
+    return helpers.told(), environ is os.environ, first == random_module.random(), settings is helpers.settings
+""",
+        'helpers.py': """
+class Settings:
+    def __init__(self):
+        self.debug, self.level = '', 0
+settings = Settings()
+REGISTRY = {}
+names = ['helpers']
+shared = set()
+def register(function):
+    REGISTRY[function.__name__] = function
+def told():
+    return settings.debug, settings.level, sorted(REGISTRY), names, shared
+""",
+    }
+    told, *same = travelled(tmp_path, files)
+    assert told == ('set by the script', 3, ['max', 'new'], ['helpers', 'script', 'main'], {'x'})
+    assert same == [True, True, True]
+
+
+def test_a_module_that_is_registered_by_value_shares_its_variables(tmp_path):
+    files = {
+        'script.py': """
+import cloudpickle, helpers
+cloudpickle.register_pickle_by_value(helpers)
+from helpers import up
+def main():
+    helpers.up()
+    return up(), helpers.var.get()
+""",
+        'helpers.py': """
+from contextvars import ContextVar
+var = ContextVar('var', default=4)
+count = 0
+def up():
+    global count
+    count += 1
+    return count
+""",
+    }
+    assert travelled(tmp_path, files) == (2, 4)

@@ -308,3 +308,72 @@ if __name__ == '__main__':
         'helpers.py': 'def version():\n    return 1\n',
     }
     assert output_of(tmp_path, files) == [[1, 1]]
+
+
+MAIN = """
+import contextvars, dataclasses, enum, functools, json, multiprocessing, pickle, time
+from concurrent.futures import ProcessPoolExecutor
+import lithops
+from triggerflow_lithops import TriggerflowExecutor
+
+class Colour(enum.Enum):
+    RED = 1
+    def __init__(self, number):
+        self.double = number * 2
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    colour: Colour = Colour.RED
+
+@functools.lru_cache
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+@functools.singledispatch
+def told(value):
+    return 'anything'
+
+@told.register
+def _(value: int):
+    return 'int'
+
+level = contextvars.ContextVar('level', default=0)
+level.set(5)
+count = 0
+
+def moved(point):
+    time.sleep(0.3)
+    return dataclasses.replace(point, x=point.x + 1)
+
+def moved_to(point):
+    return moved(point).x
+
+def up():
+    global count
+    count += 1
+
+def main():
+    fexec = lithops.FunctionExecutor()
+    first = Point(fexec.call_async(moved_to, Point(1)).result())
+    up()
+    with multiprocessing.Pool(2) as pool:
+        points = pool.map(moved, [first, Point(5)])
+    up()
+    second = Point(fexec.call_async(moved_to, points[0]).result())
+    with ProcessPoolExecutor(1) as processes:
+        third = processes.submit(moved, second).result()
+    return third, pickle.loads(pickle.dumps(third)) == third, points[1].colour.double, fib(30), told(1), level.get(), count
+
+if __name__ == '__main__':
+    run = TriggerflowExecutor(log_level=None).run(main)
+    point, *others = run.result(timeout=120)
+    assert type(point) is Point and point == Point(5) and point.colour is Colour.RED
+    print(json.dumps([point.x, *others]))
+    print(json.dumps(len(run.activations())))
+"""
+
+
+def test_the_script_is_main_with_its_caches_classes_and_processes(tmp_path):
+    found, activations = output_of(tmp_path, MAIN)
+    assert found == [5, True, 2, 832040, 'int', 5, 2] and activations > 1

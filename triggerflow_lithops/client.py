@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import uuid
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
@@ -93,12 +93,13 @@ class TriggerflowExecutor:
         Starts an orchestrator, and returns at once.
 
         :param orchestrator: any callable: an ordinary Lithops script as a function
-        :param args: what it is called with, exactly, ``None`` included. When none are
-            given, one that requires exactly one argument gets ``{}``
+        :param args: what it is called with, by the rules of ``call_async``, ``None`` included: a tuple and a dict
+            that fit its signature are unpacked, and any other value is its one argument. When none are given,
+            one that requires exactly one argument gets ``{}``
         :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``; the same one twice is the same run
         :param name: for people to read; the function's own unless given
         :param retry: when calls of this run that failed run again, as the executor takes it
-        :raises InvalidRunError: not callable, not picklable, or no run id
+        :raises InvalidRunError: not callable with these arguments, not picklable, or no run id
         :raises RunExistsError: the run id is taken by another orchestrator
         :raises InstallationError: the runtime of its functions lacks what workers need
         :raises ConfigurationError: the runtime cannot be deployed, or the storage overwrites what was written first
@@ -172,18 +173,14 @@ class TriggerflowExecutor:
             self.store.delete([key])
         return run
 
-    def store_code(
-        self, key: str, orchestrator: Callable[..., Any], args: Any = NO_ARGUMENTS, functions: Sequence[Callable[..., Any]] = ()
-    ) -> dict[str, Any]:
+    def store_code(self, key: str, orchestrator: Callable[..., Any], args: Any = NO_ARGUMENTS) -> dict[str, Any]:
         """
         Writes an orchestrator and all that it needs, in the form of a Lithops function.
-
-        :param functions: of the user's, inside of it: what they import travels, too
 
         :return: what a run of it has to know: as :func:`run_field` says, but for the names
         """
         runtime = self._prepared()
-        self.facts.write(key, packed(self.config, orchestrator, args, runtime.metadata, functions))
+        self.facts.write(key, packed(self.config, orchestrator, args, runtime.metadata))
         return {
             'code_key': key,
             'execution_timeout': runtime.timeout_of(self.config['lithops']['execution_timeout']),

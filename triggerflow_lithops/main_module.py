@@ -22,7 +22,10 @@ from typing import Any, Callable
 import cloudpickle.cloudpickle as cloudpickle
 import lithops.worker.utils as worker_utils
 
+from . import seams
+from .class_reducers import set_members
 from .errors import NotDurableError, OutcomeError
+from .homes import set_attributes, set_contents
 from .made_again import MAKERS, stand_in
 
 MAIN = '__main__'
@@ -62,7 +65,10 @@ def load(code: bytes, script: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
     _prefer_forks()
     loader = _Loader(code, main)
     try:
-        return loader.load_all()
+        loaded = loader.load_all()
+        # Layers of Lithops that were imported just now are hooked, too
+        seams.use(seams.in_force)
+        return loaded
     except BaseException as error:
         # A module that ends the process, too: here that is no end of the orchestrator
         raise CannotLoad(error, loader.asked) from error
@@ -161,6 +167,10 @@ class _Trial(_Loader):
         make_variable = cloudpickle._make_typevar
         self._instead[make_variable.__module__, make_variable.__name__] = lambda *given: make_variable(*given[:-1], None)
         self._instead[cloudpickle.__name__, 'subimport'] = self._import
+        self._instead[set_members.__module__, set_members.__name__] = self._set_members
+        # What modules have made is theirs, and has its state already
+        for setter in (set_attributes, set_contents):
+            self._instead[setter.__module__, setter.__name__] = lambda obj, state: obj
 
     def find_class(self, module: str, name: str) -> Any:
         self.named.add((module, name))
@@ -179,6 +189,10 @@ class _Trial(_Loader):
                 self._own.add(id(original))
                 return original  # type: ignore[no-any-return]
         return make(*given[:tracker], None, *given[tracker + 1 :])
+
+    def _set_members(self, kind: type, state: Any) -> None:
+        if id(kind) not in self._own:
+            set_members(kind, state)
 
     def _set_class_state(self, kind: type, state: tuple[dict[str, Any], dict[str, Any]]) -> type:
         return kind if id(kind) in self._own else super()._set_class_state(kind, state)

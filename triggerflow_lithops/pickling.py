@@ -5,7 +5,7 @@ While it goes through the objects it notes which modules they name, and which th
 imports: those are what has to travel along.
 """
 
-import contextvars
+import copyreg
 import dis
 import importlib.util
 import inspect
@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import cloudpickle.cloudpickle as cloudpickle
-import lithops
-from lithops.storage import InternalStorage, Storage
 
+from .class_reducers import TYPING, completed_class
+from .homes import Homes
 from .made_again import Remade, require_no_configuration
 from .main_module import MAIN, MainNamespace, main_namespace
-from .reducers import SHARED, Cache, context_state, reduced, require_no_guard, set_variable
+from .reducers import Cache, is_reduced_by_itself, reduced, require_no_guard
 
 _LOADS_BY_NAME = frozenset(('import_module', '__import__', 'resolve_name'))
 _LOOKED_UP = frozenset(('LOAD_NAME', 'LOAD_FROM_DICT_OR_GLOBALS'))
@@ -46,7 +46,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._remade = remade
         self._is_installed = is_installed
         self._installed: dict[str, bool] = {}
-        self._homes: dict[int, tuple[str, str]] | None = None
+        self._homes = Homes()
         self._main: types.ModuleType = sys.modules[MAIN]
         # All functions of the script get its one namespace when they are loaded
         self.globals_ref[id(vars(self._main))] = MainNamespace(__name__=MAIN)
@@ -60,18 +60,31 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is types.ModuleType:
             self._note_module(obj)
             return NotImplemented
-        if isinstance(obj, _SHARED):
-            home = self._home(obj)
-            if home is not None:
-                return self._by_reference(obj, *home)
+        at_home = self._homes.reduced(obj)
+        if at_home is not None:
+            self._note_name(*at_home[1])
+            return at_home[0]
         found = self._remade.reduced(obj) or reduced(obj)
+        if found is None and kind in TYPING:
+            found = TYPING[kind](obj)
+        if found is None and kind.__module__ == MAIN:
+            found = self._named_in_script(obj, kind)
         if found is None:
             found = super().reducer_override(obj)
-            if isinstance(found, tuple) and found[0] is cloudpickle._make_skeleton_class:
-                # A class inside of another one is found by its qualified name, which cloudpickle leaves out
-                found[1][3]['__qualname__'] = obj.__qualname__
+            if isinstance(found, tuple):
+                found = completed_class(obj, found)
         self._note(obj, kind, found)
         return found
+
+    def _named_in_script(self, obj: Any, kind: type) -> Any:
+        """Of an object that pickles as a name of the script: where it is loaded there is no such name before it."""
+        if isinstance(obj, type) or not is_reduced_by_itself(kind):
+            return None
+        answer = obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        if not isinstance(answer, str):
+            return answer
+        self._note_own(obj, MAIN, answer)
+        return copyreg.__newobj__, (kind,), getattr(obj, '__dict__', None) or None  # type: ignore[attr-defined]
 
     def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
         make, given, (attributes, state), *others = super()._dynamic_function_reduce(func)
@@ -79,24 +92,26 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         # cloudpickle looks neither into class bodies, nor for submodules that inner code names
         space = state['__globals__']
         space.update({name: func.__globals__[name] for name in _names_of_classes(codes) if name in func.__globals__})
+        state['__globals__'] = {name: self._homes.contents(value) for name, value in space.items()}
         tops = [*space.values(), *(cloudpickle._get_cell_contents(cell) for cell in func.__closure__ or ())]
         modules = [module for code in codes for module in cloudpickle._find_imported_submodules(code, tops)]
         state['_cloudpickle_submodules'] = list({id(module): module for module in modules}.values())
         return (make, given, (attributes, state), *others)
 
-    def _note(self, obj: Any, kind: type, found: Any) -> None:
+    def _note(self, obj: Any, kind: Any, found: Any) -> None:
         by_reference = found is NotImplemented or isinstance(found, str)
         if kind is types.FunctionType or kind is Cache or isinstance(obj, type):
             module, name = obj.__module__, str(obj.__qualname__)
             if by_reference:
                 self._note_name(module, name)
                 return
-            if module == MAIN and vars(self._main).get(name) is obj:
-                self.own[name] = obj
+            self._note_own(obj, module, name)
             if kind is types.FunctionType:
                 self.imported.update(imports_of(obj.__code__, obj.__globals__.get('__package__')))
         elif kind is types.BuiltinFunctionType or isinstance(found, str):
             self._note_name(getattr(obj, '__module__', None), getattr(obj, '__qualname__', ''))
+        elif kind in TYPING:
+            self._note_own(obj, MAIN, getattr(obj, '__name__', ''))
         elif by_reference:
             self._require_harmless(obj, kind.__module__)
 
@@ -107,6 +122,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             require_no_configuration(obj, module)
             require_no_guard(obj)
 
+    def _note_own(self, obj: Any, module: str | None, name: str) -> None:
+        if module == MAIN and vars(self._main).get(name) is obj:
+            self.own[name] = obj
+
     def _note_name(self, module: str | None, name: str) -> None:
         if module and module != MAIN:
             self.named.setdefault(module, f'{module}.{name}')
@@ -114,28 +133,6 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _note_module(self, module: types.ModuleType) -> None:
         if cloudpickle._should_pickle_by_reference(module):
             self.named.setdefault(module.__name__, module.__name__)
-
-    def _home(self, obj: Any) -> tuple[str, str] | None:
-        """Module and name of an object that was made at the top of an imported module."""
-        if self._homes is None:
-            self._homes = {}
-            for name, module in [*sys.modules.items()]:
-                if isinstance(module, types.ModuleType) and name not in (MAIN, '__mp_main__'):
-                    found = ((id(value), (name, key)) for key, value in [*vars(module).items()] if isinstance(value, _SHARED))
-                    for identity, place in found:
-                        self._homes.setdefault(identity, place)
-        return self._homes.get(id(obj))
-
-    def _by_reference(self, obj: Any, module: str, name: str) -> Any:
-        if cloudpickle._is_registered_pickle_by_value(sys.modules[module]):
-            return NotImplemented
-        self._note_name(module, name)
-        if isinstance(obj, contextvars.ContextVar):
-            return getattr, (sys.modules[module], name), context_state(obj), None, None, set_variable
-        return getattr, (sys.modules[module], name)
-
-
-_SHARED = (*SHARED, lithops.FunctionExecutor, InternalStorage, Storage)
 
 
 def _codes_of(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -6,7 +6,7 @@ It is loaded once before anything is written: what ``run()`` accepts can be load
 
 import io
 import pickle
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 import cloudpickle
 from lithops.job.job import _include_exclude_modules
@@ -33,7 +33,6 @@ def packed(
     orchestrator: Callable[..., Any],
     args: Any,
     metadata: dict[str, Any],
-    functions: Sequence[Callable[..., Any]] = (),
 ) -> bytes:
     """
     An orchestrator and all that it needs, in the form of a Lithops function.
@@ -41,7 +40,6 @@ def packed(
     :param config: Lithops' configuration, which may name modules to include
     :param args: what it is called with
     :param metadata: Lithops' own, of the runtime that it runs in
-    :param functions: of the user's, inside of it: what they import travels, too
     :raises InvalidRunError: it cannot be pickled or loaded, or a module that it names cannot travel
     """
     remade, script = Remade(config), describe_script()

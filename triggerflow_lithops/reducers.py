@@ -90,7 +90,9 @@ def require_no_guard(obj: Any) -> None:
 def is_module_attribute(obj: Any) -> bool:
     """Whether an object with a qualified name is found in a module under that name, and not in the script."""
     name, module = getattr(obj, '__qualname__', None), sys.modules.get(getattr(obj, '__module__', None) or '')
-    if not name or module is None or module.__name__ in ('__main__', *cloudpickle.list_registry_pickle_by_value()):
+    if not name or module is None or module.__name__ == '__main__':
+        return False
+    if cloudpickle._is_registered_pickle_by_value(module):
         return False
     found: Any = module
     for part in name.split('.'):
@@ -101,6 +103,11 @@ def is_module_attribute(obj: Any) -> bool:
 def _article(kind: type) -> str:
     name = f'{kind.__module__}.{kind.__qualname__}'.removeprefix('builtins.')
     return f'{"an" if name[0] in "aeiou" else "a"} {name!r} object'
+
+
+def is_reduced_by_itself(kind: Any) -> bool:
+    """Whether a class says itself what pickle makes of its objects."""
+    return kind.__reduce_ex__ is not object.__reduce_ex__ or kind.__reduce__ is not object.__reduce__
 
 
 # Caches, and functions with several implementations

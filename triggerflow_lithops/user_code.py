@@ -61,7 +61,7 @@ def handed_over(function: Callable[..., Any], args: Any) -> Handed:
         return ways[-1] if args is not NO_ARGUMENTS else ways[0]
     fitting = [way for way in ways if _binds(accepts, way)]
     if not fitting:
-        found = 'no arguments' if args is NO_ARGUMENTS else f'a {type(args).__name__} {_shortened(args)}'
+        found = 'no arguments' if args is NO_ARGUMENTS else f'{_shortened(args)} (of type {type(args).__name__})'
         raise InvalidRunError(
             f'{_name(function)}{accepts} cannot be called with what run() was given: {found}. Give a tuple of its positional '
             'arguments, a dict of its keyword arguments, or its one argument: run(function, args).'
