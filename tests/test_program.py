@@ -619,6 +619,23 @@ def main(default=fexec):
     assert b'worker_processes' in everything_in(code)
 
 
+def test_no_credential_that_the_run_and_an_executor_share_is_stored(tmp_path):
+    text = """
+import types
+import lithops
+from test_program import CLOUD
+fexec = lithops.ServerlessExecutor.__new__(lithops.ServerlessExecutor)
+fexec.config = {**CLOUD, 'aws_lambda': {'runtime_memory': 4096}, 'redis': {'password': 'planted-secret'}}
+fexec.internal_storage = types.SimpleNamespace(bucket='storage', client='planted-secret')
+fexec.futures = ['planted-secret']
+def main():
+    return fexec
+"""
+    code = pack(tmp_path, {'script.py': text}, config=CLOUD, metadata=BARE)
+    assert b'planted-secret' not in everything_in(code) and b'planted-id' not in everything_in(code)
+    assert b'runtime_memory' in pickle.loads(pickle.loads(code)['func']).code
+
+
 def everything_in(code):
     """The bytes, and those of all pickles and texts in base64 inside of them."""
     found = [code]
