@@ -820,6 +820,69 @@ def told():
     assert same == [True, True, True]
 
 
+def test_names_that_only_annotations_have_travel(tmp_path):
+    files = {
+        'script.py': """
+from __future__ import annotations
+import dataclasses, typing
+import shapes
+class Inner:
+    deeper: Deeper
+class Deeper:
+    pass
+@dataclasses.dataclass
+class Outer:
+    inner: list[Inner]
+    shape: shapes.Shape
+def helper(inner: Inner) -> Outer: ...
+def main():
+    found = [hint for asked in (Outer, helper, Inner) for hint in typing.get_type_hints(asked).values()]
+    return [hint.__name__ for hint in found]
+""",
+        'shapes.py': 'class Shape:\n    pass\n',
+    }
+    assert travelled(tmp_path, files) == ['list', 'Shape', 'Inner', 'Outer', 'Deeper']
+
+
+def test_a_plugin_that_is_imported_by_a_name_that_is_put_together_travels(tmp_path):
+    files = {
+        'script.py': 'import importlib\ndef main(name="one"):\n    return importlib.import_module(f"plugins.{name}").x\n',
+        'plugins/__init__.py': '',
+        'plugins/one.py': 'x = 1\n',
+    }
+    assert travelled(tmp_path, files) == 1
+
+
+def test_what_a_script_has_set_for_python_holds(tmp_path):
+    text = """
+import decimal, sys
+decimal.getcontext().prec = 50
+sys.setrecursionlimit(5000)
+def deep(n):
+    return n and 1 + deep(n - 1)
+def main():
+    return len(str(decimal.Decimal(1) / 3)), deep(3000)
+"""
+    assert travelled(tmp_path, text) == (52, 3000)
+
+
+def test_a_future_that_has_not_ended_is_refused(tmp_path):
+    text = """
+from types import SimpleNamespace
+from lithops.future import ResponseFuture
+from travelling import CONFIG
+storage = {'backend': 'localhost', 'localhost': {'storage_bucket': 'storage', 'secret': 'planted-secret'}}
+names = ('job_id', 'job_key', 'executor_id', 'function_name', 'execution_timeout', 'runtime_name', 'runtime_memory')
+job = SimpleNamespace(**dict.fromkeys(names, 'x'))
+future, ended = ResponseFuture('00000', job, {}, storage), ResponseFuture('00001', job, {}, storage)
+ended._set_state(ResponseFuture.State.Done)
+"""
+    with pytest.raises(InvalidRunError, match=r"global 'future' .* has not ended.*Wait for it here"):
+        pack(tmp_path, {'script.py': f'{text}\ndef main():\n    return future\n'})
+    code = pack(tmp_path, {'script.py': f'{text}\ndef main():\n    return ended\n'})
+    assert b'planted-secret' not in everything_in(code)
+
+
 def test_a_module_that_is_registered_by_value_shares_its_variables(tmp_path):
     files = {
         'script.py': """

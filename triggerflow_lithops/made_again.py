@@ -21,6 +21,7 @@ from lithops.storage.utils import get_storage_path
 from lithops.utils import FuturesList
 
 from .errors import TriggerflowError
+from .job import is_pending
 from .reducers import CannotTravel, Reduced
 from .seams import hooks
 from .world import Crashed
@@ -72,6 +73,11 @@ class Remade:
             self._require_storage('Storage', obj.get_storage_config())
             return make_storage, (obj.bucket,)
         if isinstance(obj, ResponseFuture):
+            if is_pending(obj):
+                raise CannotTravel(
+                    'the future of a call that this program has made, and that has not ended, cannot be waited for in an '
+                    'orchestrator. Wait for it here, and hand over its result; or make the call inside of the orchestrator'
+                )
             kept = {name: value for name, value in vars(obj).items() if name not in _OF_STORAGE}
             return make_future, (type(obj),), kept
         if isinstance(obj, FuturesList):

@@ -9,6 +9,7 @@ processes work as they do in the script.
 """
 
 import contextvars
+import decimal
 import functools
 import io
 import multiprocessing
@@ -46,9 +47,14 @@ def main_namespace() -> dict[str, Any]:
 
 
 def describe_script() -> dict[str, Any]:
-    """What an activation has to know of the script: its arguments, and the attributes of its module."""
+    """What an activation has to know of the script: its arguments, its module's attributes, and what it has set for Python."""
     found = vars(sys.modules[MAIN])
-    return {'argv': [*sys.argv], 'main': {name: found[name] for name in NAMES if isinstance(found.get(name), str)}}
+    return {
+        'argv': [*getattr(sys, 'argv', [''])],
+        'main': {name: found[name] for name in NAMES if isinstance(found.get(name), str)},
+        'recursion_limit': sys.getrecursionlimit(),
+        'decimal': decimal.getcontext(),
+    }
 
 
 def load(code: bytes, script: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
@@ -59,6 +65,8 @@ def load(code: bytes, script: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
     :return: the orchestrator and its arguments
     """
     sys.argv[:] = script['argv']
+    sys.setrecursionlimit(max(script['recursion_limit'], sys.getrecursionlimit()))
+    decimal.setcontext(script['decimal'].copy())
     _prefer_what_travelled()
     main = _module(script)
     sys.modules[MAIN] = main
@@ -135,8 +143,9 @@ class _Loader(pickle.Unpickler):
 
     def load_all(self) -> tuple[Callable[..., Any], Any]:
         function, args = self.load()
-        for name, value in self.load().items():
-            vars(self._main).setdefault(name, value)
+        while names := self.load():
+            for name, value in names.items():
+                vars(self._main).setdefault(name, value)
         for kind, hook in self._hooks:
             kind.__init_subclass__ = hook  # type: ignore[method-assign]
         return function, args

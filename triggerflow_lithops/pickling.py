@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import io
 import pickle
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from .reducers import Cache, is_reduced_by_itself, reduced, require_no_guard
 
 _LOADS_BY_NAME = frozenset(('import_module', '__import__', 'resolve_name'))
 _LOOKED_UP = frozenset(('LOAD_NAME', 'LOAD_FROM_DICT_OR_GLOBALS'))
+_NAME = re.compile(r'[^\W\d]\w*')
 _IMPORT = dis.opmap['IMPORT_NAME']
 
 
@@ -106,6 +108,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self._note_name(module, name)
                 return
             self._note_own(obj, module, name)
+            if module == MAIN:
+                self._note_annotations(obj)
             if kind is types.FunctionType:
                 self.imported.update(imports_of(obj.__code__, obj.__globals__.get('__package__')))
         elif kind is types.BuiltinFunctionType or isinstance(found, str):
@@ -125,6 +129,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _note_own(self, obj: Any, module: str | None, name: str) -> None:
         if module == MAIN and vars(self._main).get(name) is obj:
             self.own[name] = obj
+
+    def _note_annotations(self, obj: Any) -> None:
+        """Whoever asks for the types of a class or a function looks up the names in their texts."""
+        texts = [text for text in getattr(obj, '__annotations__', {}).values() if isinstance(text, str)]
+        for name in _NAME.findall(' '.join(texts)):
+            value = vars(self._main).get(name)
+            if isinstance(value, (type, types.ModuleType, *TYPING)):
+                self.own[name] = value
 
     def _note_name(self, module: str | None, name: str) -> None:
         if module and module != MAIN:
@@ -165,7 +177,9 @@ def imports_of(code: types.CodeType, package: str | None) -> Iterator[str]:
         if _IMPORT in part.co_code[::2]:
             yield from _imports_of(part, package)
         if not _LOADS_BY_NAME.isdisjoint(part.co_names):
-            yield from (text for text in part.co_consts if isinstance(text, str) and text.replace('.', '').isidentifier())
+            # The first part of a name may be all that is written there
+            texts = (text.strip('.') for text in part.co_consts if isinstance(text, str))
+            yield from (text for text in texts if text.replace('.', '').isidentifier())
 
 
 def _imports_of(code: types.CodeType, package: str | None) -> Iterator[str]:

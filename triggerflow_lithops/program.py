@@ -19,8 +19,9 @@ from .culprit import path_to_culprit
 from .errors import InvalidRunError
 from .made_again import Remade
 from .main_module import describe_script, try_to_load
-from .packing import Modules, is_installed
+from .packing import Modules
 from .pickling import Pickler
+from .places import is_installed
 from .reducers import CannotTravel
 from .user_code import NO_ARGUMENTS
 
@@ -69,7 +70,12 @@ def _pickled(value: Any, remade: Remade) -> tuple[bytes, Pickler]:
     with io.BytesIO() as file:
         pickler = Pickler(file, remade, is_installed)
         pickler.dump(value)
-        pickler.dump(pickler.own)
+        dumped: set[str] = set()
+        while new := {name: named for name, named in pickler.own.items() if name not in dumped}:
+            pickler.dump(new)
+            # What they name in their turn comes after them
+            dumped.update(new)
+        pickler.dump({})
         return file.getvalue(), pickler
 
 
