@@ -377,3 +377,65 @@ if __name__ == '__main__':
 def test_the_script_is_main_with_its_caches_classes_and_processes(tmp_path):
     found, activations = output_of(tmp_path, MAIN)
     assert found == [5, True, 2, 832040, 'int', 5, 2] and activations > 1
+
+
+RETURNED = """
+import enum, json, subprocess, sys
+import lithops
+from triggerflow_lithops import TriggerflowExecutor, record
+
+fexec = lithops.FunctionExecutor(log_level='WARNING')
+count = 0
+
+class Kind(enum.Enum):
+    A = 1
+
+class Counter:
+    def __init__(self, kind=Kind.A):
+        self.kind = kind
+    def up(self):
+        global count
+        count += 1
+        return count
+
+class Caller:
+    def call(self):
+        return fexec
+
+def make():
+    return Counter()
+
+def main():
+    recorded = record(make)
+    recorded.up()
+    assert count == 1 and type(recorded) is Counter
+    return recorded, Caller()
+
+READER = """
+READ_BY_ANOTHER = """
+import sys
+from triggerflow_lithops import TriggerflowExecutor
+counter = TriggerflowExecutor(log_level=None).get_run(sys.argv[1]).result(timeout=60)
+print(type(counter).__qualname__, counter.kind.name, counter.up())
+"""
+
+
+def test_a_class_of_the_script_that_was_returned_is_the_one_of_the_script(tmp_path):
+    text = f"""{RETURNED}{READ_BY_ANOTHER!r}
+
+def one():
+    return Counter()
+
+if __name__ == '__main__':
+    up = Counter.up
+    tf = TriggerflowExecutor(log_level=None)
+    counter, caller = tf.run(main).result(timeout=60)
+    same = [type(counter) is Counter, type(caller) is Caller, counter.kind is Kind.A, Counter.up is up]
+    print(json.dumps([*same, caller.call() is fexec, counter.up(), count]))
+    run = tf.run(one)
+    assert type(run.result(timeout=60)) is Counter
+    print(json.dumps(subprocess.run([sys.executable, '-c', READER, run.run_id], capture_output=True, text=True).stdout.split()))
+"""
+    here, elsewhere = output_of(tmp_path, text)
+    assert here == [True, True, True, True, True, 1, 1]
+    assert elsewhere == ['Counter', 'A', '1']

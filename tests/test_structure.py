@@ -16,7 +16,7 @@ FLOORS = (
     {'errors', 'fingerprint', 'history', 'outputs', 'replay', 'retry', 'world'},
     {'backends', 'config', 'hidden', 'installation', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
-    | {'class_reducers', 'culprit', 'homes', 'made_again', 'main_module', 'packing', 'pickling', 'places', 'reducers'}
+    | {'class_reducers', 'culprit', 'homes', 'made_again', 'main_module', 'packing', 'pickling', 'places', 'reducers', 'values'}
     | {'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},

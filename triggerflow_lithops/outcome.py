@@ -8,6 +8,7 @@ from typing import Any
 
 import cloudpickle
 
+from . import values
 from .errors import OutcomeError
 from .replay import failure
 
@@ -29,7 +30,7 @@ class Raised:
 def completed(value: Any, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator returned ``value``."""
     try:
-        pickled = cloudpickle.dumps(value)
+        pickled = values.dumps(value)
     except Exception as error:
         what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {error}'
         return failure(OutcomeError(what), now)

@@ -11,6 +11,7 @@ from typing import Any, Callable
 import cloudpickle
 from lithops.future import ResponseFuture
 
+from . import values
 from .errors import NotDurableError, OutsideOrchestratorError
 from .fingerprint import digest_of
 from .job import job_name, qualified_name
@@ -125,7 +126,7 @@ def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) ->
     except BaseException as error:
         return {'exception': pickled_error(error)}
     try:
-        return {'value': base64.b64encode(cloudpickle.dumps(value)).decode()}
+        return {'value': base64.b64encode(values.dumps(value)).decode()}
     except Exception as error:
         what = f'record({name}) got a {type(value).__name__}, which cannot be pickled ({error!r}): return something plainer.'
         return {'exception': pickled_error(TypeError(what))}
