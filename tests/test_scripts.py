@@ -438,4 +438,5 @@ if __name__ == '__main__':
 """
     here, elsewhere = output_of(tmp_path, text)
     assert here == [True, True, True, True, True, 1, 1]
-    assert elsewhere == ['Counter', 'A', '1']
+    # Its variables are those of when it was started
+    assert elsewhere == ['Counter', 'A', '2']
