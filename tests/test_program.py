@@ -78,12 +78,22 @@ import sys
 sys.path.append('elsewhere')
 import spaced.here, spaced.there
 def main():
-    return spaced.here.x, spaced.there.y
+    return spaced.here.x, spaced.there.y()
 """,
         'spaced/here.py': 'x = 1\n',
-        'elsewhere/spaced/there.py': 'y = 2\n',
+        'elsewhere/spaced/there.py': 'import os\ndef y():\n    return open(f"{os.path.dirname(__file__)}/y.txt").read()\n',
+        'elsewhere/spaced/y.txt': '2',
     }
-    assert travelled(tmp_path, files) == (1, 2)
+    assert travelled(tmp_path, files) == (1, '2')
+
+
+def test_a_module_that_lies_elsewhere_than_its_package_travels(tmp_path):
+    files = {
+        'script.py': 'import pkg.more\ndef main():\n    return pkg.more.x\n',
+        'pkg/__init__.py': "import os\n__path__.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), 'extra'))\n",
+        'extra/more.py': 'x = 3\n',
+    }
+    assert travelled(tmp_path, files) == 3
 
 
 def test_a_program_that_is_run_with_python_dash_m_takes_its_package_along(tmp_path):
@@ -233,6 +243,7 @@ def test_more_than_can_travel_is_refused_with_the_largest_files(tmp_path):
 
 def test_functions_of_the_script_share_its_variables(tmp_path):
     text = """
+import sys
 count = 0
 def up():
     global count
@@ -242,9 +253,10 @@ def main():
     up()
     count += 10
     up()
-    return count, __name__, __name__ == '__main__', globals() is up.__globals__
+    main_module = sys.modules['__main__']
+    return count, __name__, __name__ == '__main__', globals() is up.__globals__ is vars(main_module), main_module.count
 """
-    assert travelled(tmp_path, text) == (12, '__main__', True, True)
+    assert travelled(tmp_path, text) == (12, '__main__', True, True, 12)
 
 
 def test_plain_pickle_takes_what_the_script_defines(tmp_path):
@@ -558,6 +570,7 @@ def test_the_first_loading_leaves_this_process_as_it_was(tmp_path):
         'script.py': """
 import atexit, sys, enum
 import helpers
+from helpers import settings, table
 from triggerflow_lithops.program import packed
 class Colour(enum.Enum):
     RED = 1
@@ -569,8 +582,9 @@ count = 0
 def main():
     global count
     count += 1
-    return Colour.RED, Registered().method(), helpers.var.get()
+    return Colour.RED, Registered().method(), helpers.var.get(), table, helpers.settings
 ARGS = Registered()
+deep, deeper = table['deep'], settings.deep
 def check():
     from travelling import CONFIG
     before = Registered.method, dict(vars(Registered)), dict(vars(Colour)), sys.modules['__main__'], list(helpers.registry)
@@ -579,6 +593,7 @@ def check():
     after = Registered.method, dict(vars(Registered)), dict(vars(Colour)), sys.modules['__main__'], list(helpers.registry)
     assert before == after and main.__globals__ is globals() and count == 0
     assert helpers.var.get() == 'before'
+    assert table['deep'] is deep and settings.deep is helpers.settings.deep is deeper
 packed(__import__('travelling').CONFIG, main, ARGS, {'preinstalls': []})
 check()
 def main(args=None):
@@ -588,6 +603,11 @@ def main(args=None):
 from contextvars import ContextVar
 registry = []
 var = ContextVar('var')
+class Settings:
+    pass
+table = {'deep': Settings()}
+settings = Settings()
+settings.deep = Settings()
 class Base:
     def __init_subclass__(cls):
         registry.append(cls.__name__)
