@@ -1,5 +1,6 @@
 """The client's side: starting runs, following them, and what is refused."""
 
+import socket
 import subprocess
 import sys
 import textwrap
@@ -278,8 +279,8 @@ def test_an_orchestrator_that_is_not_callable_is_refused(executor):
 
 
 def test_arguments_that_cannot_be_pickled_are_refused(executor):
-    with pytest.raises(InvalidRunError, match='The arguments cannot be pickled'):
-        executor.run(main, threading.Lock())
+    with socket.socket() as connection, pytest.raises(InvalidRunError, match="The arguments → key 'x' cannot travel"):
+        executor.run(main, {'x': connection})
 
 
 @pytest.mark.parametrize('run_id', ['', 'a/b', '../x', 'x' * 65, 'with space'])

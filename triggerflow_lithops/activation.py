@@ -11,13 +11,13 @@ import json
 import logging
 import multiprocessing.util
 import os
+import pickle
 import sys
 import threading
 from typing import Any, Callable, Protocol
 
 from lithops.monitoring.backends.triggerflow.driver import extend_path, forget_driver
-from lithops.monitoring.backends.triggerflow.error_text import described, text_of
-from lithops.monitoring.backends.triggerflow.exceptions import CannotBeRead, loads
+from lithops.monitoring.backends.triggerflow.error_text import described
 from lithops.monitoring.backends.triggerflow.functions import NeverTaken, wait_until
 from lithops.monitoring.backends.triggerflow.invoke import (
     ACTIVATION,
@@ -31,9 +31,10 @@ from lithops.monitoring.backends.triggerflow.sweep import sweep_in_turn
 from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups, triggers_of
 
 from .config import SECTION, follow_lithops_logging
-from .errors import InstallationError, OutcomeError
+from .errors import InstallationError
 from .executor import Hooks
 from .history import History
+from .main_module import cannot_be_loaded, load
 from .outcome import Raised, Returned, completed, raised
 from .processes import end_helpers
 from .replay import Replay
@@ -58,11 +59,20 @@ class Orchestrator:
 
     :param code: the user's function and its arguments, pickled
     :param runtime_meta: Lithops' metadata of the runtime that its calls run in
+    :param script: what is known of the script that it is part of; None if this process is that script's own
     """
 
-    def __init__(self, code: bytes, runtime_meta: dict[str, Any]):
+    def __init__(self, code: bytes, runtime_meta: dict[str, Any], script: dict[str, Any] | None = None):
         self.code = code
         self.runtime_meta = runtime_meta
+        self.script = script
+
+    def load(self) -> tuple[Callable[..., Any], Any]:
+        """The user's function and its arguments. Imports the user's modules."""
+        if self.script is None:
+            function, args = pickle.loads(self.code)
+            return function, args
+        return load(self.code, self.script)
 
     def __call__(self, subject: str, number: int, cause: str, due: float) -> str | None:
         _end_with_this_call()
@@ -169,14 +179,15 @@ class Activation:
         return left
 
     def _user_code(self) -> Callable[[], Any]:
-        try:
-            function, args = loads(self._orchestrator.code)
-        except CannotBeRead as error:
-            # Nothing that is tried again would be any better
-            what = f'The orchestrator cannot be loaded where it runs: {text_of(error)}. Is a module missing there?'
-            unreadable = Failed(OutcomeError(what))
-            return lambda: self._stage.leave(unreadable)
-        return lambda: call(function, args)
+        def load_and_call() -> Any:
+            try:
+                function, args = self._orchestrator.load()
+            except BaseException as error:
+                # Nothing that is tried again would be any better
+                self._stage.leave(Failed(cannot_be_loaded(error)))
+            return call(function, args)
+
+        return load_and_call
 
     def _conclude(self, left: Left | Returned | Raised, replay: Replay) -> None:
         result: str

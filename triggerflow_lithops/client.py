@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import uuid
-from typing import Any, Callable, Coroutine, Sequence, TypeVar, overload
+from typing import Any, Callable, Coroutine, TypeVar, overload
 
 from lithops.config import get_log_info
 from lithops.constants import LOGGER_LEVEL
@@ -24,7 +24,7 @@ from .storage import bucket_of, open_store, require_guarded
 from .triggers.attempt import Policy
 from .triggers.keys import RUNS, code_key, is_run_id, outcome_key, run_id_of, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
-from .user_code import NO_ARGUMENTS
+from .user_code import NO_ARGUMENTS, require_fitting
 
 logger = logging.getLogger(__name__)
 
@@ -118,19 +118,19 @@ class TriggerflowExecutor:
         Starts an orchestrator, and returns at once.
 
         :param orchestrator: any callable: an ordinary Lithops script as a function
-        :param args: what it is called with, exactly, ``None`` included. When none are
-            given, one that requires exactly one argument gets ``{}``
+        :param args: what it is called with, by the rules of ``call_async``, ``None`` included: a tuple and a dict
+            that fit its signature are unpacked, and any other value is its one argument. When none are given,
+            one that requires exactly one argument gets ``{}``
         :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``; the same one twice is the same run
         :param name: for people to read; the function's own unless given
         :param retry: when calls of this run that failed run again, as the executor takes it
-        :raises InvalidRunError: not callable, not picklable, or no run id
+        :raises InvalidRunError: not callable with these arguments, not picklable, or no run id
         :raises RunExistsError: the run id is taken by another orchestrator
         :raises InstallationError: the runtime of its functions lacks what workers need
         :raises ConfigurationError: the runtime cannot be deployed, or the storage overwrites what was written first
         """
         policy = self.retry if retry is None else policy_of(retry)
-        if not callable(orchestrator):
-            raise errors.InvalidRunError(f'run() takes a function to run as an orchestrator; found {orchestrator!r}.')
+        require_fitting(orchestrator, args)
         function_name = qualified_name(orchestrator)
         checked = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
         try:
@@ -194,7 +194,7 @@ class TriggerflowExecutor:
             'version': 1,
             'run_id': run_id,
             'incarnation': incarnation,
-            'name': name or described['function_name'],
+            'name': name or _readable(described['function_name']),
             'orchestrator': described,
             'retry': retry,
             'time': time.time(),
@@ -204,18 +204,14 @@ class TriggerflowExecutor:
             self.store.delete([key])
         return run
 
-    def store_code(
-        self, key: str, orchestrator: Callable[..., Any], args: Any = NO_ARGUMENTS, functions: Sequence[Callable[..., Any]] = ()
-    ) -> dict[str, Any]:
+    def store_code(self, key: str, orchestrator: Callable[..., Any], args: Any = NO_ARGUMENTS) -> dict[str, Any]:
         """
         Writes an orchestrator and all that it needs, in the form of a Lithops function.
-
-        :param functions: of the user's, inside of it: what they import travels, too
 
         :return: what a run of it has to know: as :func:`run_field` says, but for the names
         """
         runtime = self._prepared()
-        self.facts.write(key, packed(self.config, orchestrator, args, runtime.metadata, functions))
+        self.facts.write(key, packed(self.config, orchestrator, args, runtime.metadata))
         return {
             'code_key': key,
             'execution_timeout': runtime.timeout_of(self.config['lithops']['execution_timeout']),
@@ -264,8 +260,13 @@ def _checked_run_id(run_id: object) -> str:
 
 
 def _new_run_id(function_name: str) -> str:
-    readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2])[:40]
-    return f'{readable}-{uuid.uuid4().hex[:8]}'
+    readable = re.sub(r'[^A-Za-z0-9_]+', '', function_name.rpartition('.')[2]).lstrip('_')[:40]
+    return f'{readable or "run"}-{uuid.uuid4().hex[:8]}'
+
+
+def _readable(function_name: str) -> str:
+    """A name for people, which begins with a letter or a digit: what begins with a dash is an option of a command."""
+    return re.sub(r'^[\W_]+', '', function_name.rstrip('>')) or 'run'
 
 
 def _set_up_logging(log_level: str | bool | None, given: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import cloudpickle
 import lithops.worker
 from lithops.monitoring.backends.triggerflow.error_text import described
 
+from . import values
 from .errors import OutcomeError
 from .travelling import document_of
 from .triggers.outcome import failed_run
@@ -35,7 +35,7 @@ class Raised:
 def completed(value: Any, now: float) -> dict[str, Any]:
     """The outcome of a run whose orchestrator returned ``value``."""
     try:
-        pickled = cloudpickle.dumps(value)
+        pickled = values.dumps(value)
     except BaseException as error:
         what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {described(error)}'
         return failed_run(OutcomeError(what), now)

@@ -1,17 +1,33 @@
-"""What an activation needs of the user's program: the orchestrator, packed so that it can travel."""
+"""
+What an activation needs of the user's program: the orchestrator, packed so that it can travel.
 
+It is loaded once before anything is written: what ``run()`` accepts can be loaded.
+"""
+
+import io
 import pickle
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 import cloudpickle
 from lithops.job.job import _include_exclude_modules
-from lithops.job.serialize import SerializeIndependent, create_module_data
-from lithops.monitoring.backends.triggerflow.error_text import text_of
+from lithops.job.serialize import create_module_data
+from lithops.monitoring.backends.triggerflow.error_text import described, text_of
 from lithops.monitoring.backends.triggerflow.functions import is_local
 
 from . import installation
 from .activation import Orchestrator
+from .culprit import path_to_culprit
 from .errors import InvalidRunError
+from .made_again import Remade
+from .main_module import describe_script, try_to_load
+from .packing import Modules
+from .pickling import Pickler
+from .places import is_installed
+from .reducers import CannotTravel
+from .user_code import NO_ARGUMENTS
+
+#: Bytes of a pickle that is not loaded before it is stored: it would take this program's memory and time again
+TOO_LARGE_TO_TRY = 50 * 1024**2
 
 
 def packed(
@@ -19,7 +35,6 @@ def packed(
     orchestrator: Callable[..., Any],
     args: Any,
     metadata: dict[str, Any],
-    functions: Sequence[Callable[..., Any]] = (),
 ) -> bytes:
     """
     An orchestrator and all that it needs, in the form of a Lithops function.
@@ -27,23 +42,42 @@ def packed(
     :param config: Lithops' configuration, which may name modules to include
     :param args: what it is called with
     :param metadata: Lithops' own, of the runtime that it runs in
-    :param functions: of the user's, inside of it: what they import travels, too
-    :raises InvalidRunError: it cannot be pickled
+    :raises InvalidRunError: it cannot be pickled or loaded, or a module that it names cannot travel
     """
-    _require_picklable(orchestrator, 'The orchestrator')
-    _require_picklable(args, 'The arguments')
-    code = cloudpickle.dumps((orchestrator, args))
-    serializer = SerializeIndependent(metadata['preinstalls'])
+    remade, script = Remade(config), describe_script()
+    try:
+        code, pickler = _pickled((orchestrator, args), remade)
+        named = pickler.named
+        if len(code) <= TOO_LARGE_TO_TRY:
+            for module, name in try_to_load(code, script):
+                named.setdefault(module, f'{module}.{name}' if name else module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _refusal(orchestrator, args, remade, error) from error
+    local = is_local(config)
     include, exclude = _include_exclude_modules(config, [], [])
-    paths = serializer.module_paths([orchestrator, *functions], include, exclude)
-    if include is not None and not include:
-        paths |= serializer.module_paths([{'args': args}], include, exclude)
-    function = cloudpickle.dumps(Orchestrator(code, metadata))
-    modules = create_module_data(paths)
-    if not is_local(config):
+    modules = Modules((name for name, _ in metadata['preinstalls']), include, exclude, local)
+    files = modules.travelling(named, pickler.imported)
+    if not local:
         # The local function service has what its client has
-        modules.update(_own_modules())
-    return pickle.dumps({'func': function, 'module_data': modules}, -1)
+        files |= _own_modules()
+    function = cloudpickle.dumps(Orchestrator(code, metadata, script))
+    return pickle.dumps({'func': function, 'module_data': files}, -1)
+
+
+def _pickled(value: Any, remade: Remade) -> tuple[bytes, Pickler]:
+    """The value, and after it the functions and classes of the script that are part of it, by name."""
+    with io.BytesIO() as file:
+        pickler = Pickler(file, remade, is_installed)
+        pickler.dump(value)
+        dumped: set[str] = set()
+        while new := {name: named for name, named in pickler.own.items() if name not in dumped}:
+            pickler.dump(new)
+            # What they name in their turn comes after them
+            dumped.update(new)
+        pickler.dump({})
+        return file.getvalue(), pickler
 
 
 def _own_modules() -> dict[str, str]:
@@ -52,11 +86,37 @@ def _own_modules() -> dict[str, str]:
     return {name: text for name, text in modules.items() if not name.startswith(f'{installation.PACKAGE.name}/testing/')}
 
 
-def _require_picklable(value: Any, what: str) -> None:
-    try:
-        cloudpickle.dumps(value)
-    except Exception as error:
-        raise InvalidRunError(
-            f'{what} cannot be pickled, and has to travel: {text_of(error)}. '
-            'Leave out what belongs to this process (open files, locks, clients), and create it inside.'
-        ) from error
+def _refusal(orchestrator: Callable[..., Any], args: Any, remade: Remade, error: BaseException) -> InvalidRunError:
+    """Says which part of the orchestrator, or of its arguments, cannot travel, and why."""
+    script = describe_script()
+
+    def attempt(value: Any) -> None:
+        code, _ = _pickled((value, None), remade)
+        try_to_load(code, script)
+
+    what, culprit = _named(orchestrator), orchestrator
+    if args is not NO_ARGUMENTS:
+        try:
+            attempt(orchestrator)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            pass
+        else:
+            what, culprit = 'The arguments', args
+    steps, reason = path_to_culprit(culprit, attempt)
+    reason = reason or error
+    way = ' → '.join([what, *steps])
+    advice = 'Leave out what belongs to this process (files, connections, clients), and create it inside of the orchestrator.'
+    said = f'{way} cannot travel to where the orchestrator runs: {_said(reason)}.'
+    return InvalidRunError(said if isinstance(reason, CannotTravel) else f'{said} {advice}')
+
+
+def _named(orchestrator: Any) -> str:
+    name = getattr(orchestrator, '__qualname__', None) or type(orchestrator).__qualname__
+    return f'The orchestrator {name}'
+
+
+def _said(error: BaseException) -> str:
+    text = text_of(error).strip().rstrip('.')
+    return str(text if isinstance(error, (pickle.PicklingError, TypeError)) and text else described(error))

@@ -22,7 +22,7 @@ from .history import History
 MOST = 1000
 
 TOO_MANY = (
-    f'The clock, or random ids, were read more than {MOST:,} times before this step or an earlier one. Readings beyond that are not '
+    f'The clock, or random ids, were read more than {MOST:,} times before this step, or an earlier one. Those beyond are not '
     'recorded: read less often, or in record().'
 )
 

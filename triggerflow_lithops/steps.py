@@ -9,11 +9,10 @@ import random
 import threading
 from typing import Any, Callable
 
-import cloudpickle
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.error_text import described
 
-from . import clocks
+from . import clocks, values
 from .difference import Difference, difference_in_words, in_words
 from .errors import NotDurableError, OutsideOrchestratorError
 from .fingerprint import digest_of
@@ -163,7 +162,7 @@ def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) ->
     except BaseException as error:
         return document_of(error)
     try:
-        return {'value': base64.b64encode(cloudpickle.dumps(value)).decode()}
+        return {'value': base64.b64encode(values.dumps(value)).decode()}
     except BaseException as error:
         what = f'record({name}) got a {type(value).__name__}, which cannot be pickled'
         return document_of(TypeError(f'{what} ({described(error)}): return something plainer.'))

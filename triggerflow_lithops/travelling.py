@@ -12,6 +12,7 @@ from lithops.monitoring.backends.triggerflow.error_text import kind_of, name_of,
 from lithops.monitoring.backends.triggerflow.exceptions import CannotBeRead, CannotTravel, dumps, load_error, loads
 
 from .errors import OutcomeError
+from .values import Pickler
 
 
 def document_of(error: BaseException) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def document_of(error: BaseException) -> dict[str, Any]:
         'traceback': traceback_text(error),
     }
     try:
-        return {**document, 'exception': base64.b64encode(dumps(error, by_value=True)).decode()}
+        return {**document, 'exception': base64.b64encode(dumps(error, by_value=True, pickler=Pickler)).decode()}
     except CannotTravel as problem:
         return {**document, 'problem': text_of(problem)}
 

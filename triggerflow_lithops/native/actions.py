@@ -21,10 +21,6 @@ class Action:
         """What of it people, and other triggers, may know."""
         return {'name': type(self).__name__}
 
-    def functions(self) -> list[Callable[..., Any]]:
-        """Those of the user's."""
-        return []
-
 
 @dataclass(frozen=True)
 class _OfAFunction(Action):
@@ -40,9 +36,6 @@ class _OfAFunction(Action):
 
     def document(self) -> dict[str, Any]:
         return {**super().document(), 'function': qualified_name(self.function)}
-
-    def functions(self) -> list[Callable[..., Any]]:
-        return [self.function]
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,9 @@ class Here:
         """Runs it here once; on replay, what it returned then."""
         return self._hooks.record(function, args)
 
-    def _store_code(self, key: str, orchestrator: Callable[..., Any], *, functions: Any) -> dict[str, Any]:
+    def _store_code(self, key: str, orchestrator: Callable[..., Any]) -> dict[str, Any]:
         meta = self._hooks.runtime_meta
-        self._facts.write(key, packed(self._hooks.config, orchestrator, NO_ARGUMENTS, meta, functions))
+        self._facts.write(key, packed(self._hooks.config, orchestrator, NO_ARGUMENTS, meta))
         names = ('firing', 'function', 'function_name')
         return {**{name: value for name, value in self.run['orchestrator'].items() if name not in names}, 'code_key': key}
 

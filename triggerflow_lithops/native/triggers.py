@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import time
 import uuid
-from typing import Any, Callable, Protocol, Sequence
+from typing import Any, Callable
 
 from lithops.monitoring.backends.triggerflow.error_text import name_of, text_of
 
@@ -32,12 +32,8 @@ WORDS = 10_000
 TIMER = 'timer'
 
 
-class StoreCode(Protocol):
-    """Writes an orchestrator under a key, and says what a run of it has to know."""
-
-    def __call__(self, key: str, orchestrator: Callable[..., Any], *, functions: Sequence[Callable[..., Any]]) -> dict[str, Any]:
-        """:param functions: of the user's, inside of it"""
-
+#: Writes an orchestrator under a key, and says what a run of it has to know
+StoreCode = Callable[[str, Callable[..., Any]], dict[str, Any]]
 
 #: Makes the orchestrator of an action, given the user's condition if that is a function
 Perform = Callable[[Action, 'Callable[..., Any] | None'], Callable[[], Any]]
@@ -90,10 +86,9 @@ class Triggers:
         trigger['retry'] = self._policy_of(getattr(action, 'retry', None))
         trigger['time'] = time.time()
         asked = condition if trigger['condition'] == conditions.of_callable() else None
-        functions = [*action.functions(), *([asked] if asked else [])]
         # Of this try's own: another one of the same id may say something else, and be the one that counts
         code_key = self._keys.code(trigger_id, new_nonce())
-        trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked), functions=functions)
+        trigger['orchestrator'] = self._store_code(code_key, self._perform(action, asked))
         self.workspace.add(trigger)
         self._start_timer(trigger)
         if 'seconds' in trigger['condition'] and self.workspace.numbers(trigger_id):

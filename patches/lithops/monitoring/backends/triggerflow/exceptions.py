@@ -21,6 +21,7 @@ is used if the same comes out; otherwise one is made without calling the class, 
 that the first one had. Every exception is read again before it is sent.
 """
 
+import functools
 import io
 import pickle
 import re
@@ -63,15 +64,18 @@ class CannotBeRead(Exception):
     """Something pickled that raises when it is unpickled, or is not what it should be"""
 
 
-def dumps(error: BaseException, by_value: bool = False, as_exc_info: bool = False) -> bytes:
+def dumps(
+    error: BaseException, by_value: bool = False, as_exc_info: bool = False, pickler: type = cloudpickle.Pickler
+) -> bytes:
     """
     Pickles an exception, with its traceback and all that it was caused by
 
     :param by_value: whether classes that cannot be imported travel along, too
     :param as_exc_info: pickle a tuple like that of ``sys.exc_info()``
+    :param pickler: a class of picklers, derived from cloudpickle's, that pickles what is no exception by value
     :raises CannotTravel: the same would not come out, or it would be too large
     """
-    journey = _Journey(by_value)
+    journey = _Journey(_by_value(pickler) if by_value else _ByReference)
     try:
         journey.plan(error, 0)
         if journey.is_stand_in(error):
@@ -134,8 +138,8 @@ class _Journey:
     :ivar reasons: by id, of those that cannot be: stand-ins take their places
     """
 
-    def __init__(self, by_value: bool):
-        self._by_value = by_value
+    def __init__(self, pickler: Any):
+        self._pickler = pickler
         # With the exceptions, so that no id is used twice
         self._planned: Dict[int, Tuple[BaseException, Reduced]] = {}
         self.reasons: Dict[int, str] = {}
@@ -145,7 +149,7 @@ class _Journey:
 
     def dumps(self, value: Any) -> bytes:
         file = io.BytesIO()
-        (_ByValue if self._by_value else _ByReference)(file, self).dump(value)
+        self._pickler(file, self).dump(value)
         if file.tell() > LARGEST:
             raise CannotTravel(f'it has {file.tell()} bytes, and no more than {LARGEST} are stored')
         return file.getvalue()
@@ -235,16 +239,19 @@ class _ByReference(pickle.Pickler):
         return _override(self._journey, value)
 
 
-class _ByValue(cloudpickle.Pickler):
-    """Pickles classes that cannot be imported, too"""
+@functools.cache
+def _by_value(base: Any) -> type:
+    """Pickles classes that cannot be imported, too, and all that is no exception as ``base`` does"""
+    class ByValue(base):
+        def __init__(self, file: io.BytesIO, journey: _Journey):
+            super().__init__(file)
+            self._journey = journey
 
-    def __init__(self, file: io.BytesIO, journey: _Journey):
-        super().__init__(file)
-        self._journey = journey
+        def reducer_override(self, value: Any) -> Any:
+            found = _override(self._journey, value)
+            return super().reducer_override(value) if found is NotImplemented else found
 
-    def reducer_override(self, value: Any) -> Any:
-        found = _override(self._journey, value)
-        return super().reducer_override(value) if found is NotImplemented else found
+    return ByValue
 
 
 def _override(journey: _Journey, value: Any) -> Any:
