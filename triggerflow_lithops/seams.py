@@ -19,6 +19,7 @@ import lithops.executors
 import lithops.utils
 from lithops.constants import LOCALHOST
 from lithops.future import ResponseFuture
+from lithops.monitoring.backends.triggerflow import placement
 from lithops.storage import cloud_proxy
 from lithops.utils import BackendType, FuturesList
 
@@ -66,6 +67,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (wait_module, '_ready_futures'),
     (wait_module, 'wait'),
     (cloud_proxy, 'is_lithops_worker'),
+    *placement.HOOKED,
 )
 
 
