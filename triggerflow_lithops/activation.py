@@ -38,11 +38,12 @@ from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
 from .triggers.engine import Engine
-from .triggers.keys import claim_key, outcome_key, trigger_key
+from .triggers.keys import claim_key, death_key, outcome_key, trigger_key
+from .triggers.loss import Gone, lose
 from .triggers.store import Facts
 from .triggers.sweep import Held
 from .user_code import call
-from .world import Crashed, Failed, Left, Superseded, Suspended, World
+from .world import Crashed, Failed, Left, Lost, Superseded, Suspended, World
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Orchestrator:
                 fail_run(facts, run, left.error)
                 return None
             raise left.error
-        if isinstance(left, (Returned, Raised, Failed)):
+        if isinstance(left, (Returned, Raised, Failed, Lost)):
             end_wake_ups(config, run)
         return CLAIMED if isinstance(left, Superseded) else None
 
@@ -142,7 +143,11 @@ class Activation:
             return Superseded(number, 'its number is claimed')
         if self._facts.read(outcome_key(self._session)) is not None:
             return Superseded(number, 'the run has ended')
-        history = read_history(self._facts, self._session, number)
+        try:
+            history = read_history(self._facts, self._session, number)
+        except Gone as gone:
+            logger.info('Run %s - activation %d - %s', self._run['run_id'], number, self._lose(str(gone)))
+            return Lost(str(gone))
         replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held)
 
         def create_hooks(thread: threading.Thread) -> Hooks:
@@ -150,6 +155,8 @@ class Activation:
             return Hooks(replay, self._stage, self._config, self._run, meta, self._start_calls, thread)
 
         left = self._stage.play(self._user_code(), create_hooks)
+        if isinstance(left, Crashed) and isinstance(left.error, Gone):
+            left = Lost(str(left.error))
         self._conclude(left, replay)
         return left
 
@@ -174,6 +181,8 @@ class Activation:
         elif isinstance(left, Failed):
             self._facts.create(outcome_key(self._session), failure(left.error, self._stage.time()))
             result = 'failed'
+        elif isinstance(left, Lost):
+            result = self._lose(left.reason)
         elif isinstance(left, Suspended):
             result = left.waits_for
         elif isinstance(left, Superseded):
@@ -182,17 +191,31 @@ class Activation:
             result = f'died: {left.error!r}'
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
 
+    def _lose(self, reason: str) -> str:
+        lose(self._facts, self._session, reason, self._stage.time())
+        return f'the run is lost: {reason}'
+
 
 def read_history(facts: Facts, session: str, number: int) -> History:
-    """What activation ``number`` can know: what the last trigger before it carries."""
+    """
+    What activation ``number`` can know: what the last trigger before it carries.
+
+    :raises Gone: that trigger was removed, or the pack that it names
+    """
     history = History()
     for earlier in range(number - 1, -1, -1):
         trigger = facts.read(trigger_key(session, earlier))
         if trigger is None:
+            # An activation is followed only if it has written its trigger, or has died
+            if facts.read(death_key(session, earlier)) is None:
+                raise Gone(f'{trigger_key(session, earlier)}, which activation {earlier} had written, is gone')
             history.torn = True
             continue
         pack = trigger['history']['pack']
-        history.load(trigger, facts.read_bytes(pack) if pack else None)
+        packed = facts.read_bytes(pack) if pack else None
+        if pack and packed is None:
+            raise Gone(f'{pack}, which holds the history up to activation {earlier}, is gone')
+        history.load(trigger, packed)
         break
     return history
 

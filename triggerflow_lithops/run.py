@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from lithops.constants import JOBS_PREFIX
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
 from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
 from lithops.monitoring.backends.triggerflow.localhost import Door
@@ -21,6 +22,7 @@ from .storage import map_store_errors
 from .triggers.action import start_activation
 from .triggers.home import Home
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
+from .triggers.loss import LOST
 from .triggers.store import Facts, encode
 from .waiting import wait_for
 
@@ -48,7 +50,7 @@ class Run:
 
     def status(self) -> str:
         """
-        ``'running'``, ``'completed'``, ``'failed'`` or ``'cancelled'``.
+        ``'running'``, ``'completed'``, ``'failed'``, ``'cancelled'`` or ``'lost'``.
 
         :raises RunNotFoundError: it was purged
         """
@@ -75,6 +77,7 @@ class Run:
         :param timeout: seconds
         :raises TimeoutError: it has not ended by then
         :raises RunCancelled: it was cancelled
+        :raises RunLost: something that it needs is gone
         """
         return value_of(self.run_id, self._outcome(timeout))
 
@@ -135,10 +138,12 @@ class Run:
             ) from error
         end_wake_ups(self._config, self._field())
         self._mark_purged()
-        keys = self._facts.list(f'{JOBS}/{self.session}')
-        self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
+        # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
+        for prefix in (JOBS, JOBS_PREFIX):
+            keys = self._facts.list(f'{prefix}/{self.session}')
+            self._facts.store.delete([key for key in keys if is_key_of(self.session, key, prefix)])
         # The last one, so that a purge that was interrupted can be done again
-        self._facts.store.delete([run_key(self.run_id)])
+        self._facts.store.delete([outcome_key(self.session), run_key(self.run_id)])
 
     def sweep(self) -> list[str]:
         """
@@ -200,11 +205,14 @@ def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
 
     :param outcome: the fact of how the run ended
     :raises RunCancelled: it was cancelled
+    :raises RunLost: something that it needs is gone
     """
     if outcome['status'] == 'completed':
         return _unpickled(run_id, outcome['value'])
     if outcome['status'] == 'cancelled':
         raise errors.RunCancelled(run_id)
+    if outcome['status'] == LOST:
+        raise errors.RunLost(run_id, outcome['reason'])
     if 'exception' in outcome:
         error, traceback = _unpickled(run_id, outcome['exception'])
         raise error.with_traceback(_within(traceback))

@@ -1,5 +1,6 @@
 """What a client does that waits: it looks, bears an outage of the bucket, and has sweeps made meanwhile."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -47,6 +48,9 @@ def wait_for(
             if time.monotonic() - reached > OUTAGE:
                 raise
             logger.warning('%s - the bucket cannot be reached, still trying: %s', what, error)
+    # Of what was removed it would be wrong to say that it goes on
+    with contextlib.suppress(StoreUnavailable, OSError):
+        require()
     raise TimeoutError(f'{what} has not ended within {timeout} s. It goes on: ask again.')
 
 
