@@ -104,6 +104,19 @@ def certificate(tmp_path_factory):
     return tuple(str(folder / name) for name in ('authority.pem', 'certificate.pem', 'key.pem'))
 
 
+@pytest.fixture
+def bucket():
+    """The facts of a bucket in memory, in which there are the document and the code of a run. Its session is 's'."""
+    from triggerflow_lithops.triggers import keys
+    from triggerflow_lithops.triggers.memory import MemoryStore
+    from triggerflow_lithops.triggers.store import Facts
+
+    facts = Facts(MemoryStore())
+    facts.create(keys.run_key(''), {'incarnation': 's', 'orchestrator': {'code_key': keys.code_key('s')}})
+    facts.write(keys.code_key('s'), b'code')
+    return facts
+
+
 @pytest.fixture(scope='session')
 def config():
     """The configuration of all test runs."""

@@ -11,8 +11,6 @@ from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.inputs import Inputs
 from triggerflow_lithops.triggers.keys import Call
 from triggerflow_lithops.triggers.lanes import Lanes, start_of
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts
 from triggerflow_lithops.triggers.sweep import Limits, Sweeper
 from triggerflow_lithops.triggers.trigger import Members, Trigger
 
@@ -72,9 +70,9 @@ def test_the_end_of_a_chunk_lets_the_next_one_start():
 
 
 @pytest.mark.parametrize('refused', [True, False])
-def test_a_sweep_starts_what_was_refused_in_its_lane_and_waits_for_nothing(refused):
+def test_a_sweep_starts_what_was_refused_in_its_lane_and_waits_for_nothing(bucket, refused):
     actions = []
-    engine = Engine(Facts(MemoryStore()), actions.append)
+    engine = Engine(bucket, actions.append)
     scheduled = {**job(6, 2), 'activation': 0, 'lifetime': 50, 'runtime_memory': 256}
     engine.facts.create(keys.claim_key('s', 0), {'time': 0})
     engine.facts.create(keys.fact_key('s', 3), scheduled)

@@ -663,7 +663,7 @@ def test_a_workspace_that_has_ended_is_deleted_with_its_runs(tf):
     for run in runs:
         run.wait(timeout=60)
     tf.delete_workspace()
-    left = [*tf._facts.list('triggerflow.runs/'), *tf._facts.list('lithops.jobs/'), *tf._facts.list('triggerflow.events/')]
+    left = [*tf._facts.list('triggerflow.runs/'), *tf._facts.list('triggerflow.jobs/'), *tf._facts.list('triggerflow.events/')]
     named = [*(run.run_id for run in runs), f'{tf._name}@']
     assert len(runs) == 2 and not [key for key in left if any(name in key for name in named)]
 

@@ -83,6 +83,9 @@ def activation(store, started):
     def begin(number):
         facts = Facts(store, pauses=())
         facts.create(claim_key(SESSION, number), {'cause': 'a test', 'time': 0.0})
+        for earlier in range(number):
+            # Taken for dead, or it would have been followed upon for its trigger
+            facts.create(death_key(SESSION, earlier), {'reason': 'a test', 'time': 0.0, 'due': 0.0})
         history = read_history(facts, SESSION, number, World().each)
         return Replay('run', SESSION, number, history, Engine(facts, started.append), World())
 

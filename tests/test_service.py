@@ -199,7 +199,7 @@ def test_a_call_whose_end_cannot_be_reported_is_delivered_again(apart, tmp_path)
 
         with open(seen, 'a') as file:
             file.write('x')
-        folder = os.path.join(LITHOPS_TEMP_DIR, 'storage', 'lithops.jobs', f'{x}-0-A000', '00000')
+        folder = os.path.join(LITHOPS_TEMP_DIR, 'storage', 'triggerflow.jobs', f'{x}-0-A000', '00000')
         if os.path.getsize(seen) == 1:
             # A file where the event's folder has to be: no write succeeds
             open(folder, 'w').close()

@@ -6,8 +6,7 @@ from triggerflow_lithops.triggers import attempt, condition, keys
 from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, Failure
 from triggerflow_lithops.triggers.engine import Engine
 from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, encode
+from triggerflow_lithops.triggers.store import encode
 from triggerflow_lithops.triggers.sweep import Limits, Sweeper
 from triggerflow_lithops.triggers.trigger import Members, Trigger
 
@@ -23,8 +22,8 @@ def actions():
 
 
 @pytest.fixture
-def engine(actions):
-    return Engine(Facts(MemoryStore()), actions.append)
+def engine(bucket, actions):
+    return Engine(bucket, actions.append)
 
 
 def sweep(engine, now=0.0, held=None, meanwhile=lambda: None, started=0.0):
@@ -308,12 +307,12 @@ def test_a_lane_goes_on_as_long_as_whoever_ended_its_call_is_alive(engine, actio
     assert sweep(engine, now=111, held=held) == [] and not actions
 
 
-def test_a_sweep_stops_when_the_run_ends(actions):
+def test_a_sweep_stops_when_the_run_ends(bucket, actions):
     def perform(action):
         actions.append(action)
         engine.facts.create(keys.outcome_key('s'), {'status': 'completed'})
 
-    engine = Engine(Facts(MemoryStore()), perform)
+    engine = Engine(bucket, perform)
     suspend(engine)
     assert len(sweep(engine, now=51)) == 1 and len(actions) == 1
 

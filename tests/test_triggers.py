@@ -121,10 +121,10 @@ def test_a_trigger_survives_its_document():
 
 
 def test_a_key_of_one_run_is_no_key_of_another():
-    assert keys.is_key_of('a-1', 'lithops.jobs/a-1/p/000000.json')
-    assert keys.is_key_of('a-1', 'lithops.jobs/a-1-0-M000/00000/status.json')
-    assert not keys.is_key_of('a-1', 'lithops.jobs/a-10/p/000000.json')
-    assert not keys.is_key_of('a-1', 'lithops.jobs/a-1-b-2/p/000000.json')
+    assert keys.is_key_of('a-1', 'triggerflow.jobs/a-1/p/000000.json')
+    assert keys.is_key_of('a-1', 'triggerflow.jobs/a-1-0-M000/00000/status.json')
+    assert not keys.is_key_of('a-1', 'triggerflow.jobs/a-10/p/000000.json')
+    assert not keys.is_key_of('a-1', 'triggerflow.jobs/a-1-b-2/p/000000.json')
 
 
 @pytest.mark.parametrize('run_id', ['', 'a/b', '..', 'a b', 'x' * 65, 'ü', None])

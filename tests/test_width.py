@@ -116,7 +116,7 @@ def test_a_result_of_100_mb_goes_by_reference_and_not_through_the_orchestrator(e
 
     run = executor.run(main)
     assert run.result(timeout=120) == (LARGE, 4)
-    keys = executor.store.list(f'lithops.jobs/{run.session}/')
+    keys = executor.store.list(f'triggerflow.jobs/{run.session}/')
     assert sum(len(executor.store.get(key)) for key in keys) < 200_000
     run.purge()
 
@@ -129,7 +129,7 @@ def test_a_result_of_100_mb_that_is_read_is_not_packed(executor):
 
     run = executor.run(main)
     assert run.result(timeout=120) == (LARGE, 4)
-    keys = executor.store.list(f'lithops.jobs/{run.session}/')
+    keys = executor.store.list(f'triggerflow.jobs/{run.session}/')
     assert sum(len(executor.store.get(key)) for key in keys) < 200_000
     run.purge()
 

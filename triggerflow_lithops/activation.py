@@ -43,12 +43,13 @@ from .storage import create_store
 from .triggers.action import start_activation
 from .triggers.deferred import Each
 from .triggers.engine import Engine
-from .triggers.keys import claim_key, facts_prefix, outcome_key, position_of, trigger_key
+from .triggers.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
+from .triggers.loss import Gone, lose
 from .triggers.outcome import failed_run
 from .triggers.store import Facts
 from .triggers.sweep import Held
 from .user_code import call
-from .world import Crashed, Failed, Left, Superseded, Suspended, World
+from .world import Crashed, Failed, Left, Lost, Superseded, Suspended, World
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Orchestrator:
                 forget_driver(config, session)
                 return None
             raise left.error
-        if isinstance(left, (Returned, Raised, Failed)):
+        if isinstance(left, (Returned, Raised, Failed, Lost)):
             end_wake_ups(config, run)
             forget_driver(config, session)
         return CLAIMED if isinstance(left, Superseded) else None
@@ -165,7 +166,11 @@ class Activation:
             return Superseded(number, 'its number is claimed')
         if self._facts.read(outcome_key(self._session)) is not None:
             return Superseded(number, 'the run has ended')
-        history = read_history(self._facts, self._session, number, self._stage.each)
+        try:
+            history = read_history(self._facts, self._session, number, self._stage.each)
+        except Gone as gone:
+            logger.info('Run %s - activation %d - %s', self._run['run_id'], number, self._lose(str(gone)))
+            return Lost(str(gone))
         if history.newest > number:
             return Superseded(number, f'activation {history.newest} goes on')
         replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held)
@@ -175,6 +180,8 @@ class Activation:
             return Hooks(replay, self._stage, self._config, self._run, meta, self._start_calls, thread)
 
         left = self._stage.play(self._user_code(), create_hooks)
+        if isinstance(left, Crashed) and isinstance(left.error, Gone):
+            left = Lost(str(left.error))
         self._conclude(left, replay)
         return left
 
@@ -200,6 +207,8 @@ class Activation:
         elif isinstance(left, Failed):
             self._facts.create(outcome_key(self._session), failed_run(left.error, self._stage.time()))
             result = 'failed'
+        elif isinstance(left, Lost):
+            result = self._lose(left.reason)
         elif isinstance(left, Suspended):
             result = left.waits_for
         elif isinstance(left, Superseded):
@@ -208,6 +217,10 @@ class Activation:
             result = f'died: {described(left.error)}'
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
 
+    def _lose(self, reason: str) -> str:
+        lose(self._facts, self._session, reason, self._stage.time())
+        return f'the run is lost: {reason}'
+
 
 def read_history(facts: Facts, session: str, number: int, each: Each) -> History:
     """
@@ -215,15 +228,22 @@ def read_history(facts: Facts, session: str, number: int, each: Each) -> History
     activations that died.
 
     :param each: does something with each of many, at the same time where that is faster
+    :raises Gone: that trigger was removed, or the pack that it names
     """
     history = History()
     for earlier in range(number - 1, -1, -1):
         trigger = facts.read(trigger_key(session, earlier))
         if trigger is None:
+            # An activation is followed only if it has written its trigger, or has died
+            if facts.read(death_key(session, earlier)) is None:
+                raise Gone(f'{trigger_key(session, earlier)}, which activation {earlier} had written, is gone')
             history.torn = True
             continue
         pack = trigger['history']['pack']
-        history.load(trigger, facts.read_bytes(pack) if pack else None)
+        packed = facts.read_bytes(pack) if pack else None
+        if pack and packed is None:
+            raise Gone(f'{pack}, which holds the history up to activation {earlier}, is gone')
+        history.load(trigger, packed)
         break
     if history.torn:
         keys = {position_of(key): key for key in facts.list(facts_prefix(session))}

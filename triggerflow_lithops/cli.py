@@ -19,6 +19,7 @@ from .native.triggers import InvalidTriggerError
 from .run import Run, utc
 from .triggers import event
 from .triggers.event import InvalidEventError
+from .triggers.loss import LOST
 from .triggers.store import StoreUnavailable
 from .triggers.workspace import TriggerNotFoundError
 
@@ -115,9 +116,11 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
         ['Activations', len(run.activations())],
         ['Calls ended', f'{ended} of {scheduled}'],
     ]
-    error = (history[-1].get('data') or {}).get('error')
-    if error:
+    told = history[-1].get('data') or {}
+    if error := told.get('error'):
         rows.append(['Error', f'{error[0]}: {error[1].splitlines()[0] if error[1] else ""}'])
+    if run.status() == LOST:
+        rows.append(['Reason', told['reason']])
     click.echo(tabulate(rows, tablefmt='plain'))
 
 

@@ -22,7 +22,7 @@ from .run import DriverNotKept, Run, begin_run, utc
 from .runtime import Runtime, prepare_runtime
 from .storage import bucket_of, open_store, require_guarded
 from .triggers.attempt import Policy
-from .triggers.keys import RUNS, code_key, is_run_id, outcome_key, run_id_of, run_key, session_of
+from .triggers.keys import RUNS, code_key, is_run_id, outcome_key, run_ids, run_key, session_of
 from .triggers.store import Facts, StoreUnavailable
 from .user_code import NO_ARGUMENTS, require_fitting
 
@@ -169,8 +169,7 @@ class TriggerflowExecutor:
 
     def list_runs(self) -> list[Run[Any]]:
         """All runs in the bucket, the oldest first."""
-        keys = self.facts.list(f'{RUNS}/')
-        runs = [self._find(run_id_of(key)) for key in keys]
+        runs = [self._find(run_id) for run_id in run_ids(self.facts.list(f'{RUNS}/'))]
         return sorted((run for run in runs if run), key=lambda run: run.document['time'])
 
     def _find(self, run_id: str) -> Run[Any] | None:

@@ -40,7 +40,8 @@ class RunNotFoundError(TriggerflowError, LookupError):
         self.run_id = run_id
         self.bucket = bucket
         super().__init__(
-            f'No run {run_id!r} in {bucket}. It may have been purged, or started with another configuration; '
+            f'No run {run_id!r} in {bucket}. It may have been purged, or removed by a cleaner (on localhost by '
+            "'lithops clean'), or started with another configuration; "
             "'triggerflow-lithops runs' lists those that are there."
         )
 
@@ -55,6 +56,23 @@ class RunCancelled(TriggerflowError):
     def __init__(self, run_id: str):
         self.run_id = run_id
         super().__init__(f'Run {run_id} was cancelled.')
+
+
+class RunLost(TriggerflowError):
+    """
+    Something that the run cannot go on without was removed from the bucket.
+
+    :param reason: what is gone
+    """
+
+    def __init__(self, run_id: str, reason: str):
+        self.run_id = run_id
+        self.reason = reason
+        super().__init__(
+            f'Run {run_id} is lost: {reason}. Something other than run.purge() removed it, such as a rule of the bucket '
+            'that deletes old objects: make it leave alone what begins with triggerflow. Nothing of this run starts again. '
+            'Purge it, and start a new one.'
+        )
 
 
 class RunDied(TriggerflowError):

@@ -11,7 +11,8 @@ from typing import Any, Iterable, NamedTuple, Sequence
 
 from .triggers.deferred import Each
 from .triggers.keys import Call, pack_key
-from .triggers.store import Facts, StoreUnavailable, new_nonce
+from .triggers.loss import Gone
+from .triggers.store import Facts, new_nonce
 from .triggers.trigger import Members
 
 #: Bytes of an output that is packed, and of a pack, at the most
@@ -90,12 +91,12 @@ class Outputs:
         if key not in self._loaded:
             packed = self._facts.read_bytes(key)
             if packed is None:
-                raise StoreUnavailable(f'{key}, a pack of outputs, is gone')
+                raise Gone(f'{key}, which holds what calls returned, is gone')
             self._loaded[key] = {Call(*call): value for call, value in pickle.loads(packed).items()}
         return self._loaded[key]
 
     def _read(self, output: Output) -> bytes:
         value = self._facts.read_bytes(output.key)
         if value is None:
-            raise StoreUnavailable(f'{output.key}, the output of a call, is gone')
+            raise Gone(f'{output.key}, which a call returned, is gone')
         return value

@@ -20,10 +20,10 @@ class Report:
         self._source = f"triggerflow/{document['run_id']}"
 
     def history(self) -> list[dict[str, Any]]:
-        """CloudEvents documents, in order of time."""
+        """CloudEvents documents, in order of time, but for the outcome: it comes last, though some calls may end later."""
         events = [*self._started(), *self._activation_events(), *self._job_events(), *self._outcome()]
         # By the clocks of many machines: the start comes first all the same
-        return sorted(events, key=lambda found: (found['type'] != event.RUN_STARTED, found['time'], found['type'] in _OUTCOMES))
+        return sorted(events, key=lambda found: (found['type'] in _OUTCOMES, found['type'] != event.RUN_STARTED, found['time']))
 
     def activations(self) -> list[dict[str, Any]]:
         """One dict per activation, in order of its number. Times are seconds since the epoch."""
@@ -111,7 +111,7 @@ class Report:
     def _outcome(self) -> Iterator[dict[str, Any]]:
         outcome = self._facts.read(outcome_key(self._session))
         if outcome is not None:
-            data = {'error': outcome['error']} if 'error' in outcome else None
+            data = {name: outcome[name] for name in ('error', 'reason') if name in outcome} or None
             yield self._event(event.RUN_ENDED[outcome['status']], self._document['run_id'], outcome['time'], data)
 
     def _event(self, kind: str, subject: str, time: float, data: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
+from lithops.constants import JOBS_PREFIX
 from lithops.monitoring.backends.triggerflow.driver import forget_driver, keep_driver
 from lithops.monitoring.backends.triggerflow.functions import InvocationRefused, NeverTaken, PayloadTooLarge, is_local
 from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
@@ -22,6 +23,7 @@ from .storage import bucket_of, map_store_errors
 from .triggers.action import start_activation
 from .triggers.home import Home
 from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
+from .triggers.loss import LOST
 from .triggers.store import Facts, StoreUnavailable, encode
 from .waiting import interruptible, wait_for
 
@@ -80,7 +82,7 @@ class Run(Generic[T_co]):
 
     def status(self) -> str:
         """
-        ``'running'``, ``'completed'``, ``'failed'`` or ``'cancelled'``.
+        ``'running'``, ``'completed'``, ``'failed'``, ``'cancelled'`` or ``'lost'``.
 
         :raises RunNotFoundError: it was purged
         """
@@ -107,6 +109,7 @@ class Run(Generic[T_co]):
         :param timeout: seconds
         :raises TimeoutError: it has not ended by then
         :raises RunCancelled: it was cancelled
+        :raises RunLost: something that it needs is gone
         """
         value: T_co = value_of(self.run_id, self._outcome(timeout))
         return value
@@ -170,10 +173,12 @@ class Run(Generic[T_co]):
         end_wake_ups(self._config, self._field())
         forget_driver(self._config, self.session)
         self._mark_purged()
-        keys = self._facts.list(f'{JOBS}/{self.session}')
-        self._facts.store.delete([key for key in keys if is_key_of(self.session, key)])
+        # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
+        for prefix in (JOBS, JOBS_PREFIX):
+            keys = self._facts.list(f'{prefix}/{self.session}')
+            self._facts.store.delete([key for key in keys if is_key_of(self.session, key, prefix)])
         # The last one, so that a purge that was interrupted can be done again
-        self._facts.store.delete([run_key(self.run_id)])
+        self._facts.store.delete([outcome_key(self.session), run_key(self.run_id)])
 
     def sweep(self) -> list[str]:
         """
@@ -269,11 +274,14 @@ def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
 
     :param outcome: the fact of how the run ended
     :raises RunCancelled: it was cancelled
+    :raises RunLost: something that it needs is gone
     """
     if outcome['status'] == 'completed':
         return travelling.value_of(outcome['value'], f'Run {run_id} has completed, and what it returned')
     if outcome['status'] == 'cancelled':
         raise errors.RunCancelled(run_id)
+    if outcome['status'] == LOST:
+        raise errors.RunLost(run_id, outcome['reason'])
     if 'kind' in outcome:
         raise travelling.exception_of(outcome, f'Run {run_id}')
     name, message = outcome['error']

@@ -20,7 +20,7 @@ import lithops.executors
 import lithops.utils
 from lithops.constants import LOCALHOST
 from lithops.future import ResponseFuture
-from lithops.monitoring.backends.triggerflow import runner_hooks
+from lithops.monitoring.backends.triggerflow import placement, runner_hooks
 from lithops.storage import cloud_proxy
 from lithops.utils import BackendType, FuturesList
 
@@ -69,6 +69,7 @@ SEAMS: tuple[tuple[Any, str], ...] = (
     (wait_module, '_ready_futures'),
     (wait_module, 'wait'),
     (cloud_proxy, 'is_lithops_worker'),
+    *placement.HOOKED,
 )
 
 

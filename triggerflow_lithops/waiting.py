@@ -71,6 +71,9 @@ def wait_for(
             if time.monotonic() - reached > OUTAGE:
                 raise
             logger.warning('%s - the bucket cannot be reached, still trying: %s', what, error)
+    # Of what was removed it would be wrong to say that it goes on
+    with contextlib.suppress(StoreUnavailable, OSError):
+        require()
     raise TimeoutError(f'{what} has not ended within {timeout} s. It goes on: {again}.')
 
 

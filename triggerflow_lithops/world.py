@@ -30,13 +30,20 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Something is gone that the run cannot go on without."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Crashed:
     """A fault of storage, of the function service or of ours: the activation is tried again."""
 
     error: Exception
 
 
-Left = Suspended | Superseded | Failed | Crashed
+Left = Suspended | Superseded | Failed | Lost | Crashed
 
 
 class World(Protocol):

@@ -195,7 +195,7 @@ def test_lanes_that_fill_the_namespace_do_not_stand_still(openwhisk, cloud):
     assert run.result(timeout=300) == [x + 3 for x in range(60)]
     assert openwhisk.peak <= 10 and len(openwhisk.of_run('call')) == 60
     # Nobody gave up, and a sweep had nothing to do
-    assert not [key for key in run._facts.list(f'lithops.jobs/{run.session}') if 'refused' in key or '/att/' in key]
+    assert not [key for key in run._facts.list(f'triggerflow.jobs/{run.session}') if 'refused' in key or '/att/' in key]
     assert time.monotonic() - began < 60, 'whoever ended a call waited for a place'
 
 
@@ -205,7 +205,7 @@ def test_lanes_that_are_more_than_the_namespace_takes_go_on_when_some_of_them_gi
     assert run.result(timeout=300) == [x + 3 for x in range(30)]
     assert openwhisk.peak <= 5
     # Some lanes stood still, and a sweep let them go on
-    assert [key for key in run._facts.list(f'lithops.jobs/{run.session}') if key.endswith('.refused.json')]
+    assert [key for key in run._facts.list(f'triggerflow.jobs/{run.session}') if key.endswith('.refused.json')]
 
 
 def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(openwhisk, cloud):
@@ -429,7 +429,7 @@ def test_nobody_sweeps_a_run_that_was_purged(openwhisk, executor):
     settled(openwhisk)
     run.purge()
     assert openwhisk.bound == {'triggers': {}, 'rules': {}} and not openwhisk.clocks
-    assert not executor.store.list(f'lithops.jobs/{run.session}')
+    assert not executor.store.list(f'triggerflow.jobs/{run.session}')
 
 
 def test_no_function_waits_to_sweep_unless_it_is_asked_for(openwhisk, executor):

@@ -101,7 +101,7 @@ def test_a_runtime_that_never_answers_is_not_waited_for_without_end(openwhisk, u
     # The first one was of its deployment
     assert len(openwhisk.activations) == 1 + 3 and {found.subject for found in openwhisk.activations} == {None}
     # What it was asked with is gone
-    assert not unknown.store.list('lithops.jobs/')
+    assert not unknown.store.list('triggerflow.jobs/')
 
 
 def test_a_runtime_that_fails_when_it_is_asked_says_why(openwhisk, unknown):

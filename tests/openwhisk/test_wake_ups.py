@@ -83,7 +83,7 @@ def test_orchestrators_come_to_the_same_end_however_they_are_woken(openwhisk, wo
 def test_triggers_are_in_the_service_and_not_in_the_bucket(triggerflow, woken):
     run = woken.run(slow_and_wide, 10)
     assert run.result(timeout=120) == [*range(10)]
-    keys = woken.store.list(f'lithops.jobs/{run.session}')
+    keys = woken.store.list(f'triggerflow.jobs/{run.session}')
     assert not [key for key in keys if '.w0' in key.rpartition('/')[2]]
     added = [body['triggers'][0] for method, path, body in triggerflow.requests if path.endswith('/trigger') and method == 'POST']
     first = added[0]
@@ -109,7 +109,7 @@ def test_a_run_goes_on_though_the_service_goes_away(openwhisk, woken, triggerflo
     triggerflow.disorder = (500, {'error': 'out of order'})
     run = woken.run(twice)
     assert run.result(timeout=180) == 6
-    assert [key for key in woken.store.list(f'lithops.jobs/{run.session}') if '.w0' in key.rpartition('/')[2]]
+    assert [key for key in woken.store.list(f'triggerflow.jobs/{run.session}') if '.w0' in key.rpartition('/')[2]]
 
 
 @pytest.mark.parametrize('section', ['service'], indirect=True)

@@ -13,13 +13,14 @@ from typing import Any, Callable
 
 from lithops.monitoring.backends.triggerflow.error_text import name_of, text_of
 
-from ..errors import RunNotFoundError
+from ..errors import RunLost, RunNotFoundError
 from ..run import Run
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document, Home
 from ..triggers.keys import RUNS, is_run_id, outcome_key, run_key
+from ..triggers.loss import LOST
 from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
@@ -179,7 +180,7 @@ class Triggers:
                 outcome = self._facts.read(outcome_key(run.session))
                 if outcome is None:
                     repaired += [f'{run.run_id}: {said}' for said in run.sweep()]
-                elif outcome['status'] == 'failed' and self._has_died(run, outcome):
+                elif outcome['status'] in ('failed', LOST) and self._has_died(run, outcome):
                     repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
 
@@ -189,7 +190,7 @@ class Triggers:
         success, failure = (self._end_of(firing['trigger'], run.run_id, kind) for kind in (SUCCESS, FAILURE))
         if firing['number'] == TIMER or any(self.workspace.has(document) for document in (success, failure)):
             return False
-        name, words = outcome['error']
+        name, words = outcome.get('error') or [RunLost.__name__, outcome['reason']]
         self.publish_with(failure, {'error': [name, words[:WORDS]]})
         return True
 

@@ -6,10 +6,8 @@ import uuid
 from typing import Callable
 
 from ..triggers.home import Document, Home, last_of
+from ..triggers.keys import HOMES, WORKSPACES
 from ..triggers.store import Facts, encode
-
-WORKSPACES = 'triggerflow.workspaces'
-HOMES = 'triggerflow.events'
 
 
 def create(facts: Facts, name: str, context: Document) -> tuple[bool, Document]:

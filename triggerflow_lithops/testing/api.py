@@ -8,6 +8,7 @@ from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
 from ..errors import RunDied
 from ..triggers.keys import session_of
+from ..triggers.loss import LOST
 from ..user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
 from .service import LIMITS
@@ -84,12 +85,13 @@ def survive(
 
 
 def try_seed(
-    orchestrator: Callable[..., Any], args: Any, seed: int, expected: Simulated, retry: Any = None
+    orchestrator: Callable[..., Any], args: Any, seed: int, expected: Simulated, retry: Any = None, cleaned: float = 0.0
 ) -> tuple[Simulated, list[str]]:
     """
     One run with the faults that belong to ``seed``: in a quarter of the seeds none,
     in a quarter those that need no sweep, and none is made; in the others all kinds.
 
+    :param cleaned: share of the runs from which something is removed, of those that are swept. They may end as lost
     :return: the run, and what was wrong with it, in words
     """
     chosen = random.Random(seed)
@@ -99,7 +101,8 @@ def try_seed(
     asked = chosen.random() < 0.5
     lanes = chosen.choice(LANES)
     elsewhere = chosen.random() < ELSEWHERE
-    run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes, elsewhere).run()
+    removes = chosen.random() < cleaned and kind > 1
+    run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes, elsewhere, removes).run()
     wrong = list(run.broken)
     if kind == 0 and not lanes and run.seconds > 2 * expected.seconds + 60:
         wrong.append(f'it took {run.seconds:.0f} s without faults, and before {expected.seconds:.0f} s')
@@ -119,8 +122,13 @@ def _words(run: Simulated) -> str:
 
 
 def _is_justified(run: Simulated) -> bool:
-    """Whether the faults were more than a run can survive: activations that died in a row, or a call lost at every attempt."""
+    """
+    Whether the faults were more than a run can survive: something was removed, activations died in a row, or
+    a call was lost at every attempt.
+    """
     assert run.outcome
+    if run.status == LOST:
+        return run.seen['removed'] > 0
     if run.outcome['status'] == 'failed' and run.outcome['error'][0] == RunDied.__name__:
         # Who stands still for longer than it may live has vanished, too
         return sum(run.faults[fault] for fault in ('killed', 'vanished', 'outage', 'paused')) >= LIMITS.max_deaths

@@ -13,12 +13,12 @@ from ..native.context import Context
 from ..native.events import CloudEvent, Succeeded
 from ..native.firing import Here, Performance
 from ..native.triggers import TIMER, Triggers
-from ..native.workspaces import WORKSPACES, context_of
+from ..native.workspaces import context_of
 from ..retry import policy_of
 from ..triggers import condition as conditions
 from ..triggers.event import FAILURE, SUCCESS
 from ..triggers.home import Document, Home, channel_of
-from ..triggers.keys import RUNS
+from ..triggers.keys import RUNS, WORKSPACES, run_ids
 from ..triggers.store import Facts
 from ..triggers.workspace import Workspace
 
@@ -152,4 +152,4 @@ def _there(facts: Facts, triggers: Triggers) -> Any:
     home = Workspace(facts, HOME, lambda firing: None)
     version, context = context_of(facts, HOME, {'id': 'fired', 'context': {'n': 10}})
     firings = {name: len(home.firings(name)) for name in home.triggers()}
-    return events, version, context, firings, len(facts.list(f'{RUNS}/')), home.is_enabled('other')
+    return events, version, context, firings, len(run_ids(facts.list(f'{RUNS}/'))), home.is_enabled('other')

@@ -23,16 +23,20 @@ class Hurt:
     """
     :ivar subjects: those whose process, or invocation, a fault has hurt
     :ivar anyone: somebody was hurt who starts whatever there is: a sweep, or the service that triggers live in
+    :ivar by_a_cleaner: something that the run needs was removed
     """
 
     def __init__(self, memory: Memory, session: str):
         self.subjects: set[Call | int] = set()
         self.anyone = False
+        self.by_a_cleaner = False
         self._memory = memory
         self._session = session
 
     def explains(self, repair: str) -> bool:
         """Whether a fault is why this had to be repaired."""
+        if repair.startswith('the run is lost'):
+            return self.by_a_cleaner
         found = _REPAIRED.search(repair)
         if found is None:
             return False

@@ -75,10 +75,11 @@ class Laws:
         # An activation may find that its condition holds while somebody else finds it, too
         if sum(run.invocations[number] for number in activations) > 2 * len(activations) + run.timers:
             self.broken.append('activations were invoked again and again')
-        # Who succeeds one that died of itself looks at those that died before it
+        # Who succeeds one that died of itself looks at those that died before it, and for the code of the run; so
+        # does who reads the history
         deaths = sum(key.endswith('/died.json') for key in self._memory.list(keys.activation_prefix(self._session)))
         # Each job is written once, and listed once; each call's event is read once, by one of the activations
-        if run.requests['activation'] > (ACTIVATION + deaths) * len(activations) + 2 * (jobs + calls):
+        if run.requests['activation'] > (ACTIVATION + 2 * deaths) * len(activations) + 2 * (jobs + calls):
             self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
         if run.requests['call'] > CALL * (calls + attempts):
             self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")

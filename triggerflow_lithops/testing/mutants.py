@@ -9,12 +9,13 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import Any, Callable, ContextManager, Iterator
 
+from .. import activation
 from ..executor import Hooks
 from ..native.events import CloudEvent
 from ..native.firing import Here
 from ..readings import Readings
 from ..replay import Replay
-from ..triggers import attempt, engine, keys
+from ..triggers import attempt, engine, keys, sweep
 from ..triggers.attempt import Execution, Failure
 from ..triggers.engine import Engine
 from ..triggers.inputs import Dependent
@@ -278,6 +279,16 @@ def retries_without_end(original: Any, execution: Execution, failure: Failure, n
 def deaths_not_counted(original: Any, self: Sweeper, number: int) -> Any:
     """An activation that dies again and again is succeeded again and again."""
     return []
+
+
+@_mutant(sweep, 'end_if_lost')
+def lost_run_started_again(original: Any, *args: Any) -> None:
+    """Nobody asks whether the code of a run is there: one activation is started after the other, and dies."""
+
+
+@_mutant(activation, 'lose')
+def loss_not_written(original: Any, *args: Any) -> None:
+    """An activation that cannot read the history ends, and does not write that the run is lost."""
 
 
 @_mutant(Sweeper, 'sweep')

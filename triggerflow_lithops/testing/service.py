@@ -49,6 +49,10 @@ class World(Protocol):
     scheduler: Scheduler
     session: str
 
+    @property
+    def has_code(self) -> bool:
+        """Whether the function that runs an activation can be loaded."""
+
     def happens(self, fault: str) -> bool:
         """Whether this fault is injected now."""
 
@@ -280,6 +284,8 @@ class SimulatedService:
         self._scheduler.spawn(process, work, delay)
 
     def _run_activation(self, process: Process, number: int, cause: str) -> None:
+        if not self._world.has_code:
+            raise StoreUnavailable('the code of the run cannot be loaded')
         stage = SimulatedStage(self._scheduler, process)
 
         def start_calls(config: Any, run: Any, *args: Any) -> None:

@@ -33,6 +33,8 @@ from .simulation import SEEN, Simulated, Simulation, simulating
 TOLD = 20
 #: Seeds that one process takes at a time
 CHUNK = 100
+#: Share of the runs from which something is removed, of those that are swept
+CLEANED = 0.1
 #: Kinds of faults that are injected, and what follows from them, seen in the runs
 KINDS = (*(kind.name for kind in fields(Faults)), *SEEN)
 
@@ -82,7 +84,7 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
             # Not in step with the kinds of faults, which go by the seed, too
             name = names[(seed // 4) % len(names)]
             NOTES.clear()
-            run, wrong = try_seed(CORPUS[name], NO_ARGUMENTS, seed, expected[name])
+            run, wrong = try_seed(CORPUS[name], NO_ARGUMENTS, seed, expected[name], cleaned=CLEANED)
             tally.add(name, run, wrong)
             if wrong and until_broken:
                 break

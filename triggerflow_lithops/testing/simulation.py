@@ -32,10 +32,11 @@ from ..run import value_of
 from ..seams import hook
 from ..triggers import keys
 from ..triggers.keys import Call
-from ..triggers.store import Facts, StoreUnavailable, decode
+from ..triggers.store import Facts, StoreUnavailable, decode, encode
 from ..triggers.sweep import Sweeper
 from .faults import NONE, Faults
 from .laws import Laws
+from .removal import WHEN, remove_one
 from .scheduler import EPOCH, Process, Scheduler
 from .service import LIMITS, SimulatedService
 from .store import Memory, SimulatedStore
@@ -43,7 +44,7 @@ from .worker import InputStorage
 
 RUN_ID = 'simulated'
 INCARNATION = '0'
-CONFIG = {
+CONFIG: dict[str, Any] = {
     'lithops': {
         'backend': 'localhost',
         'storage': 'localhost',
@@ -55,7 +56,7 @@ CONFIG = {
         'include_modules': 'none',
     },
     'localhost': {'storage_bucket': 'storage', 'runtime': sys.executable, 'worker_processes': 1},
-    'triggerflow': {},
+    'triggerflow': {'run': {'session': keys.session_of(RUN_ID, INCARNATION)}},
 }
 
 #: Counts requests that are not about the run: of a workspace that it is a firing of
@@ -67,7 +68,7 @@ MOST_SWEEPS = 50
 
 
 #: What follows from faults, and is counted where it is seen
-SEEN = ('out_of_order', 'two_at_once', 'zombie')
+SEEN = ('out_of_order', 'two_at_once', 'zombie', 'removed')
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Simulated:
     :param invocations: how often each call, and each activation by its number, was invoked
     :param faults: how often each was injected
     :param seen: how often what follows from them was seen: invocations that began out of
-        order, two activations at once, and zombies, which outlived the run
+        order, two activations at once, and zombies, which outlived the run; and how many
+        objects of it were removed
     :param repaired: what sweeps repaired, in words
     :param broken: laws that were broken, in words
     """
@@ -104,7 +106,7 @@ class Simulated:
 
     @property
     def status(self) -> str:
-        """``'running'``, ``'completed'`` or ``'failed'``."""
+        """``'running'``, ``'completed'``, ``'failed'`` or ``'lost'``."""
         return str(self.outcome['status']) if self.outcome else 'running'
 
     @property
@@ -151,6 +153,7 @@ class Simulation:
     :param most_requests: after which it is taken for one that never ends
     :param lanes: how many chunks of a job may be under way at one time; 0 for all of them
     :param elsewhere: whether triggers live in a service of their own
+    :param cleaned: whether something that the run needs is removed at some moment
     """
 
     def __init__(
@@ -165,6 +168,7 @@ class Simulation:
         most_requests: int = MOST_REQUESTS,
         lanes: int = 0,
         elsewhere: bool = False,
+        cleaned: bool = False,
     ):
         self.seed = seed
         self.session = keys.session_of(RUN_ID, INCARNATION)
@@ -189,11 +193,15 @@ class Simulation:
         self.memory = Memory()
         self._seen: dict[str, bytes] = {}
         self._sweeps = sweeps
+        self._cleaned = cleaned
         self.laws = Laws(self.memory, self.session)
         policy = policy_of(retry)
         self._document = _document(orchestrator, policy, lanes)
+        self._of_run = (f'{keys.JOBS}/', keys.outcome_key(self.session))
         field = run_field(RUN_ID, self.session, self._document['orchestrator'], policy)
         runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), _runtime_metadata())
+        self.memory.put_new(keys.code_key(self.session), runs.code)
+        self.memory.put_new(keys.run_key(RUN_ID), encode(self._document))
         self._service = SimulatedService(self, runs, field, CONFIG, asked, elsewhere)
 
     def run(self) -> Simulated:
@@ -204,6 +212,8 @@ class Simulation:
             self.scheduler.spawn(client, lambda: self._service.start_activation(client, 0, 'the run was started'))
             if self._sweeps:
                 self._spawn_sweeper()
+            if self._cleaned:
+                self.scheduler.spawn(Process('cleaner', RUN_ID, 0.0), self._clean, self._random.uniform(*WHEN))
             while self.scheduler.step():
                 if self._ended is None and self.memory.get(keys.outcome_key(self.session)):
                     self._ended = self.scheduler.now
@@ -285,7 +295,7 @@ class Simulation:
 
     def count_request(self, process: Process, key: str) -> None:
         """A request was made, about this key, or keys that begin so."""
-        self.requests[process.kind if key.startswith(f'{keys.JOBS}/') else ELSEWHERE] += 1
+        self.requests[process.kind if key.startswith(self._of_run) else ELSEWHERE] += 1
         self._requests += 1
 
     def count_listed(self, process: Process, keys: int) -> None:
@@ -325,7 +335,18 @@ class Simulation:
         if written is None and not self.invocations[call]:
             self.laws.broken.append(f'{call} was taken for lost, and nobody had ever invoked it')
 
-    # The sweeper
+    @property
+    def has_code(self) -> bool:
+        """Whether the function that runs an activation can be loaded."""
+        return self.memory.get(keys.code_key(self.session)) is not None
+
+    # The cleaner, and the sweeper
+
+    def _clean(self) -> None:
+        if self.memory.get(keys.outcome_key(self.session)) is None:
+            self._seen.pop(remove_one(self.memory, self.session, self._random), None)
+            self.seen['removed'] += 1
+            self.laws.hurt.anyone = self.laws.hurt.by_a_cleaner = True
 
     def _spawn_sweeper(self) -> None:
         process = Process('sweep', RUN_ID, self._random.uniform(-8, 8))
@@ -398,6 +419,7 @@ def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: i
         'orchestrator': {
             'function': name,
             'function_name': name.rpartition('.')[2],
+            'code_key': keys.code_key(keys.session_of(RUN_ID, INCARNATION)),
             'execution_timeout': CONFIG['lithops']['execution_timeout'],
             'log_level': 'WARNING',
             'runtime_name': sys.executable,

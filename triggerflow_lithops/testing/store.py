@@ -63,6 +63,11 @@ class Memory(MemoryStore):
             self.written_twice.append(key)
         return created
 
+    def forget(self, key: str) -> None:
+        """Removes an object that may be written again, with another value."""
+        self.delete([key])
+        self._first.pop(key, None)
+
     def put(self, key: str, value: bytes) -> None:
         """Writes an object, whatever was there."""
         self.delete([key])

@@ -3,7 +3,8 @@ Where each fact of a run lives in the bucket. Nothing here touches a store.
 
 All keys of a run carry its *session*, ``<run_id>-<incarnation>``: a run that is
 purged and started again under the same id never meets its past. The events of
-calls are Lithops' own status objects, at the keys that Lithops gives them.
+calls are Lithops' own status objects, and have the keys that Lithops gives them,
+but for the prefix: Lithops' cleaners delete all that lies below Lithops' own.
 
 A *job* is named inside its run by ``<executor number>-<job id>`` (``0-M001``),
 a *call* by a pair of its job and its index (``('0-M001', 4)``).
@@ -12,11 +13,18 @@ a *call* by a pair of its job and its index (``('0-M001', 4)``).
 import re
 from typing import Iterable, NamedTuple
 
-JOBS = 'lithops.jobs'
+#: Everything that a run needs, in the layout that Lithops has below ``lithops.jobs``
+JOBS = 'triggerflow.jobs'
+#: The documents of runs, and their outcomes
 RUNS = 'triggerflow.runs'
 RUNTIMES = 'triggerflow.runtimes'
 #: Written once in a bucket: whoever writes it again is told that it exists
 PROBE = 'triggerflow.probe'
+#: The documents of workspaces, and what they hold
+WORKSPACES = 'triggerflow.workspaces'
+HOMES = 'triggerflow.events'
+#: What all keys of this plugin begin with
+PREFIXES = (f'{JOBS}/', f'{RUNS}/', f'{RUNTIMES}/', PROBE, f'{WORKSPACES}/', f'{HOMES}/')
 
 #: Calls whose events are listed together. Ten, so that a group is a prefix of
 #: Lithops' five-digit call ids
@@ -63,6 +71,12 @@ def session_of(run_id: str, incarnation: str) -> str:
     return f'{run_id}-{incarnation}'
 
 
+def run_of_session(session: str) -> tuple[str, str]:
+    """The inverse of :func:`session_of`. An incarnation has no dash; a run id may have some."""
+    run_id, _, incarnation = session.rpartition('-')
+    return run_id, incarnation
+
+
 def call_id(index: int) -> str:
     """Lithops' call id: five digits."""
     return f'{index:05d}'
@@ -83,9 +97,15 @@ def runtime_key(name: str, digest: str) -> str:
     return f'{RUNTIMES}/{name}/{digest}.json'
 
 
-def run_id_of(key: str) -> str:
-    """The inverse of :func:`run_key`."""
-    return key.split('/')[1]
+def run_ids(listed: Iterable[str]) -> list[str]:
+    """The ids of the runs whose documents are among the ``listed`` keys."""
+    return [key.split('/')[1] for key in listed if key.endswith('/run.json')]
+
+
+def outcome_key(session: str) -> str:
+    """How the run ended. It lies beside the document of the run."""
+    run_id, incarnation = run_of_session(session)
+    return f'{RUNS}/{run_id}/{incarnation}.outcome.json'
 
 
 def run_prefix(session: str) -> str:
@@ -167,13 +187,8 @@ def sweep_key(session: str, number: int) -> str:
     return f'{run_prefix(session)}s/{number:06d}.json'
 
 
-def outcome_key(session: str) -> str:
-    """How the run ended."""
-    return f'{run_prefix(session)}outcome.json'
-
-
 def job_prefix(session: str, job: str) -> str:
-    """All that belongs to one job, at Lithops' place."""
+    """All that belongs to one job."""
     return f'{JOBS}/{session}-{job}/'
 
 
@@ -262,7 +277,7 @@ def dependents(listed: Iterable[str]) -> list[str]:
     return [key for key in listed if _DEPENDENT.search(key)]
 
 
-def is_key_of(session: str, key: str) -> bool:
-    """Whether ``key`` belongs to the run of ``session`` and to no other."""
-    rest = key.removeprefix(f'{JOBS}/{session}')
+def is_key_of(session: str, key: str, below: str = JOBS) -> bool:
+    """Whether ``key``, which lies ``below`` a prefix, belongs to the run of ``session`` and to no other."""
+    rest = key.removeprefix(f'{below}/{session}')
     return rest != key and bool(_OF_A_RUN.match(rest))

@@ -26,6 +26,7 @@ from .keys import (
     trigger_key,
 )
 from .lanes import Lanes
+from .loss import end_if_lost, lose
 from .trigger import Members, Trigger
 
 #: Seconds until an activation starts that follows upon one that died: at first, and
@@ -58,7 +59,7 @@ class Limits:
 @dataclass(frozen=True)
 class _Repair:
     said: str
-    do: Callable[[], None]
+    do: Callable[[], object]
 
 
 class Sweeper:
@@ -89,8 +90,12 @@ class Sweeper:
         if not overdue:
             return []
         pause()
+        repairs = [repair for repair in self._overdue(now, started) if repair.said in overdue]
+        over = end_if_lost(self._facts, self._session, now) if repairs else []
+        if over is not None:
+            return over
         repaired = []
-        for repair in [repair for repair in self._overdue(now, started) if repair.said in overdue]:
+        for repair in repairs:
             if self._facts.read(outcome_key(self._session)) is not None:
                 break
             repair.do()
@@ -100,7 +105,8 @@ class Sweeper:
     def bury(self, number: int, reason: str, now: float) -> None:
         """
         Activation ``number`` died: its successor starts after a while, until it has
-        been enough; then the run has failed, with all that is known.
+        been enough; then the run has failed, with all that is known. If its code is
+        gone, that is what it died of, and the run is lost.
 
         :param reason: what it died of
         """
@@ -116,6 +122,8 @@ class Sweeper:
                 return
             # Its condition had held already, and it went on as the next one
             number += 1
+        if end_if_lost(self._facts, self._session, now) is not None:
+            return
         earlier = self._deaths_before(number)
         wait = min(BACKOFF[1], BACKOFF[0] * 2.0 ** len(earlier))
         # It may have died before it claimed its number, and claims have no gaps
@@ -197,7 +205,8 @@ class Sweeper:
             jobs.remove((position, job))
             scheduled = self._facts.read(fact_key(self._session, position))
             if scheduled is None:
-                continue
+                yield self._lost_run(f'{fact_key(self._session, position)}, which had scheduled {job}, is gone', now)
+                return
             # A job that a call made has no fact: it was there when it was first waited for
             by = scheduled['activation'] if scheduled['job'] == job else trigger.number
             invoked = self._invoked(by, trigger.number)
@@ -286,6 +295,9 @@ class Sweeper:
     def _not_started(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> _Repair:
         said = f'what call {call.job}/{call.call_id} waits for has ended, and it was not started'
         return _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
+
+    def _lost_run(self, reason: str, now: float) -> _Repair:
+        return _Repair(f'the run is lost: {reason}', lambda: lose(self._facts, self._session, reason, now))
 
     def _invoked(self, scheduled_by: int, waiting: int) -> float | None:
         """When all calls of a job were invoked at the latest: before the first trigger written since."""

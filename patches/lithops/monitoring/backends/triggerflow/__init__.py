@@ -19,11 +19,14 @@ Lithops takes this package along to every worker, on every compute backend. It
 imports Lithops and its own ``triggers``, never ``triggerflow_lithops``. The calls
 of a run are known by the ``triggerflow`` field of their payload; any other call
 (of a nested executor, which inherits the setting) is monitored through storage,
-as Lithops does by default.
+as Lithops does by default, below a prefix of the run's own.
 """
 
 from lithops.monitoring.backends.storage import MonitoringBackend
 
+from .placement import hook
 from .status import CallStatus
 
 __all__ = ['CallStatus', 'MonitoringBackend']
+
+hook()
