@@ -360,6 +360,37 @@ def main():
     assert travelled(tmp_path, text) == (['A', 'B'], ['a', 'b'])
 
 
+def test_a_metaclass_of_the_script_does_its_work_once(tmp_path):
+    text = """
+import abc
+made = []
+class Meta(abc.ABCMeta):
+    def __new__(meta, name, bases, space, **options):
+        made.append(name)
+        return super().__new__(meta, name, bases, {**space, 'tag': name.lower()})
+    def __init__(cls, name, bases, space, *, option):
+        super().__init__(name, bases, space)
+        cls.option = option
+class Base(metaclass=Meta, option=1):
+    __slots__ = ('x', '__private')
+    def __init__(self):
+        self.x, self.__private = 1, 2
+    @abc.abstractmethod
+    def method(self): ...
+class Child(Base, option=2):
+    def method(self):
+        return self.x, self._Base__private
+class Slotted:
+    __slots__ = 'only'
+def main():
+    assert isinstance(Child(), Base) and not hasattr(Slotted(), '__dict__')
+    class Late(Child, option=3):
+        pass
+    return made, Child.tag, Base.option, Child.option, Child().method(), Base.__abstractmethods__ == {'method'}
+"""
+    assert travelled(tmp_path, text) == (['Base', 'Child', 'Late'], 'child', 1, 2, (1, 2), True)
+
+
 # What cloudpickle does not take
 
 

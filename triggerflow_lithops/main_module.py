@@ -25,7 +25,7 @@ import lithops.worker.utils as worker_utils
 from lithops.monitoring.backends.triggerflow.error_text import described
 
 from . import seams
-from .class_reducers import set_members
+from .class_reducers import make_class, set_members
 from .errors import NotDurableError, OutcomeError
 from .homes import set_attributes, set_contents
 from .made_again import MAKERS, stand_in
@@ -170,7 +170,7 @@ class _Trial(_Loader):
         self.named: set[tuple[str, str]] = set()
         self._own: set[int] = set()
         self._instead |= {(maker.__module__, maker.__name__): stand_in for maker in MAKERS}
-        for maker, tracker in ((cloudpickle._make_skeleton_class, 4), (cloudpickle._make_skeleton_enum, 5)):
+        for maker, tracker in ((cloudpickle._make_skeleton_class, 4), (make_class, 4), (cloudpickle._make_skeleton_enum, 5)):
             self._instead[maker.__module__, maker.__name__] = functools.partial(self._untracked, maker, tracker)
         make_variable = cloudpickle._make_typevar
         self._instead[make_variable.__module__, make_variable.__name__] = lambda *given: make_variable(*given[:-1], None)
