@@ -82,6 +82,24 @@ def test_what_is_caught_around_a_wait_is_whole(executor):
     assert log_of(run).count('OUTSIDE') == 1
 
 
+def test_standard_output_is_a_whole_stream(executor):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        for step in range(2):
+            sys.stdout.buffer.write(f'BYTES {step}\n'.encode())
+            sys.stdout.writelines([f'LINES {step}\n'])
+            print('held until the line ends', end='')
+            fexec.call_async(slowly, step).result()
+            print()
+        print('LAST')
+        return sys.stdout.encoding, sys.stdout.isatty(), sys.stderr.fileno() > 0
+
+    run = executor.run(main)
+    assert run.result(timeout=120) == ('utf-8', False, True)
+    lines = log_of(run)
+    assert [lines.count(f'{word} {step}') for word in ('BYTES', 'LINES') for step in range(2)] == [1] * 4
+
+
 def test_a_log_file_has_each_line_once(executor, tmp_path):
     def main(folder):
         log = logging.getLogger('to files')

@@ -6,6 +6,7 @@ stay as they are: a handler, a progress bar or a variable that has kept ``sys.st
 silent during a replay, and is heard afterwards. So is a program that the orchestrator runs.
 """
 
+import io
 import logging
 import logging.handlers
 import os
@@ -26,7 +27,8 @@ class Muted:
     """From now on until :meth:`end`, what this process prints and logs goes nowhere."""
 
     def __init__(self) -> None:
-        _flush()
+        self._streams = [*_streams()]
+        self._flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         self._kept = {descriptor: os.dup(descriptor) for descriptor in _descriptors()}
         for descriptor in self._kept:
@@ -39,7 +41,7 @@ class Muted:
     def end(self) -> None:
         """What is printed and logged from here on is new."""
         # What a stream still holds belongs to the replay
-        _flush()
+        self._flush()
         for descriptor, kept in self._kept.items():
             os.dup2(kept, descriptor, inheritable=os.get_inheritable(descriptor))
             os.close(kept)
@@ -48,6 +50,51 @@ class Muted:
                 delattr(handler, 'emit')
             else:
                 handler.emit = emit  # type: ignore[method-assign]
+
+    def _flush(self) -> None:
+        for stream in (*self._streams, *_streams()):
+            try:
+                stream.flush()
+            except Exception:
+                pass  # it is closed, or was never a stream
+
+
+def complete_streams() -> None:
+    """
+    Standard output and error are whole text streams in this process, as they are in a script: with ``buffer``,
+    ``encoding``, ``writelines``. Lithops puts an object there that has ``write`` and ``flush`` only.
+    """
+    for name in ('stdout', 'stderr'):
+        stream = getattr(sys, name)
+        if stream is not None and not hasattr(stream, 'buffer'):
+            descriptors = list(dict.fromkeys(found for part in _parts_of(stream) if (found := _descriptor(part)) is not None))
+            buffer = io.BufferedWriter(_Tee(descriptors))
+            setattr(sys, name, io.TextIOWrapper(buffer, encoding='utf-8', errors='backslashreplace', line_buffering=True))
+
+
+class _Tee(io.RawIOBase):
+    """Writes to several descriptors. They stay open when it is closed."""
+
+    def __init__(self, descriptors: list[int]):
+        super().__init__()
+        self._descriptors = descriptors
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptors[0]
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, data: Any) -> int:
+        written = memoryview(data).cast('B')
+        for descriptor in self._descriptors:
+            rest = written
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        return len(written)
 
 
 def _silent(emit: Callable[[Any, logging.LogRecord], None]) -> Callable[[Any, logging.LogRecord], None]:
@@ -59,23 +106,17 @@ def _silent(emit: Callable[[Any, logging.LogRecord], None]) -> Callable[[Any, lo
     return emit_unless_repeated
 
 
-def _flush() -> None:
-    for stream in _streams():
-        try:
-            stream.flush()
-        except Exception:
-            pass  # it is closed, or was never a stream
-
-
 def _descriptors() -> list[int]:
     """File descriptors of standard output and error, wherever Lithops and its backends have put them."""
-    found = {1, 2}
-    for stream in _streams():
-        try:
-            found.add(stream.fileno())
-        except Exception:
-            pass  # it has none
+    found = {1, 2, *(descriptor for stream in _streams() if (descriptor := _descriptor(stream)) is not None)}
     return [descriptor for descriptor in sorted(found) if _is_open(descriptor)]
+
+
+def _descriptor(stream: Any) -> int | None:
+    try:
+        return int(stream.fileno())
+    except Exception:
+        return None  # it has none
 
 
 def _is_open(descriptor: int) -> bool:
@@ -88,9 +129,14 @@ def _is_open(descriptor: int) -> bool:
 
 def _streams() -> Iterator[Any]:
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        # Lithops' own writes to two others: to the log of a call, and to what was standard output before
-        while stream is not None:
-            yield stream
-            if (log := vars(stream).get('_stream') if hasattr(stream, '__dict__') else None) is not None:
-                yield log
-            stream = vars(stream).get('_stdout') if hasattr(stream, '__dict__') else None
+        yield from _parts_of(stream)
+
+
+def _parts_of(stream: Any) -> Iterator[Any]:
+    """A stream, and those that it writes to: Lithops' own writes to the log of a call, and to what was there before."""
+    while stream is not None:
+        yield stream
+        inside = getattr(stream, '__dict__', {})
+        if '_stream' in inside:
+            yield inside['_stream']
+        stream = inside.get('_stdout')

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, NoReturn, Sequence
 
 from .executor import Hooks
-from .muting import Muted
+from .muting import Muted, complete_streams
 from .outcome import Raised, Returned
 from .replay import FEW
 from .retry import enter_orchestrator
@@ -25,6 +25,7 @@ class Stage:
 
     def __init__(self) -> None:
         self._ends: queue.SimpleQueue[Left | Returned | Raised] = queue.SimpleQueue()
+        complete_streams()
         self._muted: Muted | None = Muted()
 
     def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
