@@ -1,4 +1,8 @@
-"""Clocks, calendars and chance without a seed: the time as an argument, in names, in defaults; durations; zones; names of temporary files."""
+"""
+Clocks, calendars and chance without a seed.
+
+The time as an argument, in names, in defaults; durations; zones; names of temporary files.
+"""
 
 import calendar
 import dataclasses

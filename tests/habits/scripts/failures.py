@@ -128,7 +128,7 @@ def groups_of_exceptions():
     message = yield same, 'several'
     if sys.version_info < (3, 11):
         return None
-    group = ExceptionGroup(message, [ValueError('a'), ExceptionGroup('inner', [KeyError('b'), ValueError('c')])])
+    group = ExceptionGroup(message, [ValueError('a'), ExceptionGroup('inner', [KeyError('b'), ValueError('c')])])  # noqa: F821
     found, rest = group.split(ValueError)
     return repr(found), repr(rest)
 
@@ -298,7 +298,7 @@ def warnings_that_are_errors():
 def the_loop_that_never_ends():
     yield same, 1
     try:
-        recurse = lambda n: recurse(n + 1)
+        recurse = lambda n: recurse(n + 1)  # noqa: E731
         recurse(0)
     except RecursionError as error:
         return type(error).__name__
@@ -307,7 +307,7 @@ def the_loop_that_never_ends():
 def names_that_are_not_there():
     value = yield same, 'text'
     seen = []
-    for wrong in (lambda: value.uper(), lambda: undefined, lambda: value + 1, lambda: next(iter(()))):
+    for wrong in (lambda: value.uper(), lambda: undefined, lambda: value + 1, lambda: next(iter(()))):  # noqa: F821
         try:
             wrong()
         except (AttributeError, NameError, TypeError) as error:

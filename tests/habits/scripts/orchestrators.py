@@ -175,7 +175,7 @@ def raises_with_a_cause_and_a_note():
 
 def raises_a_group():
     if sys.version_info >= (3, 11):
-        raise ExceptionGroup(asked('group'), [ValueError(1), KeyError('k')])
+        raise ExceptionGroup(asked('group'), [ValueError(1), KeyError('k')])  # noqa: F821
     raise ValueError(asked('group'))
 
 
@@ -190,7 +190,7 @@ def raises_of_syntax():
 
 def raises_of_a_name():
     asked(1)
-    return undefined
+    return undefined  # noqa: F821
 
 
 def raises_of_the_keyboard():
