@@ -10,7 +10,8 @@ def programs(request, tmp_path_factory):
     wanted = set()
     for item in request.session.items:
         if item.module is request.module and 'programs' in getattr(item, 'fixturenames', ()):
-            wanted |= {(item.callspec.params['script'], mode) for mode in ('plain', item.callspec.params['mode'])}
+            modes = {item.callspec.params['mode']} | ({'plain'} if getattr(request.module, 'PLAIN', True) else set())
+            wanted |= {(item.callspec.params['script'], mode) for mode in modes}
     home = tmp_path_factory.mktemp('habits')
     running = compare.Programs(home, wanted)
     yield running
