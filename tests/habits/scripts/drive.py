@@ -29,7 +29,7 @@ def drive(main, prints=False):
         return
     from triggerflow_lithops import TriggerflowExecutor
 
-    run = TriggerflowExecutor(log_level=None).run(main)
+    run = TriggerflowExecutor().run(main)
     outcomes = run.result(timeout=PATIENCE)
     write_down(outcomes, {'main': len(run.activations())}, output_of(run) if prints else None)
 
@@ -46,7 +46,7 @@ def drive_each(orchestrators):
     else:
         from triggerflow_lithops import TriggerflowExecutor
 
-        executor = TriggerflowExecutor(log_level=None)
+        executor = TriggerflowExecutor()
         runs = {name: outcome_of(started, executor, *orchestrators[name]) for name in names}
         for name, (kind, run) in runs.items():
             outcomes[name] = kind, run

@@ -151,21 +151,6 @@ def children_and_filters():
     logging.LoggerAdapter(child, {'x': 1}).info('children_and_filters| adapted')
 
 
-def a_configuration_of_logs():
-    logging.config.dictConfig(
-        {
-            'version': 1,
-            'disable_existing_loggers': False,
-            'formatters': {'f': {'format': 'a_configuration_of_logs| %(name)s %(message)s'}},
-            'handlers': {'out': {'class': 'logging.StreamHandler', 'stream': 'ext://sys.stdout', 'formatter': 'f'}},
-            'loggers': {'habits.configured': {'handlers': ['out'], 'level': 'INFO', 'propagate': False}},
-        }
-    )
-    logging.getLogger('habits.configured').info('before')
-    yield same, 1
-    logging.getLogger('habits.configured').info('after')
-
-
 def records_that_are_kept():
     memory = logging.handlers.MemoryHandler(100)
     log = logging.getLogger('habits.memory')
@@ -214,7 +199,7 @@ def results_as_they_come():
 
 
 def bars_of_progress():
-    bar = tqdm.tqdm(total=3, file=sys.stdout, mininterval=0, bar_format='bars_of_progress| {n_fmt}/{total_fmt}', position=0)
+    bar = tqdm.tqdm(total=3, file=sys.stdout, mininterval=0, bar_format='bars_of_progress| {n_fmt}/{total_fmt}\n')
     for number in range(3):
         yield same, number
         bar.update()
@@ -318,6 +303,22 @@ def the_root_log(fexec):
         root.setLevel(level)
 
 
+def a_configuration_of_logs(fexec):
+    # Closes the handlers that there are
+    logging.config.dictConfig(
+        {
+            'version': 1,
+            'disable_existing_loggers': False,
+            'formatters': {'f': {'format': 'a_configuration_of_logs| %(name)s %(message)s'}},
+            'handlers': {'out': {'class': 'logging.StreamHandler', 'stream': 'ext://sys.stdout', 'formatter': 'f'}},
+            'loggers': {'habits.configured': {'handlers': ['out'], 'level': 'INFO', 'propagate': False}},
+        }
+    )
+    logging.getLogger('habits.configured').info('before')
+    fexec.call_async(same, 1).result()
+    logging.getLogger('habits.configured').info('after')
+
+
 def logging_that_is_disabled(fexec):
     log = logging.getLogger('habits.disabled')
     log.propagate, log.handlers[:] = False, [logging.StreamHandler(sys.stdout)]
@@ -357,7 +358,6 @@ SHARED = [
     exceptions_in_the_log,
     a_log_in_a_file,
     children_and_filters,
-    a_configuration_of_logs,
     records_that_are_kept,
     a_program_that_prints,
     a_thread_that_prints,
@@ -376,6 +376,7 @@ ALONE = [
     a_stream_of_ones_own,
     a_tee,
     the_root_log,
+    a_configuration_of_logs,
     logging_that_is_disabled,
     warnings_in_the_log,
 ]
