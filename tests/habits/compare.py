@@ -20,6 +20,8 @@ from pathlib import Path
 SCRIPTS = Path(__file__).parent / 'scripts'
 #: Programs of one test file that run at the same time
 PROGRAMS = 3
+#: Into so many programs a script of many plain drivers is cut, for most of the time they wait
+PARTS = 4
 PATIENCE = 200
 LITHOPS = {'backend': 'localhost', 'storage': 'localhost', 'log_level': 'WARNING'}
 #: What each way to run a script has in its configuration
@@ -75,15 +77,23 @@ class Programs:
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self, script, mode):
+        drivers = names_of(script, ('ORCHESTRATORS',))
+        if mode != 'plain' or not drivers:
+            return self._run_part(script, mode)
+        with ThreadPoolExecutor(PARTS) as pool:
+            return joined(pool.map(lambda part: self._run_part(script, mode, drivers[part::PARTS]), range(PARTS)))
+
+    def _run_part(self, script, mode, only=()):
+        folder = self._home / mode / '-'.join([script, *only[:1]])
         try:
-            return self._run_once(script, mode, self._home / mode / script)
+            return self._run_once(script, mode, folder, only)
         except subprocess.TimeoutExpired:
             if mode != 'plain':
                 raise
             # A bare Lithops hangs now and then
-            return self._run_once(script, mode, self._home / 'again' / script)
+            return self._run_once(script, mode, folder / 'again', only)
 
-    def _run_once(self, script, mode, folder):
+    def _run_once(self, script, mode, folder, only=()):
         # A bare Lithops copies itself to its temporary folder, and two at once disturb each other
         temporary = folder / 'tmp' if mode == 'plain' else self._home / f'tmp-{mode}'
         for made in (folder / 'cwd', temporary):
@@ -97,6 +107,8 @@ class Programs:
             'PYTHONDONTWRITEBYTECODE': '1',
             'TMPDIR': str(temporary),
         }
+        if only:
+            environment['HABITS'] = ' '.join(only)
         output = self._output(script, environment, folder)
         assert (folder / 'outcomes').exists(), f'{script} came to nothing as {mode}:\n{output[-6000:]}'
         told = json.loads((folder / 'outcomes').read_text(encoding='utf-8'))
@@ -115,6 +127,15 @@ class Programs:
             program.communicate()
             raise
         return output.decode(errors='replace')
+
+
+def joined(parts):
+    """What the parts of a script came to, as one."""
+    outcomes, files = {}, {}
+    for part in parts:
+        outcomes |= part.outcomes
+        files |= part.files
+    return Came(outcomes, '', files, None)
 
 
 def files_of(folder):
