@@ -32,6 +32,8 @@ CONFIGURATIONS = {
     'fresh': {'triggerflow': {'idle_seconds': 2, 'fresh_interpreters': True}},
 }
 MODES = ['forked', 'fresh']
+#: What Lithops writes into the same log, and perhaps into the midst of a line
+LOGGED = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \[[A-Z]+\] .*\n|-{10,}.*\n')
 #: A line that a habit printed: its name comes first
 LINE = re.compile(r'\b([a-z_]+)\| ', re.IGNORECASE)
 
@@ -49,7 +51,7 @@ class Came:
     def lines(self):
         """What each habit printed, line by line."""
         found = {}
-        for line in re.split('[\r\n]+', self.output):
+        for line in re.split('[\r\n]+', LOGGED.sub('', self.output)):
             if match := LINE.search(line):
                 found.setdefault(match[1].lower(), []).append(line)
         return found
