@@ -1,0 +1,1 @@
+READINGS = {'harbour': [50, 68], 'hill': [32, 41]}
