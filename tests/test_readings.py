@@ -374,6 +374,8 @@ def test_outside_of_orchestrators_clocks_are_what_they_were():
         assert pickle.loads(pickle.dumps(time.time)) is time.time and cloudpickle.loads(cloudpickle.dumps(time.time_ns))() > 0
         stamp = datetime.datetime.now()
         assert type(stamp) is datetime.datetime and pickle.loads(cloudpickle.dumps(stamp)) == stamp
+        named = pickle.loads(cloudpickle.dumps(datetime.datetime.now))
+        assert named == datetime.datetime.now and abs(named().timestamp() - time.time()) < 5
         # As a function of C, it is no method where it is an attribute
         assert type('Timer', (), {'clock': time.time})().clock() > 0
     finally:
@@ -409,6 +411,7 @@ def test_a_stamp_an_id_and_a_temporary_folder_are_passed_to_calls_as_in_plain_li
         folder, stamp = tempfile.mkdtemp(), datetime.datetime.now()
         path = fexec.call_async(write, os.path.join(folder, uuid.uuid4().hex)).result()
         back = fexec.call_async(lambda given: given, (stamp,)).result()
+        assert fexec.call_async(lambda clock: clock() > stamp, datetime.datetime.now).result()
         with open(path) as file:
             return file.read(), back == stamp, clock() >= began, os.listdir(folder) == [os.path.basename(path)]
 

@@ -179,7 +179,7 @@ def replace_clocks(active: Callable[[], Recorder | None]) -> Callable[[], None]:
     for name, read in _READ.items():
         setattr(time, name, Reading(originals[name], read, active))
     # The type stays the same object: values that are pickled name it, and others have imported it
-    methods = {name: _replace_method(name, _method(name, read, active)) for name, read in _NOW.items()}
+    methods = {name: _replace_method(name, _Method(name, read, active)) for name, read in _NOW.items()}
 
     def undo() -> None:
         for name, original in originals.items():
@@ -190,18 +190,44 @@ def replace_clocks(active: Callable[[], Recorder | None]) -> Callable[[], None]:
     return undo
 
 
-def _method(name: str, read: Callable[..., Any], active: Callable[[], Recorder | None]) -> Any:
-    original = vars(datetime.datetime)[name]
+class _Method:
+    """Stands for a class method of C in the dictionary of its type."""
 
-    def method(kind: Any, *args: Any, **kwargs: Any) -> Any:
-        hooks = active()
-        recorded = None if hooks is None else hooks.reader(sys._getframe(1))
-        if recorded is None:
-            return original.__get__(None, kind)(*args, **kwargs)
-        return read(recorded, kind, *args, **kwargs)
+    def __init__(self, name: str, read: Callable[..., Any], active: Callable[[], Recorder | None]):
+        self.name = name
+        self.original = vars(datetime.datetime)[name]
+        self.read = read
+        self.active = active
 
-    method.__name__, method.__qualname__, method.__doc__ = name, f'datetime.{name}', original.__doc__
-    return classmethod(method)
+    def __get__(self, instance: Any, kind: Any = None) -> '_Bound':
+        return _Bound(self, kind or type(instance))
+
+
+class _Bound:
+    """That method of one class. It is pickled by its name, as the one of C is."""
+
+    def __init__(self, method: _Method, kind: Any):
+        self.__name__ = method.name
+        self.__qualname__ = f'{kind.__qualname__}.{method.name}'
+        self.__doc__ = method.original.__doc__
+        self.__self__ = kind
+        self._method = method
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        active = self._method.active()
+        read = None if active is None else active.reader(sys._getframe(1))
+        if read is None:
+            return self._method.original.__get__(None, self.__self__)(*args, **kwargs)
+        return self._method.read(read, self.__self__, *args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Bound) and (other.__self__, other.__name__) == (self.__self__, self.__name__)
+
+    def __hash__(self) -> int:
+        return hash((self.__self__, self.__name__))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.__name__)
 
 
 def _replace_method(name: str, method: Any) -> Any:
