@@ -1,6 +1,7 @@
 """What calls and waits do inside an orchestrator, by real runs on localhost."""
 
 import os
+import pickle
 import sys
 import time
 
@@ -8,7 +9,7 @@ import lithops
 import pytest
 from lithops.wait import ALL_COMPLETED, ALWAYS, ANY_COMPLETED
 
-from triggerflow_lithops import ConfigurationError, now, record, uuid4
+from triggerflow_lithops import ConfigurationError, OutcomeError, now, record, uuid4
 
 
 def add3(x):
@@ -489,3 +490,20 @@ def test_a_time_out_is_raised_again_on_replay(run):
 
 def _nap(seconds):
     time.sleep(seconds)
+
+
+def test_a_future_that_an_orchestrator_pickles_itself_is_read_there(run):
+    def main():
+        fexec = lithops.FunctionExecutor()
+        pickled = pickle.dumps(fexec.map(lambda x: 'x' * 10_000 * x, [1, 2]))
+        return b'storage_bucket' not in pickled, [len(found) for found in lithops.get_result(pickle.loads(pickled))]
+
+    assert run(main) == (True, [10_000, 20_000])
+
+
+def test_a_future_does_not_leave_its_orchestrator(executor):
+    def main():
+        return lithops.FunctionExecutor().call_async(lambda x: x, 1)
+
+    with pytest.raises(OutcomeError, match='cannot leave its orchestrator'):
+        executor.run(main).result(timeout=60)

@@ -244,10 +244,13 @@ class Calls(Steps):
 
     def carry(self, future: ResponseFuture) -> Any:
         """
-        What pickle makes of a future.
+        What pickle makes of a future: never its storage configuration, which has credentials.
 
-        :raises NotDurableError: it is not on its way to a call of this orchestrator
+        :raises NotDurableError: it would leave this orchestrator, as its result or in record()
         """
+        if self._carried is None and self.is_in_own_code:
+            # What the orchestrator writes itself it reads itself
+            return reduced(future)
         if self._carried is None:
             raise NotDurableError(
                 f'A future (of {future.function_name}, call {future.job_id}/{future.call_id}) cannot leave its '

@@ -17,6 +17,7 @@ from lithops.constants import LOCALHOST
 from lithops.future import ResponseFuture
 from lithops.retries import RetryingFunctionExecutor
 from lithops.storage import InternalStorage, Storage
+from lithops.storage.cloud_proxy import CloudStorage
 from lithops.storage.utils import get_storage_path
 from lithops.utils import FuturesList
 
@@ -71,7 +72,7 @@ class Remade:
             return make_internal_storage, ()
         if isinstance(obj, Storage):
             self._require_storage('Storage', obj.get_storage_config())
-            return make_storage, (obj.bucket,)
+            return make_storage, (type(obj), obj.bucket)
         if isinstance(obj, ResponseFuture):
             if is_pending(obj):
                 raise CannotTravel(
@@ -232,11 +233,20 @@ def make_executor(kind: Any, differences: dict[str, dict[str, Any]]) -> Any:
     return made
 
 
-def make_storage(bucket: str) -> Storage:
-    """A storage of the run's configuration, with a bucket of its own."""
+def make_storage(kind: Any, bucket: str) -> Storage:
+    """
+    A storage of the run's configuration.
+
+    :param kind: its class
+    :param bucket: its own
+    """
     config = _storage_config()
     config[config['backend']]['storage_bucket'] = bucket
-    return _or_crash(lambda: Storage(storage_config=config))
+    made: Storage = kind.__new__(kind)
+    _or_crash(lambda: Storage.__init__(made, storage_config=config))
+    if isinstance(made, CloudStorage):
+        made._config = config
+    return made
 
 
 def make_internal_storage() -> InternalStorage:

@@ -21,6 +21,7 @@ import lithops.utils
 from lithops.constants import LOCALHOST
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow import placement, runner_hooks
+from lithops.monitoring.backends.triggerflow.future import TravellingFuture
 from lithops.storage import cloud_proxy
 from lithops.utils import BackendType, FuturesList
 
@@ -346,6 +347,7 @@ _REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (ResponseFuture, '_record_result_stats', _record_result_stats),
     (ResponseFuture, 'result', _result),
     (ResponseFuture, 'status', _status),
+    (TravellingFuture, '_query_call_output', _query_call_output),
     (cloud_proxy, 'is_lithops_worker', _is_not_a_worker),
 )
 

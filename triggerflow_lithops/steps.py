@@ -95,6 +95,11 @@ class Steps:
             )
         return Call(job_name(self.replay.session, future.executor_id, future.job_id), int(future.call_id))
 
+    @property
+    def is_in_own_code(self) -> bool:
+        """Whether the orchestrator's own thread runs, and is in no durable step."""
+        return not self._in_step and threading.get_ident() == self._thread.ident
+
     def reader(self, frame: Any) -> clocks.Read | None:
         """
         Reads something of clock and chance for the user's code, the same on every replay.
@@ -102,7 +107,7 @@ class Steps:
         :param frame: that reads
         :return: what reads it; None where it is not the orchestrator's own code that does
         """
-        if self._in_step or threading.get_ident() != self._thread.ident:
+        if not self.is_in_own_code:
             return None
         module = clocks.reader_of(frame)
         return None if module is None else functools.partial(self._read, module)
