@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from compare import MODES, SCRIPTS, habits_of
+from compare import SCRIPTS, habits_of
 
 if sys.version_info < (3, 11):
     pytest.skip('cubed needs Python 3.11', allow_module_level=True)
@@ -37,23 +37,22 @@ def quadratic_means(u, v, *_):
 
 #: What numpy makes of each. Random arrays are compared with each other, inside of the orchestrator
 EXPECTED = {
-    'add_asarray': (2 * np.arange(1, 17).reshape(4, 4)).tolist(),
-    'demo': (np.arange(1, 10).reshape(3, 3) + 1).tolist(),
-    'add_random': (True, (6, 4), True, 6),
+    'add': ((np.arange(1, 10).reshape(3, 3) + 1).tolist(), True, True),
     'matmul_random': (True, (4, 4)),
     'vorticity': vorticity(*winds()).round(9).tolist(),
     'quadratic_means': [found.round(9).tolist() for found in quadratic_means(*winds())],
     'reductions': [
         NUMBERS.sum(axis=1).tolist(),
-        ANOMALY.max().tolist(),
+        NUMBERS.max().tolist(),
         NUMBERS.argmax(axis=0).tolist(),
         (ANOMALY**2).sum().tolist(),
+        NUMBERS.T.tolist(),
     ],
-    'rechunked': np.arange(24).reshape(4, 6).T.tolist(),
 }
 
 
-@pytest.mark.parametrize('mode', MODES)
+# Not in fresh interpreters, each of which takes seconds to import cubed
+@pytest.mark.parametrize('mode', ['forked'])
 @pytest.mark.parametrize(('script', 'name'), habits_of([SCRIPT]))
 def test_cubed_computes_what_numpy_does(programs, script, name, mode):
     came = programs.came(script, mode)

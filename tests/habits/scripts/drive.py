@@ -13,6 +13,8 @@ from pathlib import Path
 
 #: The last line that a script prints whose output is compared
 LAST_LINE = 'the script ends'
+#: So many runs of a script are under way at the same time
+AT_ONCE = 6
 #: Seconds for a run, and for the last line of its output to be written
 PATIENCE, FLUSH = 150, 10
 
@@ -47,12 +49,13 @@ def drive_each(orchestrators):
         from triggerflow_lithops import TriggerflowExecutor
 
         executor = TriggerflowExecutor()
-        runs = {name: outcome_of(started, executor, *orchestrators[name]) for name in names}
-        for name, (kind, run) in runs.items():
-            outcomes[name] = kind, run
-            if kind == 'value':
-                outcomes[name] = outcome_of(run.result, PATIENCE)
-                activations[name] = len(run.activations())
+        for first in range(0, len(names), AT_ONCE):
+            runs = {name: outcome_of(started, executor, *orchestrators[name]) for name in names[first : first + AT_ONCE]}
+            for name, (kind, run) in runs.items():
+                outcomes[name] = kind, run
+                if kind == 'value':
+                    outcomes[name] = outcome_of(run.result, PATIENCE)
+                    activations[name] = len(run.activations())
     write_down(outcomes, activations)
 
 

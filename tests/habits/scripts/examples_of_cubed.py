@@ -1,12 +1,12 @@
 """
 Written after the computations that cubed publishes (its folder ``examples``), with small arrays, on its Lithops executor.
 
-``add_asarray``, ``add_random`` and ``matmul_random`` stand for the scripts of their names, ``demo`` for the notebook,
-``vorticity`` and ``quadratic_means`` for the first two of the Pangeo workloads, without xarray. ``reductions`` and
-``rechunked`` are after its documentation.
+``add`` stands for ``add-asarray`` and ``add-random`` and for the notebook ``demo``, ``matmul_random`` for the script of its
+name, ``vorticity`` and ``quadratic_means`` for the first two of the Pangeo workloads, without xarray. ``reductions`` is after
+its documentation.
 
-Not here: ``pangeo-3-tem`` and ``pangeo-4-climatological-anomalies``, which need xarray and flox; what configures cubed on
-other services (coiled, modal, ray, dask, beam).
+Not here: ``pangeo-3-tem`` and ``pangeo-4-climatological-anomalies``, which need xarray and flox; progress bars and histories,
+which need rich; what configures cubed on other services (coiled, modal, ray, dask, beam).
 
 Nothing is pinned: the names of what lies between two steps are made when cubed is imported, and random arrays are random.
 """
@@ -21,20 +21,6 @@ from cubed.runtime.executors.lithops import LithopsExecutor
 from cubed.runtime.types import Callback
 
 
-def add_asarray():
-    a = xp.asarray([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]], chunks=(2, 2))
-    b = xp.asarray([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]], chunks=(2, 2))
-    c = xp.add(a, b)
-    return c.compute(executor=LithopsExecutor()).tolist()
-
-
-def demo():
-    spec = cubed.Spec(work_dir='tmp', allowed_mem='100kB')
-    a = xp.asarray([[1, 2, 3], [4, 5, 6], [7, 8, 9]], chunks=(2, 2), spec=spec)
-    b = xp.asarray([[1, 1, 1], [1, 1, 1], [1, 1, 1]], chunks=(2, 2), spec=spec)
-    return xp.add(a, b).compute(executor=LithopsExecutor()).tolist()
-
-
 class TasksCounted(Callback):
     def on_compute_start(self, event):
         self.tasks = 0
@@ -43,20 +29,27 @@ class TasksCounted(Callback):
         self.tasks += event.num_tasks
 
 
-def add_random():
-    a = cubed.random.random((6, 4), chunks=(3, 4))
-    b = cubed.random.random((6, 4), chunks=(3, 4))
-    c = xp.add(a, b)
-    history = TasksCounted()
-    first, second, total = cubed.compute(a, b, c, executor=LithopsExecutor(), callbacks=[history])
-    return np.allclose(first + second, total), first.shape, bool((first >= 0).all() and (first != second).any()), history.tasks
+def at_once(*arrays, **options):
+    """The steps of several arrays side by side: one wait for all."""
+    return cubed.compute(*arrays, executor=LithopsExecutor(), compute_arrays_in_parallel=True, **options)
+
+
+def add():
+    spec = cubed.Spec(work_dir='tmp', allowed_mem='100MB')
+    a = xp.asarray([[1, 2, 3], [4, 5, 6], [7, 8, 9]], chunks=(3, 2), spec=spec)
+    b = xp.asarray([[1, 1, 1], [1, 1, 1], [1, 1, 1]], chunks=(3, 2), spec=spec)
+    x = cubed.random.random((6, 4), chunks=(3, 4), spec=spec)
+    y = cubed.random.random((6, 4), chunks=(3, 4), spec=spec)
+    tasks = TasksCounted()
+    found, first, second, total = at_once(xp.add(a, b), x, y, xp.add(x, y), callbacks=[tasks])
+    random = np.allclose(first + second, total) and (first >= 0).all() and (first != second).any()
+    return found.tolist(), bool(random), tasks.tasks > 3
 
 
 def matmul_random():
-    a = cubed.random.random((4, 4), chunks=(2, 2))
-    b = cubed.random.random((4, 4), chunks=(2, 2))
-    executor = LithopsExecutor()
-    first, second, product = cubed.compute(a, b, xp.matmul(a, b), executor=executor)
+    a = cubed.random.random((4, 4), chunks=(2, 4))
+    b = cubed.random.random((4, 4), chunks=(4, 2))
+    first, second, product = at_once(a, b, xp.matmul(a, b))
     return np.allclose(first @ second, product), product.shape
 
 
@@ -91,31 +84,23 @@ def vorticity():
 def quadratic_means():
     u, v, _, _ = (xp.asarray(array, chunks=(2, *array.shape[1:]) if array.ndim == 3 else array.shape) for array in winds())
     quad = [xp.mean(u**2, axis=0), xp.mean(v**2, axis=0), xp.mean(u * v, axis=0)]
-    return [found.round(9).tolist() for found in cubed.compute(*quad, executor=LithopsExecutor())]
+    return [found.round(9).tolist() for found in at_once(*quad)]
 
 
 def reductions():
-    numbers = xp.asarray(np.arange(36.0).reshape(6, 6), chunks=(3, 3))
+    numbers = xp.asarray(np.arange(36.0).reshape(6, 6), chunks=(3, 6))
     anomaly = numbers - xp.mean(numbers, axis=0)
-    reduced = xp.sum(numbers, axis=1), xp.max(anomaly), xp.argmax(numbers, axis=0), xp.sum(anomaly**2)
-    return [found.tolist() for found in cubed.compute(*reduced, executor=LithopsExecutor())]
-
-
-def rechunked():
-    numbers = xp.asarray(np.arange(24).reshape(4, 6), chunks=(4, 2))
-    turned = xp.permute_dims(cubed.rechunk(numbers, (2, 6)), (1, 0))
-    return turned.compute(executor=LithopsExecutor()).tolist()
+    turned = xp.permute_dims(cubed.rechunk(numbers, (6, 3)), (1, 0))
+    reduced = xp.sum(numbers, axis=1), xp.max(numbers), xp.argmax(numbers, axis=0), xp.sum(anomaly**2), turned
+    return [found.tolist() for found in at_once(*reduced)]
 
 
 ORCHESTRATORS = {
-    'add_asarray': add_asarray,
-    'demo': demo,
-    'add_random': add_random,
+    'add': add,
     'matmul_random': matmul_random,
     'vorticity': vorticity,
     'quadratic_means': quadratic_means,
     'reductions': reductions,
-    'rechunked': rechunked,
 }
 
 if __name__ == '__main__':
