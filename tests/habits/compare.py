@@ -111,8 +111,8 @@ class Programs:
         }
         if only:
             environment['HABITS'] = ' '.join(only)
-        output = self._output(script, environment, folder)
-        assert (folder / 'outcomes').exists(), f'{script} came to nothing as {mode}:\n{output[-6000:]}'
+        output, code = self._output(script, environment, folder)
+        assert code == 0, f'{script} ended with {code} as {mode}:\n{output[-6000:]}'
         told = json.loads((folder / 'outcomes').read_text(encoding='utf-8'))
         # What an orchestrator printed is in its log
         output = told['output'] or output
@@ -128,7 +128,7 @@ class Programs:
             os.killpg(program.pid, signal.SIGKILL)
             program.communicate()
             raise
-        return output.decode(errors='replace')
+        return output.decode(errors='replace'), program.returncode
 
 
 def joined(parts):
