@@ -123,7 +123,7 @@ def test_lithops_makes_its_keys_of_a_run_below_ours(monkeypatch, executor_id):
 
 @pytest.mark.parametrize(
     'config',
-    [None, '', 'lithops: {}', '[]', '{"lithops": {}}', of_run('r-12'), of_run('r'), of_run('r-1', 'storage')],
+    [None, '', 'lithops: {}', '[]', '{"lithops": {}}', of_run('r-12'), of_run('r-1'), of_run('r-1', 'storage')],
     ids=['none', 'empty', 'yaml', 'a list', 'no run', 'another run', 'an id that begins so', 'another monitoring'],
 )
 def test_a_call_of_no_run_has_its_keys_where_lithops_has_them(monkeypatch, config):
@@ -133,7 +133,7 @@ def test_a_call_of_no_run_has_its_keys_where_lithops_has_them(monkeypatch, confi
     monkeypatch.delenv('LITHOPS_CONFIG')
     if config is not None:
         monkeypatch.setenv('LITHOPS_CONFIG', config)
-    executor_id = 'abc-0' if config == of_run('r') else 'r-1-0'
+    executor_id = 'r-12-0' if config == of_run('r-1') else 'r-1-0'
     assert {key.split('/')[0] for key in keys_that_lithops_makes(executor_id)} == {JOBS_PREFIX}
 
 

@@ -24,7 +24,7 @@ from lithops.monitoring.backends.triggerflow.localhost import Door, environment
 from triggerflow_lithops import CloudEvent, ConfigurationError, PythonCallable, Retry, Triggerflow, TriggerflowExecutor
 from triggerflow_lithops.localhost import leftovers
 from triggerflow_lithops.run import begin_run
-from triggerflow_lithops.triggers.keys import outcome_key
+from triggerflow_lithops.triggers.keys import JOBS, outcome_key
 from triggerflow_lithops.triggers.store import encode
 
 #: Variables that Lithops' handler sets where a function runs
@@ -688,7 +688,7 @@ def test_a_call_in_a_fresh_interpreter_ends_when_its_time_is_up(fresh):
 
 def test_an_end_that_a_fresh_interpreter_cannot_report_is_delivered_again(fresh, tmp_path):
     def spoil_the_bucket_once(session):
-        folder = Path(LITHOPS_TEMP_DIR, 'storage', 'lithops.jobs', f'{session}-0-A000', '00000')
+        folder = Path(LITHOPS_TEMP_DIR, 'storage', JOBS, f'{session}-0-A000', '00000')
         if (tmp_path / 'spoiled').exists():
             folder.unlink()
         else:

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import contextvars
 import functools
 import importlib
 import json
@@ -280,7 +281,9 @@ def test_the_traceback_begins_in_the_code_of_the_user_whatever_its_file_is_calle
     scope = {}
     exec(compile('def main():\n    raise ValueError("no")\n', str(tmp_path / name), 'exec'), scope)
     hooks = SimpleNamespace(replay=SimpleNamespace(seed=lambda: None))
-    error = perform_play(functools.partial(call, scope['main'], NO_ARGUMENTS), hooks).error
+    # In a context of its own, as an orchestrator has one
+    played = contextvars.copy_context().run(perform_play, functools.partial(call, scope['main'], NO_ARGUMENTS), hooks)
+    error = played.error
     assert len(frames_of(error)) == 3
     outcome = raised(error, 0.0)
     assert frames_of(travelling.exception_of(outcome, 'r')) == [(str(tmp_path / name), 'main')]

@@ -1,5 +1,6 @@
 """Calls that fail run again where it is said, and nothing else does."""
 
+import json
 import os
 import pickle
 import signal
@@ -208,7 +209,9 @@ def forgets_once(folder):
     """Takes away what Lithops' handler is to read: how the function ended."""
     if not os.listdir(folder):
         open(os.path.join(folder, 'forgot'), 'w').close()
-        for path in Path('.').rglob('job_stats*'):
+        service = Path(json.loads(os.environ['LITHOPS_CONFIG'])['triggerflow']['service'])
+        # The process of the handler, whose folder this is, has forked this one
+        for path in (service / 'scratch' / str(os.getppid())).rglob('job_stats*'):
             path.unlink()
     return 'remembered'
 

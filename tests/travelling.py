@@ -50,6 +50,12 @@ def in_a_process(function, *args):
     return value
 
 
+def forget(names):
+    """Of the modules of these names nothing is loaded: other tests have some of their own."""
+    for name in [name for name in sys.modules if name.partition('.')[0] in names]:
+        del sys.modules[name]
+
+
 def write(folder, files):
     """Writes files, given by their paths, below a folder."""
     for name, text in files.items():
@@ -66,6 +72,7 @@ def pack(folder, files, *, argv=(), config=None, metadata=None, module=None, arg
     :param module: is the name of a module, which is executed as ``python -m`` does
     """
     write(folder, files)
+    own = {name.partition('/')[0].removesuffix('.py') for name in files}
     preinstalled = worker_utils.get_runtime_metadata() if metadata is None else metadata
 
     def as_a_script():
@@ -73,6 +80,7 @@ def pack(folder, files, *, argv=(), config=None, metadata=None, module=None, arg
         sys.argv = [path, *argv]
         sys.path.insert(0, str(folder))
         os.chdir(folder)
+        forget(own)
         main = sys.modules['__main__'] = types.ModuleType('__main__')
         main.__file__ = path
         main.__package__ = None if module is None else module.rpartition('.')[0]
@@ -96,6 +104,7 @@ def unpack(code, folder):
         stored = pickle.loads(code)
         modules = str(folder / 'job')
         sys.path.append(modules)
+        forget({name.partition('/')[0].removesuffix('.py') for name in stored['module_data']})
         write_module_data(modules, stored['module_data'])
         ends = []
 

@@ -41,7 +41,7 @@ from .replay import Replay
 from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
-from .triggers.deferred import Each
+from .triggers.deferred import Each, one_by_one
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
 from .triggers.loss import Gone, lose
@@ -222,7 +222,7 @@ class Activation:
         return f'the run is lost: {reason}'
 
 
-def read_history(facts: Facts, session: str, number: int, each: Each) -> History:
+def read_history(facts: Facts, session: str, number: int, each: Each = one_by_one) -> History:
     """
     What activation ``number`` can know: what the last trigger before it carries, and what was written since by
     activations that died.

@@ -174,6 +174,7 @@ _BY_NAME: dict[str, type[TriggerflowError]] = {
     kind.__name__: kind
     for kind in (
         *(ChangedCodeError, ConfigurationError, InstallationError, InvalidRunError, NotDurableError, OutcomeError),
-        *(OutsideOrchestratorError, PayloadTooLarge, RunCancelled, RunDied, RunExistsError, RunNotFoundError, RuntimeGone),
+        *(OutsideOrchestratorError, PayloadTooLarge, RunCancelled, RunDied, RunExistsError, RunLost, RunNotFoundError),
+        RuntimeGone,
     )
 }
