@@ -197,6 +197,18 @@ def test_more_readings_than_are_kept_are_real_ones(activation):
 # Two activations at once
 
 
+def test_two_activations_that_read_differently_before_a_wait_that_is_over_meet_there(activation, store):
+    scheduled(activation(0))
+    older, newer = activation(1), activation(2)
+    scheduled(older), scheduled(newer)
+    end(store, 0)
+    read(newer, 2), read(older, 1)
+    newer.wait([Call('0-A000', 0)], 1, False)
+    with pytest.raises(Gone) as gone:
+        older.wait([Call('0-A000', 0)], 1, False)
+    assert 'has read another time' in gone.value.args[0].why
+
+
 def test_an_older_activation_that_loses_a_fact_steps_back(activation, started):
     older = activation(0)
     read(older, 1)

@@ -66,6 +66,8 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
         # A service refused an event when it was told again, or the event of one trigger when another one had fired
         ('fan_out', 269392829),
         ('share_of_the_chained', 269405234),
+        # Two activations had read other times before a wait that was over, and each wrote its next fact at another position
+        ('reads_the_clock', 176973683),
         # An outage, where the run of a trigger's time reads its trigger
         ('waits_for_its_time', 269339687),
     ],

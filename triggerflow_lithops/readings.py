@@ -1,12 +1,12 @@
 """
 What an orchestrator reads of clock and chance between two durable steps.
 
-Each such *reading* is the same on every replay, though it costs no request: it is written
-with the next fact, and with a trigger that comes before that. Until there is a fact it is
-*pending*. A reading belongs to the position of the step that comes next.
+Each such *reading* is the same on every replay: it is written with the fact of the step that
+comes next, to whose position it belongs, and with a trigger that comes before that fact.
+Until there is the fact it is *pending*.
 
-A fact has all readings since the fact before it, so of two activations that come to one
-position with other readings the one that loses the fact knows it. What a trigger has
+A step before which something was read is always a fact. So of two activations that come to
+one position with other readings the one that loses the fact knows it. What a trigger has
 only counts as long as no other activation has gone on by a fact.
 
 Pure: a history, and a function that reads.

@@ -175,7 +175,7 @@ class Replay:
             failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
             if len(ended) == len(calls) == needed and not failed and due is None:
                 # All of them were waited for, and none failed: whoever asks, however late, sees the same
-                fact = self._derive(position, fingerprint)
+                fact = self._derive(position, fingerprint, {'ended': Members.of(ended).ranges, 'in_time': True, 'due': None})
             elif failed or len(ended) >= needed or (due is not None and self._is_up(due)):
                 in_time = failed or len(ended) >= needed
                 choice = {'ended': Members.of(ended).ranges, 'in_time': in_time, 'due': due}
@@ -284,8 +284,15 @@ class Replay:
             self._compare(position, self.history.waiting, found)
         return None, False
 
-    def _derive(self, position: int, fingerprint: Fingerprint) -> dict[str, Any]:
-        """What follows from other facts is not written. The history carries what it was."""
+    def _derive(self, position: int, fingerprint: Fingerprint, derived: Any = None) -> dict[str, Any]:
+        """
+        What follows from other facts is not written, unless something was read before it. The history carries what it was.
+
+        :param derived: as a choice, which it then is
+        """
+        if self._readings.pending():
+            # Two activations that have read other things meet at this position, and not each at another one
+            return self._choose(position, fingerprint, derived)
         fact = {'fingerprint': fingerprint.document()}
         self.history.add_fact(position, fact)
         return fact
