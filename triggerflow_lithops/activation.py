@@ -228,7 +228,7 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
     activations that died.
 
     :param each: does something with each of many, at the same time where that is faster
-    :raises Gone: that trigger was removed, or the pack that it names
+    :raises Gone: that trigger was removed, or a pack that it names
     """
     history = History()
     for earlier in range(number - 1, -1, -1):
@@ -239,11 +239,7 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
                 raise Gone(f'{trigger_key(session, earlier)}, which activation {earlier} had written, is gone')
             history.torn = True
             continue
-        pack = trigger['history']['pack']
-        packed = facts.read_bytes(pack) if pack else None
-        if pack and packed is None:
-            raise Gone(f'{pack}, which holds the history up to activation {earlier}, is gone')
-        history.load(trigger, packed)
+        history.load(trigger, _read_packs(facts, trigger['history']['packs'], earlier, each))
         break
     if history.torn:
         keys = {position_of(key): key for key in facts.list(facts_prefix(session))}
@@ -251,6 +247,15 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
         found = dict(zip(lacking, each(facts.read, list(lacking.values())), strict=True))
         history.add_inherited({position: fact for position, fact in found.items() if fact is not None})
     return history
+
+
+def _read_packs(facts: Facts, packs: list[str], number: int, each: Each) -> list[bytes]:
+    """What packs hold, by their keys, which the trigger of activation ``number`` names."""
+    found = list(each(facts.read_bytes, packs))
+    gone = [key for key, packed in zip(packs, found, strict=True) if packed is None]
+    if gone:
+        raise Gone(f'{gone[0]}, which holds the history up to activation {number}, is gone')
+    return [packed for packed in found if packed is not None]
 
 
 def _end_with_this_call() -> None:
