@@ -42,6 +42,7 @@ from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
 from .triggers.deferred import Each, one_by_one
+from .triggers.ended import clear_if_purged
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
 from .triggers.loss import Gone, lose
@@ -173,7 +174,10 @@ class Activation:
             return Lost(str(gone))
         if history.newest > number:
             return Superseded(number, f'activation {history.newest} goes on')
-        replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held)
+        replay = Replay(
+            *(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held),
+            most_pending=self._run['orchestrator']['max_pending_calls'],
+        )
 
         def create_hooks(thread: threading.Thread) -> Hooks:
             meta = self._orchestrator.runtime_meta
@@ -216,6 +220,8 @@ class Activation:
         else:
             result = f'died: {described(left.error)}'
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
+        if replay.lookout.is_due or isinstance(left, Superseded):
+            clear_if_purged(self._facts, self._session)
 
     def _lose(self, reason: str) -> str:
         lose(self._facts, self._session, reason, self._stage.time())

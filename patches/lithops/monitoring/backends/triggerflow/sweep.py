@@ -28,7 +28,9 @@ from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
 from .triggers.action import REPORT_LOST
+from .triggers.ended import how_over
 from .triggers.engine import Engine
+from .triggers.loss import document_of
 from .triggers.store import Facts
 from .triggers.sweep import Sweeper
 from .wakeups import triggers_of
@@ -84,8 +86,9 @@ def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     :param run: what every payload of the run carries
     :return: whether it goes on
     """
-    document = _living(Facts(create_store(config)), run)
-    if document is None:
+    facts = Facts(create_store(config))
+    document = document_of(facts, run['session'])
+    if document is None or facts.read(keys.outcome_key(run['session'])) is not None:
         return False
     sweep_run(config, run, document['time'])
     return True
@@ -97,15 +100,7 @@ def is_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
 
     :param run: what every payload of the run carries
     """
-    return _living(Facts(create_store(config)), run) is None
-
-
-def _living(facts: Facts, run: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """The document of a run; None if it has ended, or was purged"""
-    document = facts.read(keys.run_key(run['run_id']))
-    if document is None or keys.session_of(run['run_id'], document['incarnation']) != run['session']:
-        return None
-    return document if facts.read(keys.outcome_key(run['session'])) is None else None
+    return how_over(Facts(create_store(config)), run['session']) is not None
 
 
 def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
@@ -144,7 +139,7 @@ def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due:
     facts = Facts(create_store(config))
 
     def is_over() -> bool:
-        return _living(facts, run) is None
+        return how_over(facts, run['session']) is not None
 
     is_time = wait_until(due, run['orchestrator']['execution_timeout'], is_over)
     if is_over():
