@@ -95,7 +95,7 @@ def test_a_run_that_calls_and_never_waits_fails_and_its_code_cannot_catch_that(c
             return 'caught'
 
     run = few.run(main)
-    with pytest.raises(TooManyPendingCalls, match='12 calls .* not yet waited for; 10 is the most') as found:
+    with pytest.raises(TooManyPendingCalls, match=r'12 calls .* not yet waited for; 10 is the most') as found:
         run.result(timeout=60)
     assert (found.value.pending, found.value.most, found.value.run_id) == (12, 10, run.run_id)
     assert facts_of(run) == 3
