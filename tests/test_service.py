@@ -9,15 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from unittest.mock import Mock
 
 import lithops
 import pytest
-from lithops.monitoring.backends.triggerflow.localhost import Door, chunks_done
+from lithops.monitoring.backends.triggerflow.localhost import Door
 
 from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
 from triggerflow_lithops.localhost import service
-from triggerflow_lithops.localhost.queue import Accepted, Chunk, Queue
 from triggerflow_lithops.localhost.service import processes_log
 
 
@@ -295,35 +293,6 @@ def test_a_service_that_cannot_start_a_process_tries_again(apart, tmp_path):
         assert apart.run(main).result(timeout=90) == 3
         assert served.stderr.read().count('Could not start a process') == 3
     assert served.returncode == 0
-
-
-def test_that_a_call_was_lost_is_reported_before_others_start(tmp_path):
-    of = Accepted(str(tmp_path / 'x.json'), {'triggerflow': {'subject': 'call', 'session': 's'}}, [{}, {}], 2)
-    queue = Queue(str(tmp_path))
-    queue.add(Chunk(of, 1))
-    queue.add(Chunk(of, 0, lost='Its process was killed by SIGKILL'))
-    assert [chunk.number for chunk in queue.calls] == [0, 1]
-
-
-def test_what_is_no_invocation_is_put_aside(tmp_path):
-    (tmp_path / 'x.json').write_text('{"payload"')
-    assert not list(Queue(str(tmp_path)).accept(redelivered=False))
-    assert os.listdir(tmp_path) == ['x.json.unreadable']
-
-
-def test_what_cannot_be_read_now_is_accepted_later(tmp_path, monkeypatch):
-    document = {'payload': {'triggerflow': {'subject': 'call', 'session': 's'}}, 'chunks': [{'call_ids': ['00000']}], 'due': 0}
-    (tmp_path / 'x.json').write_text(json.dumps(document))
-    queue = Queue(str(tmp_path))
-    with monkeypatch.context() as full:
-        full.setattr('builtins.open', Mock(side_effect=OSError(24, 'Too many open files')))
-        assert not list(queue.accept(redelivered=False))
-    assert len(list(queue.accept(redelivered=False))) == 1 and len(queue.calls) == 1
-
-
-def test_a_note_that_a_full_disk_has_cut_short_counts_for_nothing(tmp_path):
-    (tmp_path / 'x.json.done').write_text('\n3;\n\n1\n12;\n')
-    assert chunks_done(str(tmp_path / 'x.json')) == {3, 12}
 
 
 def test_every_process_is_noted_with_its_life(apart):

@@ -182,8 +182,7 @@ class Run(Generic[T_co]):
 
     def _clear_away(self) -> None:
         # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
-        for prefix in (JOBS, JOBS_PREFIX):
-            clear_away(self._facts, self.session, prefix)
+        clear_away(self._facts, self.session, (JOBS, JOBS_PREFIX))
 
     def sweep(self) -> list[str]:
         """

@@ -5,14 +5,15 @@ Nothing that ran before can be seen there, no module that was loaded, and the or
 another one. The service starts it where ``fresh_interpreters`` is set, and knows it by its process only.
 """
 
-import json
 import logging
 import os
 import signal
 import sys
 from typing import NoReturn
 
-from .queue import Chunk, payload_of
+from lithops.monitoring.backends.triggerflow.invocations import read_invocation
+
+from .turns import Chunk
 
 #: Signals that the service ignores, and a program that it starts would ignore, too
 _DEFAULT = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
@@ -47,10 +48,7 @@ def run_alone(folder: str, path: str, number: str, delivered: str, scratch: str)
         # What it loads takes half a second, and may not be there
         from .worker import run_chunk
 
-        with open(path) as accepted:
-            document = json.load(accepted)
-        run_chunk(payload_of(document['payload'], document['chunks'][int(number)], delivered == _REDELIVERED), scratch)
-        code = 0
+        code = run_chunk(read_invocation(path).chunk_payload(int(number), delivered == _REDELIVERED), scratch)
     except BaseException:
         logging.getLogger(__name__).exception('An invocation failed')
     finally:

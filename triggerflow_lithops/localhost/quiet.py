@@ -8,22 +8,27 @@ service that was killed goes on with them.
 
 import contextlib
 import json
+import logging
 import os
 import time
 from typing import Any
 
+from lithops.monitoring.backends.triggerflow.documents import Damaged, document, read_document, unexpected
 from lithops.monitoring.backends.triggerflow.driver import forget_driver
+from lithops.monitoring.backends.triggerflow.invocations import Invocation, checked_config, checked_run
 from lithops.monitoring.backends.triggerflow.invoke import run_of
-from lithops.monitoring.backends.triggerflow.sweep import sweep_unless_over
+from lithops.monitoring.backends.triggerflow.private import UNFINISHED, private_folder, write_file
+from lithops.monitoring.backends.triggerflow.sweep import remove_if_purged, sweep_unless_over
 
-from .worker import with_environment_of_driver
+from .queue import UNREADABLE, put_aside
+from .worker import OVER, with_environment_of_driver
+
+logger = logging.getLogger(__name__)
 
 #: Seconds of quiet before a run is swept: at first, and at the most
 QUIET = (2.0, 60.0)
 #: How many sweeps of one run may fail in a row before it is left to others
 MAX_FAILURES = 20
-#: The exit code of a sweep of a run that has ended
-OVER = 3
 
 
 class QuietRuns:
@@ -37,27 +42,29 @@ class QuietRuns:
         self._due: dict[str, float] = {}
         self._sweeps: dict[str, int] = {}
         self._failures: dict[str, int] = {}
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        for name in [name for name in os.listdir(folder) if not name.endswith('.new')]:
-            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, name)) as noted:
-                self._runs[name] = json.load(noted)
+        private_folder(folder)
+        for name in [name for name in os.listdir(folder) if not name.endswith((UNFINISHED, UNREADABLE))]:
+            path = os.path.join(folder, name)
+            try:
+                self._runs[name] = read_note(path)
+            except Damaged as damaged:
+                put_aside(path, f'is no note of a run: {damaged}')
+            except OSError as error:
+                logger.warning('Could not read %s: %s', path, error)
 
     def __len__(self) -> int:
         return len(self._runs)
 
-    def add(self, payload: dict[str, Any]) -> None:
+    def add(self, invocation: Invocation) -> None:
         """Something of a run was accepted."""
-        session = payload['triggerflow']['session']
+        session = invocation.session
         self._sweeps.pop(session, None)
         if session in self._runs:
             return
-        self._runs[session] = {'config': payload['config'], 'run': run_of(payload['triggerflow'])}
-        path = os.path.join(self._folder, session)
-        # Without a note the run is swept by whoever waits for it, and by nobody else
+        self._runs[session] = {'config': invocation.config, 'run': run_of(invocation.run)}
+        # Without a note the run is swept by the client that waits for it, and by nobody else
         with contextlib.suppress(OSError):
-            with open(f'{path}.new', 'w') as noted:
-                json.dump(self._runs[session], noted)
-            os.rename(f'{path}.new', path)
+            write_file(self._folder, session, json.dumps(self._runs[session]))
 
     def run_of(self, session: str) -> dict[str, Any]:
         """'config' and 'run' of one of them."""
@@ -97,9 +104,25 @@ class QuietRuns:
                 os.unlink(os.path.join(self._folder, session))
 
 
+def read_note(path: str) -> dict[str, Any]:
+    """
+    What is noted of a run: 'config' and 'run'.
+
+    :raises Damaged: it is no note
+    :raises OSError: it cannot be read now
+    """
+    found = read_document(path)
+    checked_config(found.get('config'))
+    run = checked_run(document(found.get('run'), "'run'"))
+    if run['session'] != os.path.basename(path):
+        raise unexpected("'session'", run['session'], 'that of its name')
+    return {'config': found['config'], 'run': run_of(run)}
+
+
 def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
     """
-    Sweeps a run, unless it has ended, or was purged. Then nothing is kept of its driver.
+    Sweeps a run, unless it has ended, or was purged. Then nothing is kept of its driver, and what
+    calls have written after it was purged is removed.
 
     :return: ``OVER`` if so, else 0
     """
@@ -107,4 +130,5 @@ def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
     if sweep_unless_over(config, run):
         return 0
     forget_driver(config, run['session'])
+    remove_if_purged(config, run)
     return OVER

@@ -7,7 +7,10 @@ was killed is run again. A process that was killed is reported as lost, and so i
 that outlives its time.
 
 A *quiet* run, one that has not ended and of which nothing is here, has lost
-something: it is swept.
+something: it is swept. What waits for a run that has ended is dropped.
+
+What goes wrong with one invocation concerns that one only: nothing in a file that was
+accepted may end the loop.
 """
 
 import contextlib
@@ -16,14 +19,15 @@ import fcntl
 import functools
 import json
 import logging
+import math
 import os
+import re
 import select
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, Callable
 
@@ -31,21 +35,26 @@ import psutil
 from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
-from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.documents import shown
+from lithops.monitoring.backends.triggerflow.localhost import ACCEPTED, Door, make_bell
 from lithops.monitoring.backends.triggerflow.private import private_folder
-from lithops.monitoring.backends.triggerflow.status import GRACE, report_lost
+from lithops.monitoring.backends.triggerflow.status import GRACE
+from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
 from .interpreter import set_up, start_alone
-from .leftovers import clean_scratch, forget_drivers_of_ended_runs, may_be_left_behind
-from .metadata import write_runtime_metadata
-from .queue import Chunk, Queue, shortage_tolerated
-from .quiet import OVER, QuietRuns, sweep_quiet_run
-from .worker import run_chunk, with_environment_of_driver
+from .leftovers import clean_folders, clean_scratch, forget_drivers_of_ended_runs, may_be_left_behind
+from .metadata import is_written, write_runtime_metadata
+from .queue import Queue, append_to, shortage_tolerated
+from .quiet import QuietRuns, sweep_quiet_run
+from .turns import Chunk
+from .worker import ASK, OVER, report_chunk, run_chunk
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the queue, in case that a ring was lost
 LOOK = 1.0
+#: Seconds between two looks around: for processes that are overdue, for runs that are quiet, and for those that have ended
+AROUND = 0.5
 #: Seconds between two tries to report that a process was lost: at first, and at the most
 REPORT = (0.5, 60.0)
 #: How often that is tried, before it is left to a sweep
@@ -55,6 +64,10 @@ MAX_REPORTS = 12
 DEAF = (10.0, 60.0)
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
+#: Bytes that a bell holds. Once it was nearly full a ring may have been lost
+BELL = 65536
+
+_RUNG = re.compile(rf'[A-Za-z0-9._-]+{re.escape(ACCEPTED)}')
 
 
 @dataclass
@@ -83,6 +96,11 @@ class Service:
         self._starting = True
         self._idle_seconds = 30.0
         self._last_work = time.monotonic()
+        # Names of files that may be new in the queue; None: it is to be looked through
+        self._rung: list[str] | None = None
+        self._looked = self._looked_around = -math.inf
+        # When it was last asked whether a run has ended, by session
+        self._asked: dict[str, float] = {}
 
     def run(self) -> None:
         """Serves until there is nothing to do for a while."""
@@ -97,17 +115,22 @@ class Service:
             while self._has_its_folder():
                 self._accept()
                 self._starting = False
-                self._kill_overdue()
+                around = time.monotonic() - self._looked_around > AROUND
+                if around:
+                    self._looked_around = time.monotonic()
+                    self._kill_overdue()
+                    self._drop_ended()
                 with shortage_tolerated('start a process'):
                     self._start()
-                    self._sweep()
+                    if around:
+                        self._sweep()
                 if self._running or self._queue or self._quiet:
                     self._last_work = time.monotonic()
                 elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
                     return
                 ready, _, _ = select.select([self._bell, wakeup], [], [], self._queue.until_next_due(LOOK))
-                for descriptor in ready:
-                    os.read(descriptor, 4096)
+                if wakeup in ready:
+                    os.read(wakeup, BELL)
                 self._answer(self._bell in ready)
                 self._reap()
         finally:
@@ -132,8 +155,7 @@ class Service:
     # The queue
 
     def _open_bell(self) -> None:
-        if not os.path.exists(self.door.bell):
-            os.mkfifo(self.door.bell, 0o600)
+        make_bell(self.door.bell)
         # Also open for writing: without writers a FIFO is always ready to be read
         self._bell = os.open(self.door.bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -143,8 +165,22 @@ class Service:
             os.close(self._bell)
             self._open_bell()
         if rung:
+            self._hear()
             with shortage_tolerated('answer the bell'):
+                if not is_written(self.door.folder):
+                    write_runtime_metadata(self.door.folder)
                 self.door.heard()
+
+    def _hear(self) -> None:
+        """Which files are new. Whoever only rings, or is not heard in full, has all of the queue looked through."""
+        said = b''
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._bell, BELL)
+        names = said.decode('ascii', 'replace').splitlines()
+        if self._rung is None or len(said) > BELL // 2 or not all(map(_RUNG.fullmatch, names)):
+            self._rung = None
+        else:
+            self._rung += names
 
     def _leave(self) -> bool:
         """Ends, unless somebody rings just now. The bell goes before the last look."""
@@ -155,42 +191,80 @@ class Service:
         return True
 
     def _accept(self) -> None:
-        for payload in self._queue.accept(redelivered=self._starting):
-            self._quiet.add(payload)
-            self._idle_seconds = payload['config']['triggerflow']['idle_seconds']
+        if time.monotonic() - self._looked > LOOK:
+            self._rung = None
+        names, self._rung = self._rung, []
+        if names is None:
+            self._looked = time.monotonic()
+        for invocation in self._queue.accept(self._starting, names):
+            self._quiet.add(invocation)
+            self._idle_seconds = invocation.idle_seconds
+
+    def _drop_ended(self) -> None:
+        for invocation in self._queue.runs():
+            if seems_over(invocation.config, invocation.run):
+                self._drop(invocation.session)
+        self._asked = {session: asked for session, asked in self._asked.items() if session in self._queue.sessions}
+
+    def _drop(self, session: str) -> None:
+        dropped = self._queue.drop(session)
+        if dropped:
+            logger.info('Run %s has ended: what waits for it is dropped, %d invocations', session, dropped)
 
     # Processes
 
     def _start(self) -> None:
         self._queue.take_due()
         while self._queue.activations:
-            self._fork(self._queue.activations)
-        chunks = [process.chunk for process in self._running.values() if process.chunk]
-        calls = sum(not chunk.is_activation for chunk in chunks)
-        while self._queue.calls and calls < self._queue.calls[0].slots:
-            self._fork(self._queue.calls)
-            calls += 1
+            chunk = self._queue.activations[0]
+            self._begin(chunk)
+            self._queue.activations.popleft()
+        calls = sum(not process.chunk.is_activation for process in self._running.values() if process.chunk)
+        while self._queue.calls and calls < self._queue.calls.first().of.invocation.slots:
+            chunk = self._queue.calls.first()
+            if seems_over(chunk.of.invocation.config, chunk.of.invocation.run):
+                self._drop(chunk.session)
+                continue
+            calls += self._begin(chunk)
+            self._queue.calls.take()
 
-    def _fork(self, waiting: deque[Chunk]) -> None:
-        """Starts the first one. It waits on if that cannot be done."""
-        chunk = waiting[0]
+    def _begin(self, chunk: Chunk) -> bool:
+        """
+        Starts a process for a chunk. Whether there is one, or the chunk was given up.
 
-        def work() -> int:
-            payload = chunk.payload()
-            if chunk.lost:
-                with_environment_of_driver(payload['config'], chunk.of.session)
-                report_lost(payload, chunk.lost)
-            else:
-                run_chunk(payload, self.scratch)
-            return 0
+        :raises OSError: that cannot be done now: it waits on
+        """
+        try:
+            self._running[self._process_of(chunk)] = Process(chunk)
+            return True
+        except OSError:
+            raise
+        except Exception as error:
+            self._give_up(chunk, error)
+            return False
 
-        alone = chunk.is_fresh and not chunk.lost
-        pid = start_alone(chunk, self.door.folder, self.scratch) if alone else self._fork_to(work)
-        self._running[pid] = Process(chunk)
-        waiting.popleft()
+    def _process_of(self, chunk: Chunk) -> int:
+        payload = chunk.of.invocation.chunk_payload(chunk.number, chunk.redelivered)
+        if chunk.lost:
+            return self._fork_to(functools.partial(report_chunk, payload, chunk.lost), chunk)
+        asked = self._asked.get(chunk.session, -math.inf)
+        if time.monotonic() - asked > ASK:
+            self._asked[chunk.session] = time.monotonic()
+        if chunk.is_fresh:
+            return start_alone(chunk, self.door.folder, self.scratch)
+        return self._fork_to(functools.partial(run_chunk, payload, self.scratch, asked), chunk)
 
-    def _fork_to(self, work: Callable[[], int]) -> int:
-        """Does ``work`` in a process of its own, which exits with what that returns."""
+    def _give_up(self, chunk: Chunk, error: Exception) -> None:
+        """What this service cannot do with a chunk, it cannot do later either. A process reports that, or a sweep finds out."""
+        logger.error('%s of run %s is given up', chunk, chunk.session, exc_info=error)
+        if chunk.lost:
+            self._queue.finish(chunk)
+            return
+        chunk.lost = f'The local function service could not run it: {type(error).__name__}: {shown(str(error))}'
+        self._queue.add(chunk, time.time() + REPORT[0])
+
+    def _fork_to(self, work: Callable[[], int], chunk: Chunk | None = None) -> int:
+        """Does ``work``, of a chunk, in a process of its own, which exits with what that returns."""
         pid = os.fork()
         if pid:
             return pid
@@ -204,13 +278,14 @@ class Service:
             self._lock.close()
             os._exit(work())
         except BaseException:
-            logger.exception('An invocation failed')
+            logger.exception('%s failed', f'{chunk} of run {chunk.session}' if chunk else 'A process of the service')
             os._exit(1)
 
     def _kill_overdue(self) -> None:
         """What should have been over long ago never will be."""
         for pid, process in self._running.items():
-            life = process.chunk.life if process.chunk else GRACE
+            chunk = process.chunk
+            life = chunk.of.invocation.life(chunk.number) + GRACE if chunk else GRACE
             if time.time() - process.started > life:
                 _kill_group(pid)
 
@@ -233,13 +308,18 @@ class Service:
             if process.sweeps:
                 self._quiet.swept(process.sweeps, code)
             if code == OVER:
-                self._queue.drop_timers(process.sweeps)
+                self._drop(process.sweeps)
             return
         self._note(pid, process.chunk, process.started, code)
         shutil.rmtree(os.path.join(self.scratch, str(pid)), ignore_errors=True)
-        if code and process.chunk.reports < MAX_REPORTS:
+        if code == OVER:
+            self._queue.finish(process.chunk)
+            self._drop(process.chunk.session)
+        elif code and process.chunk.reports < MAX_REPORTS:
             self._report(process.chunk, code)
         else:
+            if code:
+                logger.error('%s of run %s cannot be reported as lost: a sweep finds it', process.chunk, process.chunk.session)
             self._queue.finish(process.chunk)
 
     def _report(self, chunk: Chunk, code: int) -> None:
@@ -249,8 +329,7 @@ class Service:
             wait = min(REPORT[1], REPORT[0] * 2.0 ** chunk.reports)
             chunk.reports += 1
         else:
-            killed = f'Its process was killed by {signal.Signals(-code).name}' if code < 0 else ''
-            chunk.lost = killed or 'Its end could not be reported'
+            chunk.lost = f'Its process was killed by {_signal_name(-code)}' if code < 0 else 'Its end could not be reported'
         chunk.redelivered = True
         self._queue.add(chunk, time.time() + wait)
 
@@ -261,24 +340,30 @@ class Service:
             self._running[self._fork_to(sweep)] = Process(None, session)
 
     def _note(self, pid: int, chunk: Chunk, started: float, code: int) -> None:
-        payload = chunk.payload()
+        payload = chunk.of.invocation.chunk_payload(chunk.number, chunk.redelivered)
         line = {
             'pid': pid,
             'subject': payload['triggerflow']['subject'],
             'session': payload['triggerflow']['session'],
             'job': payload['job_key'],
             'calls': payload['call_ids'],
-            'memory': payload['runtime_memory'],
+            'memory': payload.get('runtime_memory'),
             'started': started,
             'ended': time.time(),
             'code': code,
             # It ran nothing, but told that an earlier process was lost
             'reports': bool(chunk.lost),
         }
-        with shortage_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
+        with shortage_tolerated('note a process'), append_to(processes_log(self.door.folder)) as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f'signal {number}'
 
 
 def _kill(pid: int) -> None:
@@ -311,6 +396,7 @@ def serve(folder: str) -> None:
         lock.write(str(os.getpid()))
         lock.flush()
         clean_scratch(os.path.join(folder, 'scratch'))
+        clean_folders(folder)
         write_runtime_metadata(folder)
         _prepare_nested_executors()
         logger.info('The local function service starts: pid %d', os.getpid())
@@ -344,13 +430,22 @@ def _locked(lock: IO[str], folder: str) -> bool:
         if Door(folder).hears(timeout=0.5):
             return False
         time.sleep(0.02)
-        lock.seek(0)
-        holder, deaf = int(lock.read() or 0), time.monotonic() - began
+        holder, deaf = _holder(lock), time.monotonic() - began
         if deaf > DEAF[_is_at_work(holder)]:
             logger.error('The local function service, pid %d, has not answered for %.0f s: it is killed', holder, deaf)
             if holder:
                 _kill(holder)
             began = time.monotonic()
+
+
+def _holder(lock: IO[str]) -> int:
+    """The process that has locked a file and has written its id there. 0 if that is damaged, or is another process by now."""
+    os.lseek(lock.fileno(), 0, os.SEEK_SET)
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        pid = int(os.read(lock.fileno(), 20))
+        if any(os.path.samefile(file.path, lock.name) for file in psutil.Process(pid).open_files()):
+            return pid
+    return 0
 
 
 def _is_at_work(pid: int) -> bool:

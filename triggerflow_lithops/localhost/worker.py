@@ -2,14 +2,17 @@
 
 import contextlib
 import logging
+import math
 import os
+import shutil
 import sys
+import time
 import uuid
 from typing import Any, Iterator
 
 import lithops.worker.handler as handler
 import lithops.worker.utils as worker_utils
-from lithops.constants import LOGS_DIR
+from lithops.constants import LOCALHOST, LOGS_DIR
 from lithops.monitoring.backends.triggerflow import driver, status
 from lithops.monitoring.backends.triggerflow.invoke import ACTIVATION, run_of
 from lithops.monitoring.backends.triggerflow.sweep import is_over
@@ -17,23 +20,64 @@ from lithops.monitoring.backends.triggerflow.sweep import is_over
 logger = logging.getLogger(__name__)
 
 
-def run_chunk(payload: dict[str, Any], scratch: str) -> None:
+#: The exit code of a process that found that its run had ended
+OVER = 3
+#: Seconds between two questions whether a run has ended, where its bucket is not on a disk of this machine
+ASK = 10.0
+
+
+class Ending:
+    """
+    Whether a run has ended, or was purged: looked at before each call.
+
+    Where the bucket lies on a disk of this machine that is a matter of two small files. Elsewhere the bucket is asked at
+    most once in ``ASK`` seconds, and when nothing is kept of the run's driver any more, which goes with the outcome.
+
+    :param asked: when the bucket was asked last; ``time.monotonic()``
+    """
+
+    def __init__(self, config: dict[str, Any], run: dict[str, Any], asked: float):
+        self._config = config
+        self._run = run
+        self._asked = asked
+
+    def is_here(self) -> bool:
+        """Whether it has come. A bucket that does not answer says no."""
+        now = time.monotonic()
+        if self._config['lithops']['storage'] != LOCALHOST:
+            if now - self._asked < ASK and driver.is_kept(self._config, self._run['session']):
+                return False
+            self._asked = now
+        try:
+            return bool(is_over(self._config, self._run))
+        except Exception as error:
+            logger.warning('Run %s - nobody knows whether it has ended: %s', self._run['run_id'], error)
+            return False
+
+
+def run_chunk(payload: dict[str, Any], scratch: str, asked: float = -math.inf) -> int:
     """
     Runs a Lithops payload by Lithops' own handler, in this process.
 
     Lithops' own files lie in a folder of this process, ``scratch/<pid>``, as they would
     in a container: two executions of one call share none, and none is in the bucket.
-    All else is as the run's driver had it.
+    All else is as the run's driver had it. Calls of a run that has ended do not begin.
 
+    :param asked: when another process of the service asked last whether the run has ended; ``time.monotonic()``
+    :return: ``OVER`` if the run has ended, else 0
     :raises RuntimeError: its end could not be reported, so it has to be delivered again
     """
     field = payload['triggerflow']
     kept, why = _driver_of(payload)
-    if kept is None and is_over(payload['config'], run_of(field)):
-        # It was waiting when its run ended: what it would do changes nothing any more
-        logger.info('Run %s has ended: %s %s is dropped', field['run_id'], payload['job_key'], ', '.join(payload['call_ids']))
-        return
+    if kept is not None:
+        # The credentials of a storage may be there
+        driver.set_environment(kept)
+    ending = Ending(payload['config'], run_of(field), asked)
+    if ending.is_here():
+        return OVER
     folder = os.path.join(scratch, str(os.getpid()))
+    # Of a process of a service that was killed, whose id this one has now
+    shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder, mode=0o700)
     handler.LITHOPS_TEMP_DIR = folder
     handler.MODULES_DIR = worker_utils.MODULES_DIR = os.path.join(folder, 'modules')
@@ -50,9 +94,48 @@ def run_chunk(payload: dict[str, Any], scratch: str) -> None:
             _be_as_the_driver(payload, kept, folder)
         os.environ['__LITHOPS_ACTIVATION_ID'] = uuid.uuid4().hex[:12]
         os.environ['__LITHOPS_BACKEND'] = 'Localhost'
+        stopped = _stop_between_calls(ending)
         handler.function_handler(payload)
+    if stopped or (status.unreported and ending.is_here()):
+        return OVER
     if status.unreported:
         raise RuntimeError(f"The end of {', '.join(status.unreported)} could not be reported")
+    return 0
+
+
+def report_chunk(payload: dict[str, Any], reason: str) -> int:
+    """
+    Reports the calls of a chunk, or an activation, as lost, unless its run has ended.
+
+    :return: ``OVER`` if the run has ended, else 0
+    """
+    with_environment_of_driver(payload['config'], payload['triggerflow']['session'])
+    if Ending(payload['config'], run_of(payload['triggerflow']), -math.inf).is_here():
+        return OVER
+    status.report_lost(payload, reason)
+    return 0
+
+
+def _stop_between_calls(ending: Ending) -> list[str]:
+    """
+    From here on the calls of a chunk do not begin when their run has ended.
+
+    :return: the ids of those that did not begin
+    """
+    run_call = handler.prepare_and_run_task
+    begun: list[str] = []
+    stopped: list[str] = []
+
+    def run_call_unless_over(task: Any) -> None:
+        # Before the first one it was looked at a moment ago
+        if stopped or (begun and ending.is_here()):
+            stopped.append(task.call_id)
+            return
+        begun.append(task.call_id)
+        run_call(task)
+
+    handler.prepare_and_run_task = run_call_unless_over
+    return stopped
 
 
 def with_environment_of_driver(config: dict[str, Any], session: str) -> None:
@@ -73,7 +156,6 @@ def _driver_of(payload: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
 
 def _be_as_the_driver(payload: dict[str, Any], kept: dict[str, Any], folder: str) -> None:
     field = payload['triggerflow']
-    driver.set_environment(kept)
     try:
         driver.set_working_folder(kept)
     except OSError as error:

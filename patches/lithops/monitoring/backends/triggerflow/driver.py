@@ -32,8 +32,9 @@ import tempfile
 import time
 from typing import Any, Dict, Iterator, List, Optional
 
+from .documents import Damaged, document, read_document, text, texts, unexpected
 from .functions import is_local
-from .private import UNFINISHED, NotPrivate, open_folder, private_folder, read_file, remove_file, write_file
+from .private import UNFINISHED, open_folder, private_folder, remove_file, write_file
 
 #: Beginnings of names of variables that are private to Lithops, or to the process that has them
 PRIVATE = ('__LITHOPS_', 'LITHOPS_WORKER', 'LITHOPS_CONFIG', 'WARM_CONTAINER', 'PYTHONHASHSEED')
@@ -81,11 +82,16 @@ def driver_of(config: Dict[str, Any], session: str) -> Optional[Dict[str, Any]]:
     :raises ValueError: it is damaged, or another user has put it there
     """
     try:
-        return _checked(json.loads(read_file(_drivers(_home(config)), _name(session))))
+        return _checked(read_document(os.path.join(_drivers(_home(config)), _name(session))))
     except FileNotFoundError:
         return None
-    except NotPrivate as error:
-        raise ValueError(str(error)) from error
+    except Damaged as error:
+        raise ValueError(f'what was kept of its driver is damaged: {error}') from error
+
+
+def is_kept(config: Dict[str, Any], session: str) -> bool:
+    """Whether :func:`driver_of` has anything to read. It goes when the run has ended"""
+    return os.path.lexists(os.path.join(_drivers(_home(config)), _name(session)))
 
 
 def forget_driver(config: Dict[str, Any], session: str) -> None:
@@ -170,7 +176,7 @@ def left_behind(home: str, age: float) -> Iterator[Dict[str, Any]]:
         try:
             if name.endswith(UNFINISHED):
                 raise ValueError('its writer was killed')
-            kept = _checked(json.loads(read_file(_drivers(home), name)))
+            kept = _checked(read_document(os.path.join(_drivers(home), name)))
         except (OSError, ValueError):
             with contextlib.suppress(OSError):
                 remove_file(_drivers(home), name)
@@ -204,21 +210,37 @@ def _older(folder: str, than: float) -> List[str]:
         os.close(below)
 
 
-def _checked(kept: Any) -> Dict[str, Any]:
+def _checked(kept: Dict[str, Any]) -> Dict[str, Any]:
     """It comes from a disk: it may be damaged"""
-    if not isinstance(kept, dict):
-        raise ValueError('what was kept of its driver is damaged: it is no document')
-    texts = {'argv': kept.get('argv'), 'path': kept.get('path')}
+    for name in ('argv', 'path'):
+        texts(kept.get(name), f"'{name}'")
     pairs = kept.get('environment')
-    are_pairs = isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
-    texts['environment'] = [text for pair in pairs for text in pair] if are_pairs else None
-    for name, value in texts.items():
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            raise ValueError(f"what was kept of its driver is damaged: '{name}' is no list of texts")
-    for name, kinds in {'folder': (str, type(None)), 'umask': (int, type(None)), 'config': (dict,), 'run': (dict,)}.items():
-        if not isinstance(kept.get(name), kinds):
-            raise ValueError(f"what was kept of its driver is damaged: '{name}' is {type(kept.get(name)).__name__}")
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise unexpected("'environment'", pairs, 'a list of pairs')
+    for name, value in pairs:
+        if '=' in text(name, 'the name of a variable'):
+            raise unexpected('the name of a variable', name, 'one without =')
+        _check_raw(name, 'the name of a variable')
+        _check_raw(value, 'the value of a variable')
+    if kept.get('folder') is not None:
+        _check_raw(text(kept['folder'], "'folder'"), "'folder'")
+    umask = kept.get('umask')
+    if umask is not None and (isinstance(umask, bool) or not isinstance(umask, int) or not 0 <= umask <= 0o777):
+        raise unexpected("'umask'", umask, 'a number from 0 to 511')
+    section = document(document(kept.get('config'), "'config'").get('triggerflow'), "'triggerflow'")
+    text(section.get('service'), "'service'")
+    text(document(kept.get('run'), "'run'").get('session'), "'session'")
     return kept
+
+
+def _check_raw(found: Any, name: str) -> None:
+    """Whether the operating system can be given a text"""
+    try:
+        if isinstance(found, str) and b'\0' not in _raw(found):
+            return
+    except UnicodeEncodeError:
+        pass
+    raise unexpected(name, found, 'a text that an operating system can have')
 
 
 # Where it lies

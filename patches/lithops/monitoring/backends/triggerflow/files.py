@@ -23,6 +23,7 @@ from typing import List, Optional
 from lithops import constants
 
 from .triggers.store import StoreUnavailable
+from .unfinished import UNFINISHED, own
 
 
 class LocalhostStore:
@@ -37,7 +38,7 @@ class LocalhostStore:
     def __init__(self, bucket: str, root: Optional[str] = None):
         self._root = os.path.join(root or constants.LITHOPS_TEMP_DIR, bucket)
         # Beside the bucket, on the same file system, so that no listing shows it
-        self._unfinished = os.path.join(root or constants.LITHOPS_TEMP_DIR, 'triggerflow', 'unfinished')
+        self._unfinished = os.path.join(root or constants.LITHOPS_TEMP_DIR, 'triggerflow', UNFINISHED)
 
     def __repr__(self) -> str:
         return f'LocalhostStore({self._root})'
@@ -51,6 +52,16 @@ class LocalhostStore:
             return None
         except OSError as error:
             raise StoreUnavailable(f'{key} cannot be read: {error}') from error
+
+    def has(self, key: str) -> bool:
+        """Whether there is an object: one look at a file that is not opened"""
+        try:
+            os.stat(os.path.join(self._root, key))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError) as error:
+            raise StoreUnavailable(f'{key} cannot be looked for: {error}') from error
+        return True
 
     def list(self, prefix: str) -> List[str]:
         """All keys that begin with ``prefix``, sorted"""
@@ -70,18 +81,10 @@ class LocalhostStore:
             os.makedirs(self._unfinished, exist_ok=True)
             handle, unfinished = tempfile.mkstemp(dir=self._unfinished)
             with os.fdopen(handle, 'wb') as stored:
+                own(stored)
                 stored.write(value)
-            # A folder that was emptied is removed, maybe just now
-            for _ in range(3):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                try:
-                    os.link(unfinished, path)
-                    return True
-                except FileExistsError:
-                    return False
-                except FileNotFoundError:
-                    continue
-            raise StoreUnavailable(f'{key} cannot be written: its folder vanishes')
+                stored.flush()
+                return self._link(unfinished, path)
         except OSError as error:
             raise StoreUnavailable(f'{key} cannot be written: {error}') from error
         finally:
@@ -90,6 +93,20 @@ class LocalhostStore:
                     os.unlink(unfinished)
                 except OSError:
                     pass
+
+    @staticmethod
+    def _link(unfinished: str, path: str) -> bool:
+        # A folder that was emptied is removed, maybe just now
+        for _ in range(3):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            try:
+                os.link(unfinished, path)
+                return True
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                continue
+        raise FileNotFoundError('its folder vanishes')
 
     def delete(self, keys: List[str]) -> None:
         """Removes objects, and the folders that are empty then"""

@@ -31,6 +31,7 @@ from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
 from .functions import MAX_PAYLOAD, InvocationRefused, NeverTaken, handler_of, is_local, submit
+from .invocations import RUN_VERSION as VERSION
 from .localhost import Door, held_by_any_service
 from .rules import Rule
 from .triggers import keys
@@ -44,7 +45,6 @@ from .triggers.store import Facts, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 FIELD = 'triggerflow'
-VERSION = 1
 
 #: Policy of what another call has made: whether that runs again is up to the caller
 NO_RETRIES: Policy = {**DEFAULT, 'retries': 0}

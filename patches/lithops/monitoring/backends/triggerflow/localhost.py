@@ -19,21 +19,28 @@ keeps it whatever happens to either side. A FIFO is the bell: when nobody listen
 at it there is no service, and whoever rings starts one. It needs no port.
 """
 
+import contextlib
 import errno
 import fnmatch
 import glob
-import json
+import logging
 import os
-import re
+import shutil
+import stat
 import subprocess
 import sys
 import time
 import uuid
-from typing import IO, Any, Dict, List, Set
+from typing import IO, Any, Callable, Dict, Iterator, List, Set, Tuple
 
+from .documents import Damaged, read_text
 from .driver import PRIVATE
+from .invocations import Invocation, chunks_done, documents_of, read_invocation
 from .private import create_file, private_folder
 from .triggers.keys import Call
+from .unfinished import own, unfinished_name
+
+logger = logging.getLogger(__name__)
 
 #: Patterns of the variables that the service itself has of the environment of the program that happens to
 #: start it: what an interpreter, and the libraries in it, read when they start. No other variable reaches
@@ -52,6 +59,11 @@ ENVIRONMENT = (
     # What counts requests in the benchmarks
     'TRIGGERFLOW_COUNT',
 )
+
+#: The end of the name of an invocation in the queue
+ACCEPTED = '.json'
+#: Bytes of the service's answer to the bell
+_ANSWER = 64
 
 
 class Door:
@@ -83,13 +95,23 @@ class Door:
         :param chunks: what differs: 'call_ids', and their data
         :param due: seconds since the epoch before which none of them starts
         """
-        session = payload['triggerflow']['session']
-        name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{session}'
-        unfinished = os.path.join(self.queue, f'.{name}')
+        for document in documents_of(payload, chunks, due):
+            name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{payload['triggerflow']['session']}"
+            self._put(f'{name}{ACCEPTED}', document)
+            self.ring(f'{name}{ACCEPTED}')
+
+    def _put(self, name: str, document: str) -> None:
+        unfinished = os.path.join(self.queue, unfinished_name(name))
         with self._create_file(unfinished) as accepted:
-            json.dump({'payload': payload, 'chunks': chunks, 'due': due}, accepted)
-        os.rename(unfinished, os.path.join(self.queue, f'{name}.json'))
-        self.ring()
+            try:
+                own(accepted)
+                accepted.write(document)
+                accepted.flush()
+                os.rename(unfinished, os.path.join(self.queue, name))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(unfinished)
+                raise
 
     def _create_file(self, path: str) -> IO[str]:
         try:
@@ -108,27 +130,39 @@ class Door:
         done; without activations that are to start later
         """
         found: Set[Call | int] = set()
-        for path in glob.glob(os.path.join(glob.escape(self.queue), f'*-{glob.escape(session)}.json')):
-            try:
-                with open(path) as accepted:
-                    document = json.load(accepted)
-            except FileNotFoundError:
-                continue  # it is done by now
-            field, done = document['payload']['triggerflow'], chunks_done(path)
-            if field['session'] != session:
+        for invocation, done in self._accepted(session):
+            if invocation.session != session:
                 continue  # one that ends like this one
-            for number, chunk in enumerate(document['chunks']):
-                if number in done:
-                    continue
-                if field['subject'] == 'activation':
-                    found |= {field['number']} if document['due'] <= time.time() else set()
-                else:
-                    found |= {Call(field['job'], int(call_id)) for call_id in chunk['call_ids']}
+            if invocation.is_activation:
+                found |= {invocation.run['number']} if not done and invocation.due <= time.time() else set()
+                continue
+            for number in range(len(invocation.chunks)):
+                found |= set() if number in done else invocation.calls(number)
         return found
 
-    def ring(self) -> None:
-        """Wakes the service, or starts it"""
-        if not self.knock():
+    def _accepted(self, session: str) -> Iterator[Tuple[Invocation, Set[int]]]:
+        """What lies in the queue for a run, and which chunks of it are done. Nobody holds what cannot be read"""
+        for path in glob.glob(os.path.join(glob.escape(self.queue), f'*-{glob.escape(session)}{ACCEPTED}')):
+            try:
+                invocation = read_invocation(path)
+            except FileNotFoundError:
+                continue  # it is done by now
+            except Damaged as damaged:
+                logger.warning(f'{path} is no invocation that the local function service can run: {damaged}')
+                continue
+            try:
+                yield invocation, chunks_done(path)
+            except Damaged:
+                # All of it runs again
+                yield invocation, set()
+
+    def ring(self, name: str = '') -> None:
+        """
+        Wakes the service, or starts it
+
+        :param name: of a file that is new in the queue
+        """
+        if not self.knock(name):
             self._start_service()
 
     def rouse(self, timeout: float = 2.0) -> None:
@@ -164,7 +198,8 @@ class Door:
     def heard(self) -> None:
         """The service's answer to the bell"""
         # Written over: a file that is emptied first is flushed by ext4, and the service would wait for a busy disk
-        answer = os.open(self._answer, os.O_WRONLY | os.O_CREAT, 0o600)
+        _require_kind(self._answer, stat.S_ISREG)
+        answer = os.open(self._answer, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
         try:
             os.write(answer, uuid.uuid4().hex.encode())
         finally:
@@ -176,23 +211,28 @@ class Door:
 
     def _last_heard(self) -> str:
         try:
-            with open(self._answer) as answer:
-                return answer.read()
-        except FileNotFoundError:
+            return read_text(self._answer, _ANSWER)
+        except (Damaged, FileNotFoundError):
             return ''
 
-    def knock(self) -> bool:
-        """Wakes the service if there is one. Whether there is"""
+    def knock(self, name: str = '') -> bool:
+        """
+        Wakes the service if there is one. Whether there is
+
+        :param name: of a file that is new in the queue
+        """
         try:
             bell = os.open(self.bell, os.O_WRONLY | os.O_NONBLOCK)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return False
         except OSError as error:
             if error.errno == errno.ENXIO:
                 return False
             raise
         try:
-            os.write(bell, b'!')
+            if not stat.S_ISFIFO(os.fstat(bell).st_mode):
+                return False  # the service that is started makes one
+            os.write(bell, f'{name}\n'.encode())
         except BlockingIOError:
             pass  # it has been rung often enough
         except BrokenPipeError:
@@ -226,18 +266,26 @@ def environment() -> Dict[str, str]:
     }
 
 
-def chunks_done(path: str) -> Set[int]:
-    """
-    Which chunks of a file of the queue are done
+def make_bell(path: str) -> None:
+    """Makes the FIFO of a service, unless it is there"""
+    _require_kind(path, stat.S_ISFIFO)
+    if not os.path.exists(path):
+        os.mkfifo(path, 0o600)
 
-    :param path: of that file
-    """
+
+def _require_kind(path: str, is_right: Callable[[int], bool]) -> None:
+    """Removes what is in the place of something else: to open a FIFO, for instance, may take for ever"""
     try:
-        with open(f'{path}.done') as done:
-            # A line that a full disk has cut short has no end
-            return {int(line) for line in re.findall(r'^(\d+);$', done.read(), re.MULTILINE)}
+        mode = os.lstat(path).st_mode
     except FileNotFoundError:
-        return set()
+        return
+    if is_right(mode):
+        return
+    logger.warning(f'{path} is something else than was expected, and is removed')
+    if stat.S_ISDIR(mode):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def held_by_any_service(folder: str, session: str) -> Set[Call | int]:

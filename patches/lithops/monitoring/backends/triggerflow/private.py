@@ -27,6 +27,9 @@ from typing import IO
 #: The end of the name of a file that is not complete
 UNFINISHED = '.new'
 
+#: Bytes of a file that is read, unless it is said otherwise. What is larger is no file of ours
+LARGEST = 32 * 1024 * 1024
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -98,10 +101,11 @@ def write_file(folder: str, name: str, text: str) -> None:
         os.close(below)
 
 
-def read_file(folder: str, name: str) -> str:
+def read_file(folder: str, name: str, limit: int = LARGEST) -> str:
     """
     What a file of a private folder has in it
 
+    :param limit: bytes that it may have at the most
     :raises FileNotFoundError: the file, or the folder, is missing
     :raises NotPrivate: one of the two is not this user's
     """
@@ -111,7 +115,8 @@ def read_file(folder: str, name: str) -> str:
         # What is no file, and has no end, must not be waited for
         with open(os.open(name, _OLD | os.O_NONBLOCK, dir_fd=below), encoding='utf-8') as file:
             _require_ours(file.fileno(), path)
-            return file.read()
+            # Room is made for as much as is asked for
+            return file.read(_size_of(file.fileno(), path, limit) + 1)
     except OSError as error:
         raise _no_link(error, path) from None
     finally:
@@ -140,6 +145,15 @@ def _no_link(error: OSError, path: str) -> OSError:
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return NotPrivate(f'{path} is a symbolic link, or something else than was expected. Remove it, or set another TMPDIR.')
     return error
+
+
+def _size_of(file: int, path: str, limit: int) -> int:
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPrivate(f'{path} is no file. Remove it.')
+    if found.st_size > limit:
+        raise OSError(errno.EFBIG, f'it has {found.st_size} bytes, and {limit} are the most', path)
+    return found.st_size
 
 
 def _require_ours(file: int, path: str) -> None:

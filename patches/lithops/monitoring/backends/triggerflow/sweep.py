@@ -21,6 +21,8 @@ import logging
 import time
 from typing import Any, Dict, List, Optional
 
+from lithops.constants import JOBS_PREFIX, LOCALHOST
+
 from .alarm import remove_interval, set_interval
 from .functions import handler_of, is_local, submit, wait_until
 from .invoke import SWEEP, call_payload, held_by_function_service, job_of, own_payload, performer
@@ -28,10 +30,10 @@ from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
 from .triggers.action import REPORT_LOST
-from .triggers.ended import how_over
+from .triggers.ended import clear_if_purged, how_over
 from .triggers.engine import Engine
 from .triggers.loss import document_of
-from .triggers.store import Facts
+from .triggers.store import Facts, StoreUnavailable
 from .triggers.sweep import Sweeper
 from .wakeups import triggers_of
 
@@ -101,6 +103,32 @@ def is_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     :param run: what every payload of the run carries
     """
     return how_over(Facts(create_store(config)), run['session']) is not None
+
+
+def seems_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
+    """
+    Whether a run has ended, or was purged, as far as two looks at files can show, which take no time. False where
+    its bucket is not on a disk of this machine
+
+    :param run: what every payload of the run carries
+    """
+    if config['lithops']['storage'] != LOCALHOST:
+        return False
+    store = create_store(config)
+    try:
+        return store.has(keys.outcome_key(run['session'])) or not store.has(keys.run_key(run['run_id']))
+    except StoreUnavailable:
+        return False
+
+
+def remove_if_purged(config: Dict[str, Any], run: Dict[str, Any]) -> List[str]:
+    """
+    Removes what was still written of a run after it was purged. To be done when nothing of it runs any more
+
+    :param run: what every payload of the run carries
+    :return: the keys of that
+    """
+    return clear_if_purged(Facts(create_store(config)), run['session'], (keys.JOBS, JOBS_PREFIX))
 
 
 def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
