@@ -316,7 +316,7 @@ def test_what_cannot_be_read_now_is_accepted_later(tmp_path, monkeypatch):
     (tmp_path / 'x.json').write_text(json.dumps(document))
     queue = Queue(str(tmp_path))
     with monkeypatch.context() as full:
-        full.setattr('builtins.open', Mock(side_effect=OSError(24, 'Too many open files')))
+        full.setattr('os.open', Mock(side_effect=OSError(24, 'Too many open files')))
         assert not list(queue.accept(redelivered=False))
     assert len(list(queue.accept(redelivered=False))) == 1 and len(queue.calls) == 1
 

@@ -6,8 +6,11 @@ import time
 from typing import Any
 
 from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.private import read_file, write_file
 from lithops.worker.utils import get_runtime_metadata
 
+#: Its name, in the folder of the service
+FILE = 'runtime.json'
 #: Seconds after which a service that has not answered is started again
 RING = 5.0
 
@@ -20,7 +23,6 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
     :return: Lithops' metadata of a runtime: 'preinstalls', versions
     :raises TimeoutError: the service did not start
     """
-    path = _file(folder)
     door = Door(folder)
     deadline, rung = time.monotonic() + timeout, 0.0
     while True:
@@ -29,9 +31,8 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
             door.ring()
             rung = time.monotonic()
         try:
-            with open(path) as metadata:
-                found: dict[str, Any] = json.load(metadata)
-                return found
+            found: dict[str, Any] = json.loads(read_file(folder, FILE))
+            return found
         except FileNotFoundError:
             if time.monotonic() > deadline:
                 log = os.path.join(folder, 'service.log')
@@ -41,11 +42,4 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
 
 def write_runtime_metadata(folder: str) -> None:
     """What this interpreter, the service's, has."""
-    path = _file(folder)
-    with open(f'{path}.new', 'w') as metadata:
-        json.dump(get_runtime_metadata(), metadata)
-    os.rename(f'{path}.new', path)
-
-
-def _file(folder: str) -> str:
-    return os.path.join(folder, 'runtime.json')
+    write_file(folder, FILE, json.dumps(get_runtime_metadata()))

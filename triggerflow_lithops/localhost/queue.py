@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator
 
 from lithops.monitoring.backends.triggerflow.localhost import chunks_done
+from lithops.monitoring.backends.triggerflow.private import NotPrivate, append_file, read_file
 from lithops.monitoring.backends.triggerflow.status import GRACE
 
 from ..config import FRESH
@@ -120,8 +121,7 @@ class Queue:
             self._known.add(name)
             path = os.path.join(self._folder, name)
             try:
-                with open(path) as accepted:
-                    document = json.load(accepted)
+                document = json.loads(read_file(self._folder, name))
             except (OSError, ValueError) as error:
                 logger.warning('Could not accept %s: %s', path, error)
                 self._refuse(path, error)
@@ -139,7 +139,7 @@ class Queue:
     def _refuse(self, path: str, error: Exception) -> None:
         """What cannot be read now may be at the next look. What is no invocation is put aside: nobody takes it for held."""
         self._known.discard(os.path.basename(path))
-        if isinstance(error, ValueError):
+        if isinstance(error, (ValueError, NotPrivate)):
             with shortage_tolerated('put aside what cannot be read'):
                 os.rename(path, f'{path}.unreadable')
 
@@ -189,7 +189,8 @@ class Queue:
         if not chunk.of.left:
             self._forget(chunk.of)
             return
-        with shortage_tolerated('note what is done'), open(f'{chunk.of.path}.done', 'a') as done:
+        noted = f'{os.path.basename(chunk.of.path)}.done'
+        with shortage_tolerated('note what is done'), append_file(self._folder, noted) as done:
             done.write(f'\n{chunk.number};\n')
 
     def _forget(self, of: Accepted) -> None:

@@ -4,19 +4,26 @@ The runs that the service has seen and that have not ended, as far as it knows.
 One of them of which nothing is here, neither accepted nor running, has lost
 something, or it has ended: a sweep finds out. They are noted in files, so that a
 service that was killed goes on with them.
+
+A note is a name, and nothing is in it: what a sweep needs, credentials of the storage included,
+is in the file of what was kept of the run's driver, which goes with the run. Without that
+file there is nothing to sweep: the run has ended, or it is left to who waits for it.
 """
 
 import contextlib
-import json
+import logging
 import os
 import time
 from typing import Any
 
-from lithops.monitoring.backends.triggerflow.driver import forget_driver
+from lithops.monitoring.backends.triggerflow.driver import forget_driver, kept_of
 from lithops.monitoring.backends.triggerflow.invoke import run_of
+from lithops.monitoring.backends.triggerflow.private import UNFINISHED, private_folder, remove_file, write_file
 from lithops.monitoring.backends.triggerflow.sweep import sweep_unless_over
 
 from .worker import with_environment_of_driver
+
+logger = logging.getLogger(__name__)
 
 #: Seconds of quiet before a run is swept: at first, and at the most
 QUIET = (2.0, 60.0)
@@ -28,7 +35,7 @@ OVER = 3
 
 class QuietRuns:
     """
-    :param folder: where they are noted
+    :param folder: where they are noted, in the folder of the service
     """
 
     def __init__(self, folder: str):
@@ -37,10 +44,9 @@ class QuietRuns:
         self._due: dict[str, float] = {}
         self._sweeps: dict[str, int] = {}
         self._failures: dict[str, int] = {}
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        for name in [name for name in os.listdir(folder) if not name.endswith('.new')]:
-            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, name)) as noted:
-                self._runs[name] = json.load(noted)
+        private_folder(folder)
+        for name in os.listdir(folder):
+            self._take_up(name)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -52,12 +58,9 @@ class QuietRuns:
         if session in self._runs:
             return
         self._runs[session] = {'config': payload['config'], 'run': run_of(payload['triggerflow'])}
-        path = os.path.join(self._folder, session)
         # Without a note the run is swept by whoever waits for it, and by nobody else
         with contextlib.suppress(OSError):
-            with open(f'{path}.new', 'w') as noted:
-                json.dump(self._runs[session], noted)
-            os.rename(f'{path}.new', path)
+            write_file(self._folder, session, '')
 
     def run_of(self, session: str) -> dict[str, Any]:
         """'config' and 'run' of one of them."""
@@ -93,8 +96,28 @@ class QuietRuns:
         if code == OVER or self._failures[session] >= MAX_FAILURES:
             for found in (self._runs, self._due, self._sweeps, self._failures):
                 found.pop(session, None)
+            self._forget(session)
+
+    def _take_up(self, session: str) -> None:
+        """Goes on with a run that an earlier service has noted."""
+        kept = None
+        if not session.endswith(UNFINISHED):
+            try:
+                kept = kept_of(os.path.dirname(os.path.dirname(self._folder)), session)
+            except (OSError, ValueError) as error:
+                logger.warning('Could not go on with run %s: %s', session, error)
+        if kept is None:
+            self._forget(session)
+            return
+        self._runs[session] = {'config': kept['config'], 'run': kept['run']}
+        if os.path.getsize(os.path.join(self._folder, session)):
+            # An earlier version wrote down the configuration
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self._folder, session))
+                write_file(self._folder, session, '')
+
+    def _forget(self, session: str) -> None:
+        with contextlib.suppress(OSError):
+            remove_file(self._folder, session)
 
 
 def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:

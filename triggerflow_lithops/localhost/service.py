@@ -28,11 +28,11 @@ from dataclasses import dataclass, field
 from typing import IO, Callable
 
 import psutil
-from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
+from lithops.constants import CLEANER_DIR, JOBS_DIR, LITHOPS_TEMP_DIR, LOGS_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.localhost import Door
-from lithops.monitoring.backends.triggerflow.private import private_folder
+from lithops.monitoring.backends.triggerflow.private import append_file, keep_files_private, make_fifo, open_fifo, private_folder
 from lithops.monitoring.backends.triggerflow.status import GRACE, report_lost
 
 from .interpreter import set_up, start_alone
@@ -53,6 +53,8 @@ MAX_REPORTS = 12
 #: Seconds after which a service that does not answer its bell, and stands still, is killed; and one that is at work.
 #: What it had begun goes on, or begins again
 DEAF = (10.0, 60.0)
+#: Name of the file that is locked while a service lives in a folder. Its process is written there
+LOCK = 'lock'
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
 
@@ -126,16 +128,16 @@ class Service:
     def _has_its_folder(self) -> bool:
         """Whether its folder was not removed, nor made anew for another service."""
         with contextlib.suppress(OSError):
-            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self._lock.name))
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(os.path.join(self.door.folder, LOCK)))
         return False
 
     # The queue
 
     def _open_bell(self) -> None:
-        if not os.path.exists(self.door.bell):
-            os.mkfifo(self.door.bell, 0o600)
+        folder, name = os.path.split(self.door.bell)
+        make_fifo(folder, name)
         # Also open for writing: without writers a FIFO is always ready to be read
-        self._bell = os.open(self.door.bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = open_fifo(folder, name, os.O_RDWR)
 
     def _answer(self, rung: bool) -> None:
         if not os.path.exists(self.door.bell):
@@ -275,7 +277,7 @@ class Service:
             # It ran nothing, but told that an earlier process was lost
             'reports': bool(chunk.lost),
         }
-        with shortage_tolerated('note a process'), open(processes_log(self.door.folder), 'a') as log:
+        with shortage_tolerated('note a process'), append_file(*os.path.split(processes_log(self.door.folder))) as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
@@ -299,12 +301,15 @@ def processes_log(folder: str) -> str:
 def serve(folder: str) -> None:
     """Runs the service of ``folder``, unless another process does."""
     set_up(folder)
+    keep_files_private()
     if not os.path.abspath(folder).startswith(os.path.join(LITHOPS_TEMP_DIR, '')):
         _start_again_at_home(folder)
         return
-    for private in (os.path.dirname(folder), folder, os.path.join(folder, 'queue'), os.path.join(folder, 'scratch')):
+    ours = (os.path.dirname(folder), folder, os.path.join(folder, 'queue'), os.path.join(folder, 'scratch'))
+    # And those in which Lithops, inside of a call, writes with the umask of the driver
+    for private in (LITHOPS_TEMP_DIR, *ours, JOBS_DIR, LOGS_DIR, CLEANER_DIR):
         private_folder(private)
-    with open(os.path.join(folder, 'lock'), 'a+') as lock:
+    with append_file(folder, LOCK, 'a+') as lock:
         if not _locked(lock, folder):
             return
         lock.truncate(0)

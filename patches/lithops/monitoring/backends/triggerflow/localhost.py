@@ -29,10 +29,10 @@ import subprocess
 import sys
 import time
 import uuid
-from typing import IO, Any, Dict, List, Set
+from typing import Any, Dict, List, Set
 
 from .driver import PRIVATE
-from .private import create_file, private_folder
+from .private import append_file, create_file, open_fifo, open_file, open_folder, private_folder, read_file
 from .triggers.keys import Call
 
 #: Patterns of the variables that the service itself has of the environment of the program that happens to
@@ -52,6 +52,8 @@ ENVIRONMENT = (
     # What counts requests in the benchmarks
     'TRIGGERFLOW_COUNT',
 )
+#: Name of the file of the service's answer to the bell
+_ANSWER = 'heard'
 
 
 class Door:
@@ -85,18 +87,21 @@ class Door:
         """
         session = payload['triggerflow']['session']
         name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{session}'
-        unfinished = os.path.join(self.queue, f'.{name}')
-        with self._create_file(unfinished) as accepted:
-            json.dump({'payload': payload, 'chunks': chunks, 'due': due}, accepted)
-        os.rename(unfinished, os.path.join(self.queue, f'{name}.json'))
+        queue = self._open_queue()
+        try:
+            with open(create_file(queue, f'.{name}'), 'w', encoding='utf-8') as accepted:
+                json.dump({'payload': payload, 'chunks': chunks, 'due': due}, accepted)
+            os.rename(f'.{name}', f'{name}.json', src_dir_fd=queue, dst_dir_fd=queue)
+        finally:
+            os.close(queue)
         self.ring()
 
-    def _create_file(self, path: str) -> IO[str]:
+    def _open_queue(self) -> int:
         try:
-            return create_file(path)
+            return open_folder(self.queue)
         except FileNotFoundError:
             self._make_folders()
-            return create_file(path)
+            return open_folder(self.queue)
 
     def _make_folders(self) -> None:
         for folder in (os.path.dirname(self.folder), self.folder, self.queue):
@@ -110,8 +115,7 @@ class Door:
         found: Set[Call | int] = set()
         for path in glob.glob(os.path.join(glob.escape(self.queue), f'*-{glob.escape(session)}.json')):
             try:
-                with open(path) as accepted:
-                    document = json.load(accepted)
+                document = json.loads(read_file(self.queue, os.path.basename(path)))
             except FileNotFoundError:
                 continue  # it is done by now
             field, done = document['payload']['triggerflow'], chunks_done(path)
@@ -164,27 +168,26 @@ class Door:
     def heard(self) -> None:
         """The service's answer to the bell"""
         # Written over: a file that is emptied first is flushed by ext4, and the service would wait for a busy disk
-        answer = os.open(self._answer, os.O_WRONLY | os.O_CREAT, 0o600)
+        folder = open_folder(self.folder)
+        try:
+            answer = open_file(folder, _ANSWER, os.path.join(self.folder, _ANSWER), os.O_WRONLY | os.O_CREAT)
+        finally:
+            os.close(folder)
         try:
             os.write(answer, uuid.uuid4().hex.encode())
         finally:
             os.close(answer)
 
-    @property
-    def _answer(self) -> str:
-        return os.path.join(self.folder, 'heard')
-
     def _last_heard(self) -> str:
         try:
-            with open(self._answer) as answer:
-                return answer.read()
+            return read_file(self.folder, _ANSWER)
         except FileNotFoundError:
             return ''
 
     def knock(self) -> bool:
         """Wakes the service if there is one. Whether there is"""
         try:
-            bell = os.open(self.bell, os.O_WRONLY | os.O_NONBLOCK)
+            bell = open_fifo(self.folder, os.path.basename(self.bell), os.O_WRONLY)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -203,7 +206,7 @@ class Door:
 
     def _start_service(self) -> None:
         self._make_folders()
-        with open(os.path.join(self.folder, 'service.log'), 'ab') as log:
+        with append_file(self.folder, 'service.log') as log:
             process = subprocess.Popen(
                 [sys.executable, '-m', 'triggerflow_lithops.localhost', self.folder],
                 cwd=self.folder,
@@ -233,9 +236,9 @@ def chunks_done(path: str) -> Set[int]:
     :param path: of that file
     """
     try:
-        with open(f'{path}.done') as done:
-            # A line that a full disk has cut short has no end
-            return {int(line) for line in re.findall(r'^(\d+);$', done.read(), re.MULTILINE)}
+        done = read_file(os.path.dirname(path), f'{os.path.basename(path)}.done')
+        # A line that a full disk has cut short has no end
+        return {int(line) for line in re.findall(r'^(\d+);$', done, re.MULTILINE)}
     except FileNotFoundError:
         return set()
 
