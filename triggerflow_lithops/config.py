@@ -14,6 +14,7 @@ from typing import Any
 
 from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
 from lithops.localhost.config import LocalhostEnvironment, get_environment
+from lithops.monitoring.backends.triggerflow.private import NotPrivate, private_folder
 
 from . import installation
 from .backends import require_functions
@@ -97,6 +98,8 @@ def create_config(
     if complete['lithops']['backend'] == LOCALHOST:
         complete[LOCALHOST]['runtime'] = _interpreter(complete[LOCALHOST]['runtime'])
     complete[SECTION] = {**section, 'service': service_folder()}
+    if LOCALHOST in (complete['lithops']['backend'], complete['lithops']['storage']):
+        _require_private_folder()
     return complete
 
 
@@ -211,6 +214,14 @@ def _require_temporary_folder() -> None:
             f"TMPDIR is '{told}', and Python took '{TEMP_DIR}' instead, for nothing could be written there. A run would be "
             'stored where nobody looks for it: make room, or set another TMPDIR, and start this process again.'
         )
+
+
+def _require_private_folder() -> None:
+    """Where Lithops' temporary folder is another user's, or others could have changed it, they would run code as this user."""
+    try:
+        private_folder(LITHOPS_TEMP_DIR)
+    except NotPrivate as error:
+        raise ConfigurationError(f'The temporary folder of Lithops cannot be used: {error}') from error
 
 
 def _interpreter(runtime: str) -> str:
