@@ -7,7 +7,6 @@ real run on the localhost backend, which waits meanwhile.
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -90,18 +89,6 @@ def python():
     pytest.skip(f'no other user can run {sys.executable}, or read {PACKAGES}')
 
 
-@pytest.fixture(scope='module')
-def shared_place(python):
-    """A folder that all users can enter, in which there is nothing yet."""
-    temporary = Path(tempfile.gettempdir())
-    way = [*reversed(temporary.parents), temporary]
-    open_to_all = [folder for depth, folder in enumerate(way) if all(path.stat().st_mode & 0o001 for path in way[: depth + 1])]
-    place = Path(tempfile.mkdtemp(prefix='two-users-', dir=open_to_all[-1]))
-    place.chmod(0o755)
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
-
-
 class Place:
     """
     A temporary folder that both users can write to.
@@ -147,22 +134,22 @@ class Place:
         return found
 
 
-def make_place(shared_place, python, umask):
-    folder = Path(tempfile.mkdtemp(dir=shared_place))
+def make_place(enterable, python, umask):
+    folder = Path(tempfile.mkdtemp(dir=enterable))
     folder.chmod(0o755)
     return Place(folder, python, umask)
 
 
 @pytest.fixture(params=UMASKS)
-def place(shared_place, python, request):
+def place(enterable, python, request):
     """A place in which there is no run yet, and an umask of the first user."""
-    return make_place(shared_place, python, request.param)
+    return make_place(enterable, python, request.param)
 
 
 @pytest.fixture
-def open_to_all(shared_place, python):
+def open_to_all(enterable, python):
     """A place in which the first user has let everybody do everything."""
-    place = make_place(shared_place, python, '000')
+    place = make_place(enterable, python, '000')
     (place.lithops / 'storage').mkdir(parents=True)
     (place.lithops / 'storage' / 'object').write_text('x')
     (place.lithops / 'storage' / 'empty').mkdir()
@@ -177,9 +164,9 @@ def open_to_all(shared_place, python):
 
 
 @pytest.fixture(scope='module', params=UMASKS)
-def waiting(request, shared_place, python):
+def waiting(request, enterable, python):
     """A place in which there is a run of the first user that waits. It ends as it would have ended alone."""
-    place = make_place(shared_place, python, request.param)
+    place = make_place(enterable, python, request.param)
     process = place.first_user()
     deadline = time.monotonic() + 60
     while not Path(f'{place.gate}.begun').exists():
