@@ -69,8 +69,7 @@ def require_way(path: str, create: bool = False) -> bool:
     here, names, links, others_come = os.sep, _names(path), 0, True
     while True:
         found = _lstat(here, create)
-        if others_come:
-            _require_trusted(found, here, path)
+        _require_trusted(found, here, path)
         if stat.S_ISLNK(found.st_mode):
             links += 1
             if links > MAX_LINKS:
@@ -80,7 +79,7 @@ def require_way(path: str, create: bool = False) -> bool:
             here, others_come = os.sep, True
             continue
         if others_come and found.st_uid == os.geteuid() and not found.st_mode & 0o011:
-            # Nobody else can enter this one, so whatever is in it is safe from others
+            # Nobody else can enter this one, so it does not matter who may write to what is in it
             others_come = False
         if others_come and _others_write(found) and not found.st_mode & stat.S_ISVTX:
             raise NotPrivate(
@@ -103,12 +102,14 @@ def take(folder: int, path: str) -> None:
     """
     before = os.fstat(folder)
     os.fchmod(folder, CLOSED)
-    names: _Names = {}
     try:
-        _look_through(folder, path, _others_write(before), names)
-        for count, found in names.values():
-            if len(found) < count:
-                raise NotPrivate(f'{found[0]} is a hard link: the file has another name, outside of {path}. {_REMOVE}')
+        # What is refused stays as it was, and is refused the next time, too. So no mode is changed before all was seen
+        for close in (False, True):
+            names: _Names = {}
+            _look_through(folder, path, _others_write(before), names, close)
+            for count, found in names.values():
+                if len(found) < count:
+                    raise NotPrivate(f'{found[0]} is a hard link: the file has another name, outside of {path}. {_REMOVE}')
     except BaseException:
         os.fchmod(folder, stat.S_IMODE(before.st_mode))
         raise
@@ -119,11 +120,12 @@ def take(folder: int, path: str) -> None:
     logger.info(f'{path} had mode {_mode(before)}. It has mode 0700 now, so that no other user can enter it')
 
 
-def _look_through(folder: int, path: str, others_wrote: bool, names: _Names) -> None:
+def _look_through(folder: int, path: str, others_wrote: bool, names: _Names, close: bool) -> None:
     """
     Checks what lies in a folder that others could enter
 
     :param others_wrote: whether they could have put something into it, or taken it out
+    :param close: whether the folders in it become private
     """
     for name in os.listdir(folder):
         where = os.path.join(path, name)
@@ -131,7 +133,7 @@ def _look_through(folder: int, path: str, others_wrote: bool, names: _Names) -> 
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             require_ours(found, where)
             if stat.S_ISDIR(found.st_mode):
-                _look_through_below(folder, name, where, names)
+                _look_through_below(folder, name, where, names, close)
             elif stat.S_ISLNK(found.st_mode) and not others_wrote:
                 continue
             elif others_wrote or _others_write(found):
@@ -143,7 +145,7 @@ def _look_through(folder: int, path: str, others_wrote: bool, names: _Names) -> 
             continue  # another process of ours has just removed it
 
 
-def _look_through_below(folder: int, name: str, path: str, names: _Names) -> None:
+def _look_through_below(folder: int, name: str, path: str, names: _Names, close: bool) -> None:
     below = os.open(name, _FOLDER, dir_fd=folder)
     before = os.fstat(below)
     try:
@@ -151,11 +153,13 @@ def _look_through_below(folder: int, name: str, path: str, names: _Names) -> Non
             # Nobody else could enter this one
             _require_all_ours(below, path)
             return
-        # A user who has been there may still have it open. With this mode nothing can be put into it any more
-        os.fchmod(below, PRIVATE)
-        _look_through(below, path, _others_write(before), names)
+        if close:
+            # A user who has been there may still have it open. With this mode nothing can be put into it any more
+            os.fchmod(below, PRIVATE)
+        _look_through(below, path, _others_write(before), names, close)
     except BaseException:
-        os.fchmod(below, stat.S_IMODE(before.st_mode))
+        if close:
+            os.fchmod(below, stat.S_IMODE(before.st_mode))
         raise
     finally:
         os.close(below)
