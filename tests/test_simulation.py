@@ -70,6 +70,10 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
         ('reads_the_clock', 176973683),
         # An outage, where the run of a trigger's time reads its trigger
         ('waits_for_its_time', 269339687),
+        # A worker was killed between what it wrote and whom it was to wake, and its report woke nobody
+        ('share_of', 6000441),
+        # An activation was killed before it had set its timer
+        ('sleeps', 6000513),
     ],
 )
 def test_what_a_seed_has_found_stays_repaired(name, seed):

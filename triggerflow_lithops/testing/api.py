@@ -1,6 +1,7 @@
 """What tests call: one simulated run, or many of them that have to agree."""
 
 import random
+from dataclasses import replace
 from typing import Any, Callable
 
 from lithops.monitoring.backends.triggerflow.failure import failure_of
@@ -20,6 +21,8 @@ MORE = 20
 LANES = (0, 0, 1, 3)
 #: Share of the runs whose triggers live in a service of their own
 ELSEWHERE = 0.2
+#: Share of the runs without a sweep in which processes are killed, and the function service reports it
+REPORTED = 0.5
 
 
 class LawBroken(AssertionError):
@@ -102,6 +105,9 @@ def try_seed(
     lanes = chosen.choice(LANES)
     elsewhere = chosen.random() < ELSEWHERE
     removes = chosen.random() < cleaned and kind > 1
+    if kind == 1 and not elsewhere and chosen.random() < REPORTED:
+        # What the function service reports goes on without a sweep, but for lanes
+        faults, asked, lanes = replace(faults, killed=HARD.killed, out_of_memory=HARD.out_of_memory), True, 0
     run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes, elsewhere, removes).run()
     wrong = list(run.broken)
     if kind == 0 and not lanes and run.seconds > 2 * expected.seconds + 60:

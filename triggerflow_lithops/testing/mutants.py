@@ -88,7 +88,7 @@ def trigger_read_before_event(
         ended = keys.ended_calls(call.job, listed) | {call}
         self._evaluate(session, number, call, ended)
     if failed:
-        self._report_failure(session, call, execution.number, fired=False)
+        self._report_failure(session, call, execution.number, fired=False, again=False)
 
 
 @_mutant(Engine, 'plant')
@@ -176,7 +176,9 @@ def faults_shown_to_the_orchestrator(original: Any, self: Hooks, function: Any, 
 
 
 @_mutant(Engine, '_evaluate')
-def hop_fires_early(original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call]) -> bool:
+def hop_fires_early(
+    original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call], *again: bool
+) -> bool:
     """Whoever completes a watched group fires, though other groups are not complete."""
     group = keys.group_of(call)
     document = self.facts.read(keys.watch_key(session, group, number))
@@ -184,18 +186,20 @@ def hop_fires_early(original: Any, self: Engine, session: str, number: int, call
     if trigger and trigger.needs_all and trigger.members.in_group(group) <= ended:
         self.fire(trigger)
         return True
-    return bool(original(self, session, number, call, ended))
+    return bool(original(self, session, number, call, ended, *again))
 
 
 @_mutant(Engine, '_evaluate')
-def watch_does_not_hop(original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call]) -> bool:
+def watch_does_not_hop(
+    original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call], *again: bool
+) -> bool:
     """Whoever completes a watched group does not move the watch on."""
     group = keys.group_of(call)
     document = self.facts.read(keys.watch_key(session, group, number))
     trigger = document and Trigger.from_document(session, document)
     if trigger and trigger.needs_all and trigger.members.groups() != [group]:
         return False
-    return bool(original(self, session, number, call, ended))
+    return bool(original(self, session, number, call, ended, *again))
 
 
 @_mutant(Engine, '_start_dependent')

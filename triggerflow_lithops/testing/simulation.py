@@ -308,6 +308,9 @@ class Simulation:
 
     def invokes(self, by: Process) -> None:
         """The current process is about to invoke something, and may die before it does."""
+        if by.kind == 'client' and not self._sweeps:
+            # Nobody would report that
+            return
         for fault in ('killed', 'vanished'):
             if self.happens(fault):
                 self.kill(by, reported=fault == 'killed')
