@@ -5,7 +5,7 @@ What is left to whoever compares runs is that the outcome is that of a run witho
 faults.
 """
 
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from ..triggers import keys
 from ..triggers.condition import holds
@@ -13,6 +13,7 @@ from ..triggers.keys import Call
 from ..triggers.store import decode
 from ..triggers.trigger import Trigger
 from .hurt import Hurt
+from .promptness import Promptness
 from .scheduler import Process
 from .store import Memory
 
@@ -35,28 +36,52 @@ class Ended(Protocol):
 
 class Laws:
     """
+    :param costs: whether the plugin's own cost is a law, too. How much a run may cost is known of the orchestrators of
+        the corpus; of a user's it is not
     :ivar broken: which were broken, in words
     :ivar hurt: whom faults have hurt
+    :ivar promptness: how long wake-ups took
     """
 
-    def __init__(self, memory: Memory, session: str):
+    def __init__(self, memory: Memory, session: str, costs: bool = False):
         self.broken: list[str] = []
         self.hurt = Hurt(memory, session)
+        self.promptness = Promptness(memory, session, self.hurt)
+        self._costs = costs
         self._memory = memory
         self._session = session
 
-    def invoked(self, by: Process, subject: Call | int) -> None:
+    def invoked(self, by: Process, subject: Call | int, now: float) -> None:
         """Somebody invoked something."""
         if by.saw_outcome:
             self.broken.append(f'{by} invoked {subject} although it had seen the outcome')
         if isinstance(subject, int) and subject and by.kind == 'call' and self._is_early(subject - 1):
             self.broken.append(f'{by} woke activation {subject} before what it waits for had ended')
+        if self._costs and isinstance(subject, Call) and by.kind == 'activation' and self._has_ended(subject, now):
+            self.broken.append(f'{by} invoked {subject} although it had ended')
+
+    def woken(self, number: int, alive: Callable[[Process], bool]) -> None:
+        """
+        A sweep has started the activation after ``number``, for nobody had. The function service tells what it has.
+
+        :param alive: whether a process is
+        """
+        found = self._memory.get(keys.trigger_key(self._session, number))
+        due = decode(found)['context']['due'] if found else None
+        _, living = self._memory.written.get(keys.claim_key(self._session, number), (0.0, None))
+        if self._costs and found and due is None and living and alive(living):
+            self.broken.append(f'a sweep started activation {number + 1} although activation {number} was alive')
 
     def at_rest(self, run: Ended) -> None:
         """Everything has come to its end."""
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
         unhurt = [repair for repair in run.repaired if not self.hurt.explains(repair)]
         self.broken += [f'a sweep repaired what no fault had hurt: {repair}' for repair in unhurt]
+        if self._costs:
+            self._at_rest(run)
+
+    def _at_rest(self, run: Ended) -> None:
+        self.broken += self.promptness.broken()
         attempts = sum(bool(keys.retried_call(key)) for key in self._memory.list(keys.JOBS))
         if not run.repaired and not any(run.counts[fault] for fault in DEADLY):
             self._once(run, attempts)
@@ -83,6 +108,13 @@ class Laws:
             self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
         if run.requests['call'] > CALL * (calls + attempts):
             self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")
+
+    def _has_ended(self, call: Call, now: float) -> bool:
+        """Whether an activation that looks before it invokes would have seen that ``call`` had ended."""
+        written = self._memory.written.get(keys.event_key(self._session, call))
+        # Deferred calls are looked at one after the other, and invoked together
+        deferred = self._memory.get(keys.attempt_key(self._session, call, 0)) is not None
+        return written is not None and written[0] < now and not deferred
 
     def _is_early(self, number: int) -> bool:
         found = self._memory.get(keys.trigger_key(self._session, number))

@@ -84,7 +84,7 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
             # Not in step with the kinds of faults, which go by the seed, too
             name = names[(seed // 4) % len(names)]
             NOTES.clear()
-            run, wrong = try_seed(CORPUS[name], NO_ARGUMENTS, seed, expected[name], cleaned=CLEANED)
+            run, wrong = try_seed(CORPUS[name], NO_ARGUMENTS, seed, expected[name], cleaned=CLEANED, ours=True)
             tally.add(name, run, wrong)
             if wrong and until_broken:
                 break
@@ -143,7 +143,7 @@ def _simulate_chunk(chunk: Any) -> Tally:
 def _without_faults(name: str) -> Simulated:
     NOTES.clear()
     with simulating():
-        return Simulation(CORPUS[name], NO_ARGUMENTS, 0).run()
+        return Simulation(CORPUS[name], NO_ARGUMENTS, 0, costs=True).run()
 
 
 def _report(first: int, asked: Any, tally: Tally, seldom: dict[str, int], seconds: float) -> dict[str, Any]:
