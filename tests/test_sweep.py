@@ -276,6 +276,12 @@ def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(
     assert not actions and engine.facts.read(keys.death_key('s', 0)) is None
 
 
+def test_an_activation_that_died_before_it_set_its_timer_has_it_set(engine, actions):
+    suspend(engine, due=100.0)
+    Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=1.0)
+    assert [(action['number'], action['due']) for action in actions] == [(1, 100.0)]
+
+
 def in_one_lane(engine, ended):
     """The three calls follow upon each other; some have ended, at 60."""
     suspend(engine)

@@ -203,6 +203,21 @@ def test_enough_of_many_fire(engine, actions):
     assert len(actions) == 1
 
 
+@pytest.mark.parametrize(('until_failure', 'needed'), [(False, 1), (True, 3)])
+def test_a_worker_that_died_before_it_woke_the_run_is_stood_in_for_by_its_report(engine, actions, until_failure, needed):
+    calls = calls_of('0-M000', 3)
+    when = condition.join(3) if needed == 3 else condition.threshold(needed, 3)
+    assert not wait_for(engine, calls, when, until_failure)
+    # What a worker writes that is about to wake the run, and is killed
+    engine.facts.write(keys.event_key('s', calls[0]), encode({'exception': until_failure}))
+    engine.facts.write(keys.fired_key('s', 0), encode({}))
+    end(engine, calls[0])
+    assert not actions
+    again = Execution('s', calls[0], 0, 0, redelivered=True)
+    engine.publish(again, encode({'exception': True}), failed=True, now=0.0)
+    assert [action['number'] for action in actions] == [1]
+
+
 @pytest.mark.parametrize('count', [100, 1000])
 def test_a_fan_in_costs_a_bounded_number_of_requests_per_call(engine, store, actions, count):
     import random

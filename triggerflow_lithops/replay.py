@@ -22,7 +22,6 @@ from .outputs import Outputs
 from .pending import PendingCalls
 from .readings import TOO_MANY, Readings
 from .triggers import condition as conditions
-from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.inputs import Inputs
 from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
@@ -489,8 +488,8 @@ class Replay:
         self._readings.keep()
         self._write_trigger(trigger, fingerprint)
         if not self.engine.plant(trigger):
-            if due is not None:
-                self.engine.perform(start_activation(self.session, self.number + 1, 'its time was up', due))
+            if trigger.timer is not None:
+                self.engine.perform(trigger.timer)
             jobs = len(members.ranges)
             self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}" if jobs else 'sleeps'))
         # The function service knows this process by the number that it was started as

@@ -19,7 +19,7 @@ from .. import Retry, now, record, sleep, uuid4
 from ..replay import SKEW
 from ..seams import hooks
 from ..world import Crashed
-from . import faults, firings, layers
+from . import faults, firings, joins, layers
 from .functions import (
     NOTES,
     add3,
@@ -29,6 +29,7 @@ from .functions import (
     even_only,
     large,
     slow_or_failing,
+    soon_failing,
     third_time_lucky,
     too_slow,
     total,
@@ -141,6 +142,20 @@ def fails_fast() -> Any:
         fexec.get_result(fexec.map(slow_or_failing, list(range(11))))
     except ValueError as error:
         return str(error)
+
+
+def fails_soon() -> Any:
+    """Waits that begin about when one of their calls fails, some steps after they were made. The others take long."""
+    fexec, caught = lithops.FunctionExecutor(), []
+    for steps in (1, 0, 2):
+        futures = fexec.map(soon_failing, [0, 1, 2])
+        for step in range(steps):
+            fexec.call_async(add3, step).result()
+        try:
+            fexec.get_result(futures)
+        except ValueError as error:
+            caught.append(str(error))
+    return caught
 
 
 def loop() -> Any:
@@ -534,5 +549,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         poisoned,
         *layers.ALL,
         *firings.ALL,
+        *joins.ALL,
+        fails_soon,
     )
 }

@@ -114,9 +114,11 @@ class Sweeper:
         while (trigger := self._engine.trigger(self._session, number)) is not None:
             following = self._facts.read(claim_key(self._session, number + 1))
             if following is None:
-                # It had suspended, and may have died before its second look
+                # It had suspended, and may have died before its second look, or before it set its timer
                 if self._engine.plant(trigger):
                     self._engine.fire(trigger)
+                elif trigger.timer is not None:
+                    self._engine.perform(trigger.timer)
                 return
             if following.get('lived_by') != lived_by:
                 return
