@@ -18,6 +18,8 @@ class Report:
         self._session = session
         self._facts = facts
         self._source = f"triggerflow/{document['run_id']}"
+        #: How the run ended, once that was asked for; None if it has not
+        self.outcome: dict[str, Any] | None = None
 
     def history(self) -> list[dict[str, Any]]:
         """CloudEvents documents, in order of time, but for the outcome: it comes last, though some calls may end later."""
@@ -27,7 +29,7 @@ class Report:
 
     def activations(self) -> list[dict[str, Any]]:
         """One dict per activation, in order of its number. Times are seconds since the epoch."""
-        outcome = self._facts.read(outcome_key(self._session))
+        outcome = self.outcome = self._facts.read(outcome_key(self._session))
         told = []
         for number, facts in sorted(self._activations().items()):
             ended, result = _end_of(facts)
@@ -109,7 +111,7 @@ class Report:
         )
 
     def _outcome(self) -> Iterator[dict[str, Any]]:
-        outcome = self._facts.read(outcome_key(self._session))
+        outcome = self.outcome = self._facts.read(outcome_key(self._session))
         if outcome is not None:
             data = {name: outcome[name] for name in ('error', 'reason') if name in outcome} or None
             yield self._event(event.RUN_ENDED[outcome['status']], self._document['run_id'], outcome['time'], data)
