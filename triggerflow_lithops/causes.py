@@ -82,7 +82,7 @@ class Found:
 
     def _of_activations(self) -> Iterator[Pair]:
         numbers = sorted(self.activations)
-        for number, following in zip(numbers, [*numbers[1:], None], strict=True):
+        for number, following in zip(numbers, [*numbers[1:], None], strict=False):
             ends = [end(number) for end, kind in ((suspended, 'trigger'), (died, 'died')) if kind in self.activations[number]]
             for end in ends:
                 yield started(number), end
