@@ -209,6 +209,8 @@ def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any
 
 
 def _wait_for_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> None:
+    # Lithops takes any error for the end of a time
+    limits.timeout_of_wait(timeout)
     original(result, timeout)
     _call_back(result)
 
