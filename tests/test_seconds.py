@@ -133,6 +133,9 @@ WAITS = {
 CALLS = {
     'call_async': lambda value: lithops.FunctionExecutor().call_async(add3, 1, timeout=value),
     'map': lambda value: lithops.FunctionExecutor().map(add3, [1], timeout=value),
+    'FunctionExecutor(config)': lambda value: lithops.FunctionExecutor(
+        config={'lithops': {**CONFIG['lithops'], 'execution_timeout': value}}
+    ),
     'map_reduce': lambda value: lithops.FunctionExecutor().map_reduce(add3, [1], sum, timeout=value),
 }
 

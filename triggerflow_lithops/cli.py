@@ -86,6 +86,9 @@ def main() -> None:
     """
     Durable orchestrators on Lithops: their runs, and whether they can run here.
 
+    A command that looks at a run that has not ended takes part in its care: it wakes the local service, or
+    sweeps. What others have written is printed without control characters.
+
     The exit status is 0, 1 for an error, 2 for wrong usage, and 5 if there is no run of the given id.
     """
 
@@ -93,7 +96,7 @@ def main() -> None:
 @main.command()
 @_configured
 def runs(create: Callable[[], TriggerflowExecutor]) -> None:
-    """List all runs in the bucket."""
+    """List all runs in the bucket, the oldest first."""
     rows = [
         [run.run_id, run.name, status, utc(run.document['time']), len(run.activations())]
         for run, status in _with_status(create().list_runs())
@@ -105,7 +108,7 @@ def runs(create: Callable[[], TriggerflowExecutor]) -> None:
 @click.argument('run_id', metavar='RUN')
 @_configured
 def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
-    """Tell how a run stands."""
+    """Tell how a run stands. If it has not ended, this also takes part in its care: what nobody reported is looked for."""
     run = create().get_run(run_id)
     history = run.history()
     scheduled = sum(found['data']['calls'] for found in history if found['type'] == event.JOB_SCHEDULED)
@@ -131,7 +134,7 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print the CloudEvents as one JSON list')
 @_configured
 def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: bool) -> None:
-    """Tell what happened in a run: a line per event."""
+    """Tell what happened in a run: a line per event, a cause before what it caused."""
     events = create().get_run(run_id).history()
     if as_json:
         click.echo(json.dumps(events, indent=2))
