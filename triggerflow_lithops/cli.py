@@ -5,7 +5,7 @@ import errno
 import functools
 import json
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import click
 from tabulate import tabulate
@@ -19,6 +19,7 @@ from .native.triggers import InvalidTriggerError
 from .run import Run, utc
 from .triggers import event
 from .triggers.event import InvalidEventError
+from .triggers.limits import printable
 from .triggers.loss import LOST
 from .triggers.store import StoreUnavailable
 from .triggers.workspace import TriggerNotFoundError
@@ -71,11 +72,12 @@ def _is_of_click(error: Exception) -> bool:
 
 def _told(error: Exception) -> click.ClickException:
     """An error as a sentence on standard error, and its exit status."""
+    said = _printable(str(error))
     if isinstance(error, RunNotFoundError):
-        return _NotThere(str(error))
+        return _NotThere(said)
     if isinstance(error, (TriggerflowError, StoreUnavailable, *INVALID)):
-        return _Failed(str(error))
-    return _Failed(f'{type(error).__name__}: {error}. This was not expected: --debug shows where it comes from.')
+        return _Failed(said)
+    return _Failed(f'{type(error).__name__}: {said}. This was not expected: --debug shows where it comes from.')
 
 
 @click.group('triggerflow-lithops')
@@ -84,6 +86,9 @@ def main() -> None:
     """
     Durable orchestrators on Lithops: their runs, and whether they can run here.
 
+    A command that looks at a run that has not ended takes part in its care: it wakes the local service, or
+    sweeps. What others have written is printed without control characters.
+
     The exit status is 0, 1 for an error, 2 for wrong usage, and 5 if there is no run of the given id.
     """
 
@@ -91,24 +96,24 @@ def main() -> None:
 @main.command()
 @_configured
 def runs(create: Callable[[], TriggerflowExecutor]) -> None:
-    """List all runs in the bucket."""
+    """List all runs in the bucket, the oldest first."""
     rows = [
         [run.run_id, run.name, status, utc(run.document['time']), len(run.activations())]
         for run, status in _with_status(create().list_runs())
     ]
-    click.echo(tabulate(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations']))
+    _echo_table(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations'])
 
 
 @main.command()
 @click.argument('run_id', metavar='RUN')
 @_configured
 def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
-    """Tell how a run stands."""
+    """Tell how a run stands. If it has not ended, this also takes part in its care: what nobody reported is looked for."""
     run = create().get_run(run_id)
     history = run.history()
     scheduled = sum(found['data']['calls'] for found in history if found['type'] == event.JOB_SCHEDULED)
     ended = sum(found['type'] in (event.SUCCESS, event.FAILURE) for found in history)
-    rows = [
+    rows: list[list[object]] = [
         ['Run', run.run_id],
         ['Name', run.name],
         ['Status', run.status()],
@@ -121,7 +126,7 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
         rows.append(['Error', f'{error[0]}: {error[1].splitlines()[0] if error[1] else ""}'])
     if run.status() == LOST:
         rows.append(['Reason', told['reason']])
-    click.echo(tabulate(rows, tablefmt='plain'))
+    _echo_table(rows, tablefmt='plain')
 
 
 @main.command()
@@ -129,14 +134,14 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print the CloudEvents as one JSON list')
 @_configured
 def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: bool) -> None:
-    """Tell what happened in a run: a line per event."""
+    """Tell what happened in a run: a line per event, a cause before what it caused."""
     events = create().get_run(run_id).history()
     if as_json:
         click.echo(json.dumps(events, indent=2))
         return
     for found in events:
         kind = found['type'].removeprefix(f'{event.PREFIX}.')
-        click.echo(f"{found['time']}  {kind:22}  {found['subject']}  {_summary(found)}".rstrip())
+        _echo(f"{found['time']}  {kind:22}  {found['subject']}  {_summary(found)}".rstrip())
 
 
 @main.command()
@@ -147,10 +152,10 @@ def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None
     tf = create()
     swept = [tf.get_run(run_id)] if run_id else [run for run, status in _with_status(tf.list_runs()) if status == 'running']
     for run in swept:
-        click.echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
+        _echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
     for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
         found = Triggerflow(name, create=False, executor=tf).sweep()
-        click.echo(f"workspace {name}: {'; '.join(found) or 'nothing to repair'}")
+        _echo(f"workspace {name}: {'; '.join(found) or 'nothing to repair'}")
 
 
 @main.command()
@@ -160,7 +165,7 @@ def cancel(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
     """End a run as cancelled."""
     run = create().get_run(run_id)
     run.cancel()
-    click.echo(f'{run.run_id}: {run.status()}')
+    _echo(f'{run.run_id}: {run.status()}')
 
 
 @main.command()
@@ -170,7 +175,7 @@ def purge(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
     """Remove everything of a run that has ended from the bucket."""
     run: Run[Any] = create().get_run(run_id)
     run.purge()
-    click.echo(f'{run.run_id}: purged')
+    _echo(f'{run.run_id}: purged')
 
 
 @main.command()
@@ -191,7 +196,7 @@ def publish(create: Callable[[], TriggerflowExecutor], workspace: str, **given: 
         **{name: value for name, value in named.items() if value is not None},
     )
     new = Triggerflow(workspace, create=False, executor=create()).publish(found)
-    click.echo(f"{found.id}: {'published' if new else 'was published before'}")
+    _echo(f"{found.id}: {'published' if new else 'was published before'}")
 
 
 @main.command()
@@ -199,7 +204,7 @@ def publish(create: Callable[[], TriggerflowExecutor], workspace: str, **given: 
 def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
     """List all workspaces of triggers in the bucket."""
     for name in Triggerflow(executor=create()).list_workspaces():
-        click.echo(name)
+        _echo(name)
 
 
 @main.command()
@@ -208,7 +213,7 @@ def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
 def delete(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """Delete a workspace, with its triggers, its events and its runs."""
     Triggerflow(workspace, create=False, executor=create()).delete_workspace()
-    click.echo(f'{workspace}: deleted')
+    _echo(f'{workspace}: deleted')
 
 
 @main.command()
@@ -222,7 +227,7 @@ def triggers(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
         events = ', '.join(f"{wanted['type']} of {wanted['subject']}" for wanted in found['activation_events'])
         fired = f"{found['fired']}{'' if found['enabled'] else ', disabled'}"
         rows.append([found['id'], events, found['condition']['name'], found['action']['name'], fired])
-    click.echo(tabulate(rows, headers=['Trigger', 'Events', 'Condition', 'Action', 'Fired']))
+    _echo_table(rows, headers=['Trigger', 'Events', 'Condition', 'Action', 'Fired'])
 
 
 @main.command()
@@ -231,9 +236,28 @@ def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
     """Check whether orchestrators can run here, and say what to do if not."""
     findings = list(checks.examine(create))
     for finding in findings:
-        click.echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
+        _echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
+
+
+def _echo(line: str) -> None:
+    """
+    A line on standard output. What it tells of may come from anybody who can write to the bucket: no
+    control character of it reaches the terminal, and it stays one line.
+    """
+    click.echo(printable(line))
+
+
+def _echo_table(rows: Iterable[Iterable[object]], **options: Any) -> None:
+    # As texts: tabulate would take the id '1e5' for a number, and write 100000
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
+    click.echo(tabulate(texts, disable_numparse=True, **options))
+
+
+def _printable(text: str) -> str:
+    """Of several lines."""
+    return '\n'.join(map(printable, text.split('\n')))
 
 
 def _with_status(runs: list[Run[Any]]) -> Iterator[tuple[Run[Any], str]]:

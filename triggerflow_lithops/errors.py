@@ -25,12 +25,20 @@ class ConfigurationError(TriggerflowError, ValueError):
     """The configuration asks for something that is not there."""
 
 
+class ConfigurationTypeError(ConfigurationError, TypeError):
+    """An argument of the configuration is of a type that cannot be meant."""
+
+
 class InstallationError(TriggerflowError):
     """The plugin is not where this Lithops would take it along."""
 
 
 class InvalidRunError(TriggerflowError, ValueError):
     """What was given to ``run()`` cannot be run."""
+
+
+class InvalidRunTypeError(InvalidRunError, TypeError):
+    """What was given to ``run()`` or ``get_run()`` is of a type that cannot be meant."""
 
 
 class RunNotFoundError(TriggerflowError, LookupError):
@@ -194,6 +202,6 @@ _BY_NAME: dict[str, type[TriggerflowError]] = {
     for kind in (
         *(ChangedCodeError, ConfigurationError, InstallationError, InvalidRunError, NotDurableError, OutcomeError),
         *(OutsideOrchestratorError, PayloadTooLarge, RunCancelled, RunDied, RunExistsError, RunLost, RunNotFoundError),
-        *(RuntimeGone, TooManyPendingCalls),
+        *(ConfigurationTypeError, InvalidRunTypeError, RuntimeGone, TooManyPendingCalls),
     )
 }

@@ -16,10 +16,12 @@ from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps, end_swee
 from lithops.monitoring.backends.triggerflow.wakeups import begin_wake_ups, end_wake_ups
 
 from . import errors, travelling
+from .care import care
 from .config import SECTION
 from .progress import Progress
 from .report import Report
 from .storage import bucket_of, map_store_errors
+from .triggers import limits
 from .triggers.action import start_activation
 from .triggers.ended import clear_away
 from .triggers.home import Home
@@ -75,7 +77,7 @@ class Run(Generic[T_co]):
         # Nobody who looks at a run wants to wait until the bucket can be reached again
         impatient = Facts(self._facts.store, pauses=())
         try:
-            return Run(self._config, impatient, self.document).status()
+            return Run(self._config, impatient, self.document)._read_status()
         except errors.RunNotFoundError:
             return 'not there any more: it was purged'
         except Exception as error:
@@ -85,8 +87,18 @@ class Run(Generic[T_co]):
         """
         ``'running'``, ``'completed'``, ``'failed'``, ``'cancelled'`` or ``'lost'``.
 
+        Two requests. Of a run that has not ended, what nobody reported is looked for beside, now and then.
+
         :raises RunNotFoundError: it was purged
         """
+        found = self._read_status()
+        if found == 'running':
+            self.tend()
+        else:
+            care.is_over(self.session)
+        return found
+
+    def _read_status(self) -> str:
         outcome = self._facts.read(outcome_key(self.session))
         if outcome is not None:
             return str(outcome['status'])
@@ -97,9 +109,10 @@ class Run(Generic[T_co]):
         """
         Waits until the run has ended, and sweeps meanwhile.
 
-        :param timeout: seconds
+        :param timeout: seconds, from 0, to look once, to a hundred years
         :return: its status
         :raises TimeoutError: it has not ended by then
+        :raises ValueError: the timeout is no number of seconds
         """
         return str(self._outcome(timeout)['status'])
 
@@ -107,8 +120,9 @@ class Run(Generic[T_co]):
         """
         What the orchestrator returned; raises what it raised, with its traceback.
 
-        :param timeout: seconds
+        :param timeout: seconds, from 0, to look once, to a hundred years
         :raises TimeoutError: it has not ended by then
+        :raises ValueError: the timeout is no number of seconds
         :raises RunCancelled: it was cancelled
         :raises RunLost: something that it needs is gone
         """
@@ -116,12 +130,23 @@ class Run(Generic[T_co]):
         return value
 
     def history(self) -> list[dict[str, Any]]:
-        """All that happened: CloudEvents documents, in order, from ``run.started`` to the outcome."""
-        return Report(self.document, self.session, self._facts).history()
+        """
+        All that happened: CloudEvents documents, from ``run.started`` to the outcome.
+
+        What caused something stands before it, also where the clocks of two machines differ; what has
+        nothing to do with each other is in order of time. The times are those that were recorded.
+        """
+        report = Report(self.document, self.session, self._facts)
+        history = report.history()
+        self._tend_unless(report.outcome)
+        return history
 
     def activations(self) -> list[dict[str, Any]]:
         """One dict per activation: number, started, ended (None if unknown), cause, result."""
-        return Report(self.document, self.session, self._facts).activations()
+        report = Report(self.document, self.session, self._facts)
+        activations = report.activations()
+        self._tend_unless(report.outcome)
+        return activations
 
     def begin(self) -> None:
         """
@@ -135,6 +160,7 @@ class Run(Generic[T_co]):
             begin_sweeps(self._config, field)
             begin_wake_ups(self._config, field)
             starter(self._config, field, self._facts)(start_activation(self.session, 0, 'the run was started'))
+            care.began(self.session)
             logger.info('Run %s - started: %s', self.run_id, self.document['orchestrator']['function'])
         except InvocationRefused as error:
             # A sweep, of whoever waits for it, begins it
@@ -154,6 +180,7 @@ class Run(Generic[T_co]):
         self._facts.write(outcome_key(self.session), encode({'status': 'cancelled', 'time': time.time()}))
         end_wake_ups(self._config, self._field())
         forget_driver(self._config, self.session)
+        care.is_over(self.session)
 
     def purge(self) -> None:
         """
@@ -190,11 +217,32 @@ class Run(Generic[T_co]):
 
         :return: what it repaired, in words; empty when there was nothing to repair
         """
+        care.began(self.session)
         if is_local(self._config):
             Door(self._config[SECTION]['service']).rouse()
         with map_store_errors():
             repaired: list[str] = sweep_run(self._config, self._field(), self.document['time'])
         return repaired
+
+    def tend(self) -> None:
+        """
+        Takes part in the care for this run, which has not ended. Returns at once: what is to be repaired
+        is repaired beside, or by the local service, whose bell is rung.
+        """
+        ring = self._ring if is_local(self._config) else None
+        care.take(self.session, self.sweep, ring, time.time() - self.document['time'])
+
+    def _tend_unless(self, outcome: dict[str, Any] | None) -> None:
+        if outcome is None:
+            self.tend()
+        else:
+            care.is_over(self.session)
+
+    def _ring(self) -> None:
+        folder = self._config[SECTION]['service']
+        # Of many runs that are looked at together, one is enough: where nobody listens, each ring would start a service
+        if care.is_due(folder):
+            Door(folder).ring()
 
     def keep_driver(self) -> None:
         """
@@ -233,9 +281,11 @@ class Run(Generic[T_co]):
             self._counted = progress.update() or self._counted
             return self._facts.read(outcome_key(self.session))
 
+        limits.timeout(timeout)
         again = f'ask again, here or with TriggerflowExecutor().get_run({self.run_id!r})'
         with interruptible(self._goes_on()), Progress(self.run_id, self.session, self._facts) as progress:
-            found: dict[str, Any] = wait_for(f'Run {self.run_id}', look, self._require, self.sweep, timeout, again)
+            found: dict[str, Any] = wait_for(f'Run {self.run_id}', look, self._require, self.tend, timeout, again)
+        care.is_over(self.session)
         return found
 
     def _goes_on(self) -> str:

@@ -17,6 +17,7 @@ from .job import future_like, is_pending
 from .outputs import Output
 from .replay import Ended
 from .steps import Steps
+from .triggers import limits
 from .triggers.keys import event_key
 
 
@@ -38,6 +39,7 @@ class Waits(Steps):
         futures_from_executor_wait: bool = False,
     ) -> Any:
         """``lithops.wait.wait``. What Lithops polls is a durable wait here; the rest is Lithops'."""
+        limits.timeout_of_wait(timeout)
         if not fs:
             return [], []
         fs = lithops.utils._as_future_list(fs)
@@ -114,6 +116,7 @@ class Waits(Steps):
         :param timeout: seconds
         :param due: seconds since the epoch, instead
         """
+        timeout = limits.timeout_of_wait(timeout)
         of_call = {self.call_of(future): future for future in pending}
         ended: Ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
         for call in ended.calls:

@@ -19,7 +19,8 @@ from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document, Home
-from ..triggers.keys import RUNS, is_run_id, outcome_key, run_key
+from ..triggers.keys import ID, RUNS, is_run_id, outcome_key, run_key
+from ..triggers.limits import shown
 from ..triggers.loss import LOST
 from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
@@ -102,6 +103,7 @@ class Triggers:
 
     def delete(self, trigger_id: str) -> bool:
         """Whether there was such a trigger."""
+        require_trigger_id(trigger_id)
         there = self.workspace.delete(trigger_id)
         if there:
             self._end_timer(trigger_id)
@@ -109,14 +111,18 @@ class Triggers:
 
     def enable(self, trigger_id: str) -> None:
         """A trigger may fire again."""
+        require_trigger_id(trigger_id)
         self.workspace.switch(trigger_id, True)
 
     def disable(self, trigger_id: str) -> None:
         """A trigger does not fire."""
+        require_trigger_id(trigger_id)
         self.workspace.switch(trigger_id, False)
 
     def intercept(self, trigger_id: str, by: str) -> None:
         """``by`` is first."""
+        require_trigger_id(trigger_id)
+        require_trigger_id(by)
         self.workspace.intercept(trigger_id, by)
 
     def flush(self) -> None:
@@ -281,7 +287,7 @@ def _begin_of(trigger_id: str) -> str:
 def require_trigger_id(trigger_id: Any) -> None:
     """:raises InvalidTriggerError: it is no id"""
     if not is_run_id(trigger_id):
-        raise InvalidTriggerError(f'Found trigger id {trigger_id!r}; one is 1 to 64 of A-Z a-z 0-9 . _ -')
+        raise InvalidTriggerError(f'Found trigger id {shown(trigger_id)}; one is {ID}.')
 
 
 class InvalidTriggerError(ValueError):
@@ -292,7 +298,7 @@ def _patterns(given: Any) -> list[dict[str, str]]:
     events = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
     for found in events:
         if not isinstance(found, CloudEvent):
-            raise InvalidTriggerError(f'A trigger is activated by a CloudEvent, or a list of them; found {found!r}.')
+            raise InvalidTriggerError(f'A trigger is activated by a CloudEvent, or a list of them; found {shown(found)}.')
     return [dict(pair) for pair in dict.fromkeys(tuple(found.pattern().items()) for found in events)]
 
 

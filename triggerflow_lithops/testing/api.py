@@ -10,6 +10,7 @@ from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
 from ..errors import RunDied
 from ..triggers.keys import JOBS, session_of
+from ..triggers.limits import WrongTypeError, shown
 from ..triggers.loss import LOST
 from ..user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
@@ -55,6 +56,9 @@ def simulate(
     :param retry: as in ``TriggerflowExecutor.run``
     :raises LawBroken: something happened that must not, whatever the faults
     """
+    _require_whole('seed', seed)
+    if not isinstance(faults, Faults):
+        raise WrongTypeError(f"'faults' is a Faults, such as Faults(killed=0.01); found {shown(faults)}.")
     with simulating():
         run = Simulation(orchestrator, args, seed, faults, sweeps, asked, retry).run()
     if run.broken:
@@ -80,6 +84,9 @@ def survive(
     :return: the run without faults
     :raises LawBroken: a law was broken, or an outcome was another one; it names the seed
     """
+    _require_whole('seeds', seeds, least=1)
+    if first_seed is not None:
+        _require_whole('first_seed', first_seed)
     expected = simulate(orchestrator, args, retry=retry)
     first = random.SystemRandom().randrange(10**9) if first_seed is None else first_seed
     with simulating():
@@ -88,6 +95,13 @@ def survive(
             if wrong:
                 raise LawBroken(f'Seed {seed}: {"; ".join(wrong)}. To repeat it: first_seed={seed}, seeds=1')
     return expected
+
+
+def _require_whole(name: str, value: object, least: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongTypeError(f"'{name}' is a whole number; found {shown(value)}, a {type(value).__name__}.")
+    if least is not None and value < least:
+        raise ValueError(f"'{name}' is a whole number, {least} or more; found {shown(value)}.")
 
 
 def try_seed(

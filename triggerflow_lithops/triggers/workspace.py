@@ -13,6 +13,7 @@ from typing import Callable
 
 from . import condition, event
 from .home import NUMBER, Document, Home, channel_of, channels_of, digest_of, last_of
+from .limits import shown
 from .marks import Look, Marks, is_long
 from .state import State
 from .store import Facts, decode, encode
@@ -336,7 +337,7 @@ def require_subject(document: Document) -> Document:
     """:raises InvalidEventError: no trigger can wait for such an event"""
     subject = document.get('subject')
     if not isinstance(subject, str) or not subject:
-        raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {subject!r}.')
+        raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {shown(subject)}.')
     return document
 
 
