@@ -331,6 +331,8 @@ class Service:
         else:
             chunk.lost = f'Its process was killed by {_signal_name(-code)}' if code < 0 else 'Its end could not be reported'
         chunk.redelivered = True
+        said = 'could not be reported as lost, which is tried again' if chunk.reports else chunk.lost
+        logger.warning('%s of run %s: %s', chunk, chunk.session, said)
         self._queue.add(chunk, time.time() + wait)
 
     def _sweep(self) -> None:
