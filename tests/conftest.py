@@ -118,6 +118,20 @@ def bucket():
 
 
 @pytest.fixture(scope='session')
+def enterable():
+    """A folder of the tests' own that every user of the machine can enter. Those of pytest are for its user alone."""
+    way = [*reversed(FOLDER.parents)]
+    found = [path for depth, path in enumerate(way) if all(above.stat().st_mode & 0o001 for above in way[: depth + 1])]
+    usable = [path for path in found if os.access(path, os.W_OK)]
+    if not usable:
+        pytest.skip(f'there is no folder above {FOLDER} that every user can enter, and this one can write to')
+    folder = Path(tempfile.mkdtemp(prefix='triggerflow-tests-', dir=usable[-1]))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope='session')
 def config():
     """The configuration of all test runs."""
     return CONFIG

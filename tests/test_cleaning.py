@@ -32,6 +32,7 @@ from triggerflow_lithops import (
     cli,
 )
 from triggerflow_lithops.activation import read_history
+from triggerflow_lithops.history import History
 from triggerflow_lithops.outputs import Output, Outputs
 from triggerflow_lithops.run import value_of
 from triggerflow_lithops.testing.api import simulating
@@ -348,7 +349,7 @@ def suspend(facts, number=0):
     facts.write(keys.fact_key('s', 0), encode(fact))
     calls = Members.of(Call('0-M000', index) for index in range(3))
     trigger = Trigger('s', number, 1, condition.join(3), calls, False, {'0-M000': 0}, None)
-    history = {'pack': None, 'tail': [], 'outputs': [], 'waiting': []}
+    history = {**History().carried(), 'outputs': [], 'waiting': []}
     facts.write(keys.trigger_key('s', number), encode({**trigger.document(), 'time': 0.0, 'history': history}))
 
 
@@ -443,7 +444,7 @@ def test_a_pack_that_was_removed_is_a_loss(bucket):
     trigger = bucket.read(keys.trigger_key('s', 0))
     bucket.store.delete([keys.trigger_key('s', 0)])
     pack = keys.pack_key('s', 'abc')
-    bucket.create(keys.trigger_key('s', 0), {**trigger, 'history': {**trigger['history'], 'pack': pack}})
+    bucket.create(keys.trigger_key('s', 0), {**trigger, 'history': {**trigger['history'], 'packs': [pack]}})
     with pytest.raises(Gone, match='pack/abc, which holds the history'):
         read_history(bucket, 's', 1)
 

@@ -23,7 +23,7 @@ from lithops.monitoring.backends.triggerflow.triggers.keys import Call
 from triggerflow_lithops.localhost.leftovers import KEPT, clean_folders
 from triggerflow_lithops.localhost.metadata import read_metadata, write_runtime_metadata
 from triggerflow_lithops.localhost.queue import Queue
-from triggerflow_lithops.localhost.quiet import QuietRuns, read_note
+from triggerflow_lithops.localhost.quiet import QuietRuns
 
 ORCHESTRATOR = {
     **{'function_name': 'main', 'code_key': 'code', 'execution_timeout': 60, 'log_level': 'INFO'},
@@ -200,7 +200,7 @@ def test_what_cannot_be_put_aside_is_read_only_once(queue, put, caplog):
 def test_what_cannot_be_read_now_is_accepted_later(queue, put, calls_of, monkeypatch):
     put('1.json', calls_of())
     with monkeypatch.context() as full:
-        full.setattr('builtins.open', Mock(side_effect=OSError(24, 'Too many open files')))
+        full.setattr('os.open', Mock(side_effect=OSError(24, 'Too many open files')))
         assert not accept(queue)
     assert len(accept(queue)) == 1 and queue.calls
 
@@ -250,10 +250,6 @@ def readers(tmp_path, executor, calls_of, activation_of, monkeypatch):
         'calls': (calls_of(calls=3), service / '1.json', lambda: read_invocation(str(service / '1.json'))),
         'an activation': (activation_of(), service / '1.json', lambda: read_invocation(str(service / '1.json'))),
         'notes of what is done': ('\n1;\n\n0;\n', service / '1.json.done', lambda: chunks_done(str(service / '1.json'))),
-        'a note of a run': (
-            json.dumps({'config': config, 'run': field()}),
-            *(service / 'runs' / 'r-1', lambda: read_note(str(service / 'runs' / 'r-1'))),
-        ),
         'metadata': (json.dumps(small), service / 'runtime.json', lambda: read_metadata(str(service / 'runtime.json'))),
         'what is kept of a driver': (kept.read_text(), kept, lambda: driver.driver_of(config, 'r-1')),
         'the answer to the bell': ('0123456789abcdef' * 2, service / 'heard', Door(str(service))._last_heard),
@@ -263,7 +259,7 @@ def readers(tmp_path, executor, calls_of, activation_of, monkeypatch):
 @pytest.mark.parametrize(
     'name',
     [
-        *('calls', 'an activation', 'notes of what is done', 'a note of a run', 'metadata'),
+        *('calls', 'an activation', 'notes of what is done', 'metadata'),
         *('what is kept of a driver', 'the answer to the bell'),
     ],
 )

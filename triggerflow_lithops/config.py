@@ -14,6 +14,7 @@ from typing import Any
 
 from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
 from lithops.localhost.config import LocalhostEnvironment, get_environment
+from lithops.monitoring.backends.triggerflow.private import NotPrivate, private_folder
 
 from . import installation
 from .backends import require_functions
@@ -30,6 +31,8 @@ KEYS: dict[str, tuple[Any, Any]] = {
     'idle_seconds': (float, 30.0),
     # How many activations in a row may die before their run fails
     'max_deaths': (int, 3),
+    # How many calls an orchestrator may have scheduled and not yet waited for, before its run fails
+    'max_pending_calls': (int, 200_000),
     # Seconds between two sweeps of a run that nobody waits for. Unless it is given: ten minutes, where a
     # clock of the cloud's makes them, and none where a function would have to wait
     'sweep_seconds': (float, None),
@@ -95,6 +98,8 @@ def create_config(
     if complete['lithops']['backend'] == LOCALHOST:
         complete[LOCALHOST]['runtime'] = _interpreter(complete[LOCALHOST]['runtime'])
     complete[SECTION] = {**section, 'service': service_folder()}
+    if LOCALHOST in (complete['lithops']['backend'], complete['lithops']['storage']):
+        _require_private_folder()
     return complete
 
 
@@ -209,6 +214,14 @@ def _require_temporary_folder() -> None:
             f"TMPDIR is '{told}', and Python took '{TEMP_DIR}' instead, for nothing could be written there. A run would be "
             'stored where nobody looks for it: make room, or set another TMPDIR, and start this process again.'
         )
+
+
+def _require_private_folder() -> None:
+    """Where Lithops' temporary folder is another user's, or others could have changed it, they would run code as this user."""
+    try:
+        private_folder(LITHOPS_TEMP_DIR)
+    except NotPrivate as error:
+        raise ConfigurationError(f'The temporary folder of Lithops cannot be used: {error}') from error
 
 
 def _interpreter(runtime: str) -> str:

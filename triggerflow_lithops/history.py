@@ -3,14 +3,19 @@ What an activation knows of its run's past: facts by position, events by call.
 
 Pure: documents in, documents out. Each fact is kept as one line of JSON, encoded
 once. A trigger carries the history along that its activation knew, as a *tail*
-of lines; when the tail has grown, all lines go into one *pack*. A pack is a copy
-of facts that never change, so it is a cache: reading a history costs two requests,
-however long it is.
+of a few lines; when the tail has grown, it becomes a *pack*, an object of its own.
+A pack is a copy of facts that never change, so it is a cache.
+
+Each pack is many times larger than the next one: small ones are merged into larger
+ones. So a line is written a few times only, however long the history becomes, and a
+history of 1,000 steps lies in two packs.
 """
 
+import base64
 import json
 import zlib
-from typing import Any, Iterable
+from dataclasses import dataclass
+from typing import Any, Iterable, Sequence
 
 from .triggers.keys import Call
 
@@ -18,11 +23,22 @@ from .triggers.keys import Call
 ARGUMENTS = 'arguments'
 #: What a history leaves out of a fact: only an invocation, or an error, needs it
 LEFT_OUT = ('invocation', ARGUMENTS)
-#: Lines that may stay in the tail of a short history …
+#: Lines that may stay in the tail
 TAIL = 32
-#: … and the share of the pack that they may be in a long one, so that all the
-#: packs ever written weigh this many times the history at the most
-SHARE = 32
+#: A pack that is at the most so many times as long as what is newer becomes part of a new one
+FACTOR = 16
+
+
+@dataclass(frozen=True)
+class Pack:
+    """
+    Old lines, in one object.
+
+    :param key: where that lies
+    """
+
+    key: str
+    lines: list[str]
 
 
 class History:
@@ -54,8 +70,7 @@ class History:
         self.due: float | None = None
         self.torn = False
         self.outputs: list[list[Any]] = []
-        self.pack: str | None = None
-        self._packed: list[str] = []
+        self._packs: list[Pack] = []
         self._tail: list[str] = []
 
     def __repr__(self) -> str:
@@ -105,38 +120,38 @@ class History:
         self.events[call] = brief
         self._tail.append(json.dumps(['event', call.job, call.number, brief], separators=(',', ':')))
 
-    def load(self, trigger: dict[str, Any], pack: bytes | None) -> None:
+    def load(self, trigger: dict[str, Any], packs: Sequence[bytes]) -> None:
         """
         Learns what the last trigger carries.
 
         :param trigger: its document
-        :param pack: the object that it names as ``pack``
+        :param packs: the objects that it names as ``packs``
         """
+        carried = trigger['history']
         self.position = self.reached = trigger['context']['position']
-        self.waiting = trigger['history']['waiting']
+        self.waiting = carried['waiting']
         self.due = trigger['context']['due']
-        self.outputs = trigger['history']['outputs']
-        self.pack = trigger['history']['pack']
-        if pack is not None:
-            self._packed = zlib.decompress(pack).decode('ascii').split('\n')
-        self._tail = trigger['history']['tail']
-        self._learn(self._packed)
-        self._learn(self._tail)
+        self.outputs = carried['outputs']
+        self._packs = [Pack(key, _unpacked(pack)) for key, pack in zip(carried['packs'], packs, strict=True)]
+        self._tail = _unpacked(base64.b64decode(carried['tail']))
+        for lines in [*(pack.lines for pack in self._packs), self._tail]:
+            self._learn(lines)
 
     def needs_packing(self) -> bool:
         """Whether the tail has outgrown what a trigger should carry."""
-        return len(self._tail) > max(TAIL, len(self._packed) // SHARE)
+        return len(self._tail) > TAIL
 
     def packed(self, key: str) -> bytes:
-        """All that is known, as the object to be written at ``key``."""
-        self._packed += self._tail
-        self._tail = []
-        self.pack = key
-        return zlib.compress('\n'.join(self._packed).encode('ascii'), 1)
+        """The tail, and packs that are not much longer, as the object to be written at ``key``."""
+        lines, self._tail = self._tail, []
+        while self._packs and len(self._packs[-1].lines) <= FACTOR * len(lines):
+            lines = self._packs.pop().lines + lines
+        self._packs.append(Pack(key, lines))
+        return _compressed(lines)
 
     def carried(self) -> dict[str, Any]:
         """What a trigger carries of the history."""
-        return {'pack': self.pack, 'tail': self._tail}
+        return {'packs': [pack.key for pack in self._packs], 'tail': base64.b64encode(_compressed(self._tail)).decode('ascii')}
 
     def _learn(self, lines: Iterable[str]) -> None:
         # One parse of one document is several times faster than one of each line
@@ -158,3 +173,12 @@ class History:
     def _know_readings(self, stored: Iterable[list[Any]]) -> None:
         for position, reader, values in stored:
             self.readings[position, reader] = values
+
+
+def _compressed(lines: Iterable[str]) -> bytes:
+    return zlib.compress('\n'.join(lines).encode('ascii'), 1)
+
+
+def _unpacked(pack: bytes) -> list[str]:
+    """The inverse of :func:`_compressed`. A line has no end of line in it."""
+    return zlib.decompress(pack).decode('ascii').splitlines()

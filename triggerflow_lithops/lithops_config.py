@@ -105,7 +105,7 @@ def opened_storage(config: dict[str, Any]) -> Any:
     backend = config['lithops']['storage']
     try:
         with _without_tracebacks_in_the_log():
-            return InternalStorage(extract_storage_config(config)).storage
+            return _with_its_bucket(config)
     except Exception as error:
         bucket = (config.get(backend) or {}).get('storage_bucket')
         what = f"Storage '{backend}'" if bucket is None else f"Bucket '{bucket}' of storage '{backend}'"
@@ -113,6 +113,17 @@ def opened_storage(config: dict[str, Any]) -> Any:
             _missing_module(error)
             or f"{what} cannot be reached: {_text_of(error)}. Check the section '{backend}' of the configuration."
         ) from error
+
+
+def _with_its_bucket(config: dict[str, Any]) -> Any:
+    try:
+        return InternalStorage(extract_storage_config(config)).storage
+    except Exception as error:
+        response = getattr(error, 'response', None) or {}
+        if response.get('Error', {}).get('Code') != 'BucketAlreadyOwnedByYou':
+            raise
+    # Another program made it at the same moment, or the first answer to the request was lost. Now it is found
+    return InternalStorage(extract_storage_config(config)).storage
 
 
 def _storages() -> list[str]:

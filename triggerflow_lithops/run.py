@@ -21,8 +21,9 @@ from .progress import Progress
 from .report import Report
 from .storage import bucket_of, map_store_errors
 from .triggers.action import start_activation
+from .triggers.ended import clear_away
 from .triggers.home import Home
-from .triggers.keys import JOBS, is_key_of, outcome_key, run_key, session_of
+from .triggers.keys import JOBS, outcome_key, run_key, session_of
 from .triggers.loss import LOST
 from .triggers.store import Facts, StoreUnavailable, encode
 from .waiting import interruptible, wait_for
@@ -173,12 +174,15 @@ class Run(Generic[T_co]):
         end_wake_ups(self._config, self._field())
         forget_driver(self._config, self.session)
         self._mark_purged()
-        # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
-        for prefix in (JOBS, JOBS_PREFIX):
-            keys = self._facts.list(f'{prefix}/{self.session}')
-            self._facts.store.delete([key for key in keys if is_key_of(self.session, key, prefix)])
-        # The last one, so that a purge that was interrupted can be done again
+        self._clear_away()
+        # After that, so that a purge that was interrupted can be done again
         self._facts.store.delete([outcome_key(self.session), run_key(self.run_id)])
+        # What was written before an activation or a worker could know
+        self._clear_away()
+
+    def _clear_away(self) -> None:
+        # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
+        clear_away(self._facts, self.session, (JOBS, JOBS_PREFIX))
 
     def sweep(self) -> list[str]:
         """

@@ -12,6 +12,7 @@ import sys
 from typing import NoReturn
 
 from lithops.monitoring.backends.triggerflow.invocations import read_invocation
+from lithops.monitoring.backends.triggerflow.private import keep_files_private, umask_of_before
 
 from .turns import Chunk
 
@@ -36,8 +37,9 @@ def start_alone(chunk: Chunk, folder: str, scratch: str) -> int:
     """
     asked = chunk.of.path, str(chunk.number), _REDELIVERED if chunk.redelivered else 'delivered', scratch
     command = [sys.executable, '-m', 'triggerflow_lithops.localhost', folder, *asked]
-    # Of the service's own environment: in that lies the bucket. The driver's is set there
-    return os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigdef=_DEFAULT)
+    with umask_of_before():
+        # Of the service's own environment: in that lies the bucket. The driver's is set there
+        return os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigdef=_DEFAULT)
 
 
 def run_alone(folder: str, path: str, number: str, delivered: str, scratch: str) -> NoReturn:
@@ -45,6 +47,7 @@ def run_alone(folder: str, path: str, number: str, delivered: str, scratch: str)
     code = 1
     try:
         set_up(folder)
+        keep_files_private()
         # What it loads takes half a second, and may not be there
         from .worker import run_chunk
 

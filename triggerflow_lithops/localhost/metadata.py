@@ -12,6 +12,8 @@ from lithops.worker.utils import get_runtime_metadata
 
 from .queue import put_aside
 
+#: Its name, in the folder of the service
+FILE = 'runtime.json'
 #: Seconds after which a service that has not answered is started again
 RING = 5.0
 
@@ -24,7 +26,6 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
     :return: Lithops' metadata of a runtime: 'preinstalls', versions
     :raises TimeoutError: the service did not start
     """
-    path = _file(folder)
     door = Door(folder)
     deadline, rung = time.monotonic() + timeout, 0.0
     while True:
@@ -33,7 +34,7 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
             door.ring()
             rung = time.monotonic()
         try:
-            return read_metadata(path)
+            return read_metadata(_file(folder))
         except FileNotFoundError:
             if time.monotonic() > deadline:
                 log = os.path.join(folder, 'service.log')
@@ -41,7 +42,7 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
             time.sleep(0.02)
         except Damaged as damaged:
             # A service that is asked, and has it no more, writes it again
-            put_aside(path, f'is not what a service has written: {damaged}')
+            put_aside(_file(folder), f'is not what a service has written: {damaged}')
             door.ring()
             time.sleep(0.02)
 
@@ -75,7 +76,7 @@ def write_runtime_metadata(folder: str) -> None:
         pass
     except Damaged as damaged:
         put_aside(path, f'is not what a service has written: {damaged}')
-    write_file(folder, os.path.basename(path), json.dumps(get_runtime_metadata()))
+    write_file(folder, FILE, json.dumps(get_runtime_metadata()))
 
 
 def is_written(folder: str) -> bool:
@@ -84,4 +85,4 @@ def is_written(folder: str) -> bool:
 
 
 def _file(folder: str) -> str:
-    return os.path.join(folder, 'runtime.json')
+    return os.path.join(folder, FILE)

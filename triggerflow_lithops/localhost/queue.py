@@ -12,11 +12,12 @@ import logging
 import os
 import time
 from collections import Counter, deque
-from typing import IO, Iterable, Iterator
+from typing import Iterable, Iterator
 
 from lithops.monitoring.backends.triggerflow.documents import Damaged
 from lithops.monitoring.backends.triggerflow.invocations import Invocation, chunks_done, read_invocation
 from lithops.monitoring.backends.triggerflow.localhost import ACCEPTED
+from lithops.monitoring.backends.triggerflow.private import append_file
 
 from .turns import Accepted, Chunk, Turns
 
@@ -166,7 +167,8 @@ class Queue:
         if not chunk.of.left:
             self._forget(chunk.of)
         elif chunk.of.path in self._files.get(chunk.session, {}):
-            with shortage_tolerated('note what is done'), append_to(f'{chunk.of.path}{DONE}') as done:
+            noted = os.path.split(f'{chunk.of.path}{DONE}')
+            with shortage_tolerated('note what is done'), append_file(*noted) as done:
                 done.write(f'\n{chunk.number};\n')
 
     def _leave(self, chunk: Chunk) -> None:
@@ -191,15 +193,6 @@ def put_aside(path: str, why: str) -> None:
     logger.error('%s %s. It is put aside as %s', path, why, f'{os.path.basename(path)}{UNREADABLE}')
     with shortage_tolerated('put aside what cannot be read'):
         os.rename(path, f'{path}{UNREADABLE}')
-
-
-def append_to(path: str) -> IO[str]:
-    """A file of the service's own, to be written on. What is no file there is not waited for."""
-    return open(path, 'a', opener=_open_file)
-
-
-def _open_file(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 @contextlib.contextmanager

@@ -4,23 +4,24 @@ The runs that the service has seen and that have not ended, as far as it knows.
 One of them of which nothing is here, neither accepted nor running, has lost
 something, or it has ended: a sweep finds out. They are noted in files, so that a
 service that was killed goes on with them.
+
+A note is a name, and nothing is in it: what a sweep needs, credentials of the storage included,
+is in the file of what was kept of the run's driver, which goes with the run. Without that
+file there is nothing to sweep: the run has ended, or it is left to who waits for it.
 """
 
 import contextlib
-import json
 import logging
 import os
 import time
 from typing import Any
 
-from lithops.monitoring.backends.triggerflow.documents import Damaged, document, read_document, unexpected
-from lithops.monitoring.backends.triggerflow.driver import forget_driver
+from lithops.monitoring.backends.triggerflow.driver import forget_driver, kept_of
 from lithops.monitoring.backends.triggerflow.invocations import Invocation, checked_config, checked_run
 from lithops.monitoring.backends.triggerflow.invoke import run_of
-from lithops.monitoring.backends.triggerflow.private import UNFINISHED, private_folder, write_file
+from lithops.monitoring.backends.triggerflow.private import UNFINISHED, private_folder, remove_file, write_file
 from lithops.monitoring.backends.triggerflow.sweep import remove_if_purged, sweep_unless_over
 
-from .queue import UNREADABLE, put_aside
 from .worker import OVER, with_environment_of_driver
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ MAX_FAILURES = 20
 
 class QuietRuns:
     """
-    :param folder: where they are noted
+    :param folder: where they are noted, in the folder of the service
     """
 
     def __init__(self, folder: str):
@@ -43,14 +44,8 @@ class QuietRuns:
         self._sweeps: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         private_folder(folder)
-        for name in [name for name in os.listdir(folder) if not name.endswith((UNFINISHED, UNREADABLE))]:
-            path = os.path.join(folder, name)
-            try:
-                self._runs[name] = read_note(path)
-            except Damaged as damaged:
-                put_aside(path, f'is no note of a run: {damaged}')
-            except OSError as error:
-                logger.warning('Could not read %s: %s', path, error)
+        for name in os.listdir(folder):
+            self._take_up(name)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -64,7 +59,7 @@ class QuietRuns:
         self._runs[session] = {'config': invocation.config, 'run': run_of(invocation.run)}
         # Without a note the run is swept by the client that waits for it, and by nobody else
         with contextlib.suppress(OSError):
-            write_file(self._folder, session, json.dumps(self._runs[session]))
+            write_file(self._folder, session, '')
 
     def run_of(self, session: str) -> dict[str, Any]:
         """'config' and 'run' of one of them."""
@@ -100,23 +95,27 @@ class QuietRuns:
         if code == OVER or self._failures[session] >= MAX_FAILURES:
             for found in (self._runs, self._due, self._sweeps, self._failures):
                 found.pop(session, None)
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self._folder, session))
+            self._forget(session)
 
+    def _take_up(self, session: str) -> None:
+        """Goes on with a run that an earlier service has noted."""
+        kept = None
+        if not session.endswith(UNFINISHED):
+            try:
+                kept = kept_of(os.path.dirname(os.path.dirname(self._folder)), session)
+                if kept is not None:
+                    checked_config(kept['config'])
+                    checked_run(kept['run'])
+            except (OSError, ValueError) as error:
+                logger.warning('Could not go on with run %s: %s', session, error)
+        if kept is None:
+            self._forget(session)
+            return
+        self._runs[session] = {'config': kept['config'], 'run': kept['run']}
 
-def read_note(path: str) -> dict[str, Any]:
-    """
-    What is noted of a run: 'config' and 'run'.
-
-    :raises Damaged: it is no note
-    :raises OSError: it cannot be read now
-    """
-    found = read_document(path)
-    checked_config(found.get('config'))
-    run = checked_run(document(found.get('run'), "'run'"))
-    if run['session'] != os.path.basename(path):
-        raise unexpected("'session'", run['session'], 'that of its name')
-    return {'config': found['config'], 'run': run_of(run)}
+    def _forget(self, session: str) -> None:
+        with contextlib.suppress(OSError):
+            remove_file(self._folder, session)
 
 
 def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:

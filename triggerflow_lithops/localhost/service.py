@@ -32,19 +32,19 @@ from dataclasses import dataclass, field
 from typing import IO, Callable
 
 import psutil
-from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
+from lithops.constants import CLEANER_DIR, JOBS_DIR, LITHOPS_TEMP_DIR, LOGS_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.documents import shown
 from lithops.monitoring.backends.triggerflow.localhost import ACCEPTED, Door, make_bell
-from lithops.monitoring.backends.triggerflow.private import private_folder
+from lithops.monitoring.backends.triggerflow.private import append_file, keep_files_private, open_fifo, private_folder
 from lithops.monitoring.backends.triggerflow.status import GRACE
 from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
 from .interpreter import set_up, start_alone
 from .leftovers import clean_folders, clean_scratch, forget_drivers_of_ended_runs, may_be_left_behind
 from .metadata import is_written, write_runtime_metadata
-from .queue import Queue, append_to, shortage_tolerated
+from .queue import Queue, shortage_tolerated
 from .quiet import QuietRuns, sweep_quiet_run
 from .turns import Chunk
 from .worker import ASK, OVER, report_chunk, run_chunk
@@ -62,6 +62,8 @@ MAX_REPORTS = 12
 #: Seconds after which a service that does not answer its bell, and stands still, is killed; and one that is at work.
 #: What it had begun goes on, or begins again
 DEAF = (10.0, 60.0)
+#: Name of the file that is locked while a service lives in a folder. Its process is written there
+LOCK = 'lock'
 #: Bytes of the log of processes, after which it starts anew
 LOG_LIMIT = 8 * 1024 * 1024
 #: Bytes that a bell holds. Once it was nearly full a ring may have been lost
@@ -149,15 +151,16 @@ class Service:
     def _has_its_folder(self) -> bool:
         """Whether its folder was not removed, nor made anew for another service."""
         with contextlib.suppress(OSError):
-            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self._lock.name))
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(os.path.join(self.door.folder, LOCK)))
         return False
 
     # The queue
 
     def _open_bell(self) -> None:
+        folder, name = os.path.split(self.door.bell)
         make_bell(self.door.bell)
         # Also open for writing: without writers a FIFO is always ready to be read
-        self._bell = os.open(self.door.bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = open_fifo(folder, name, os.O_RDWR)
 
     def _answer(self, rung: bool) -> None:
         if not os.path.exists(self.door.bell):
@@ -187,6 +190,7 @@ class Service:
         os.close(self._bell)
         if self._queue.new_files():
             self._open_bell()
+            self._rung = None
             return False
         return True
 
@@ -356,7 +360,7 @@ class Service:
             # It ran nothing, but told that an earlier process was lost
             'reports': bool(chunk.lost),
         }
-        with shortage_tolerated('note a process'), append_to(processes_log(self.door.folder)) as log:
+        with shortage_tolerated('note a process'), append_file(*os.path.split(processes_log(self.door.folder))) as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
@@ -386,12 +390,15 @@ def processes_log(folder: str) -> str:
 def serve(folder: str) -> None:
     """Runs the service of ``folder``, unless another process does."""
     set_up(folder)
+    keep_files_private()
     if not os.path.abspath(folder).startswith(os.path.join(LITHOPS_TEMP_DIR, '')):
         _start_again_at_home(folder)
         return
-    for private in (os.path.dirname(folder), folder, os.path.join(folder, 'queue'), os.path.join(folder, 'scratch')):
+    ours = (os.path.dirname(folder), folder, os.path.join(folder, 'queue'), os.path.join(folder, 'scratch'))
+    # And those in which Lithops, inside of a call, writes with the umask of the driver
+    for private in (LITHOPS_TEMP_DIR, *ours, JOBS_DIR, LOGS_DIR, CLEANER_DIR):
         private_folder(private)
-    with open(os.path.join(folder, 'lock'), 'a+') as lock:
+    with append_file(folder, LOCK, 'a+') as lock:
         if not _locked(lock, folder):
             return
         lock.truncate(0)

@@ -15,6 +15,7 @@ import lithops.worker.utils as worker_utils
 from lithops.constants import LOCALHOST, LOGS_DIR
 from lithops.monitoring.backends.triggerflow import driver, status
 from lithops.monitoring.backends.triggerflow.invoke import ACTIVATION, run_of
+from lithops.monitoring.backends.triggerflow.private import append_file, private_folder
 from lithops.monitoring.backends.triggerflow.sweep import is_over
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def run_chunk(payload: dict[str, Any], scratch: str, asked: float = -math.inf) -
     folder = os.path.join(scratch, str(os.getpid()))
     # Of a process of a service that was killed, whose id this one has now
     shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder, mode=0o700)
+    private_folder(folder)
     handler.LITHOPS_TEMP_DIR = folder
     handler.MODULES_DIR = worker_utils.MODULES_DIR = os.path.join(folder, 'modules')
     with _log_of(payload['job_key']):
@@ -169,8 +170,9 @@ def _be_as_the_driver(payload: dict[str, Any], kept: dict[str, Any], folder: str
 @contextlib.contextmanager
 def _log_of(job_key: str) -> Iterator[None]:
     """What is written meanwhile goes to the log of a job; there is nothing to be read."""
-    os.makedirs(LOGS_DIR, exist_ok=True)
-    with open(os.path.join(LOGS_DIR, f'{job_key}.log'), 'a', buffering=1) as log, open(os.devnull) as nothing:
+    private_folder(LOGS_DIR)
+    with append_file(LOGS_DIR, f'{job_key}.log') as log, open(os.devnull) as nothing:
+        log.reconfigure(line_buffering=True)
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

@@ -13,6 +13,7 @@ from .action import Performer, start_activation, start_call, start_following
 from .attempt import Execution, Failure, next_attempt
 from .condition import holds
 from .deferred import Deferred
+from .ended import clear_if_purged
 from .keys import (
     Call,
     Group,
@@ -37,6 +38,10 @@ from .keys import (
 )
 from .store import Facts, encode
 from .trigger import Members, Trigger
+
+#: Seconds after which a call that has ended looks whether its run was purged meanwhile. One that failed always looks:
+#: without its run, a call finds no function
+LONG = 5.0
 
 
 class TriggerService(Protocol):
@@ -84,6 +89,8 @@ class Engine(Deferred):
         """
         if failure is None or not self._try_again(execution, failure, now):
             self.publish(execution, status, failed=failure is not None, now=now)
+        if failure is not None or execution.seconds >= LONG:
+            clear_if_purged(self.facts, execution.session)
 
     def _try_again(self, execution: Execution, failure: Failure, now: float) -> bool:
         """Starts another attempt, if there is to be one. Whether there is, or nobody waits for it any more."""

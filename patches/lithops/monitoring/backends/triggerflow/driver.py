@@ -34,7 +34,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from .documents import Damaged, document, read_document, text, texts, unexpected
 from .functions import is_local
-from .private import UNFINISHED, open_folder, private_folder, remove_file, write_file
+from .private import UNFINISHED, open_folder, private_folder, remove_file, set_umask_of_user, umask_of_user, write_file
 
 #: Beginnings of names of variables that are private to Lithops, or to the process that has them
 PRIVATE = ('__LITHOPS_', 'LITHOPS_WORKER', 'LITHOPS_CONFIG', 'WARM_CONTAINER', 'PYTHONHASHSEED')
@@ -81,8 +81,17 @@ def driver_of(config: Dict[str, Any], session: str) -> Optional[Dict[str, Any]]:
 
     :raises ValueError: it is damaged, or another user has put it there
     """
+    return kept_of(_home(config), session)
+
+
+def kept_of(home: str, session: str) -> Optional[Dict[str, Any]]:
+    """
+    As :func:`driver_of`
+
+    :param home: the folder in which the local function services of this user are
+    """
     try:
-        return _checked(read_document(os.path.join(_drivers(_home(config)), _name(session))))
+        return _checked(read_document(os.path.join(_drivers(home), _name(session))))
     except FileNotFoundError:
         return None
     except Damaged as error:
@@ -104,7 +113,10 @@ def forget_driver(config: Dict[str, Any], session: str) -> None:
 
 
 def set_environment(kept: Dict[str, Any]) -> None:
-    """The environment of this process, which is no user's, becomes exactly that of the driver"""
+    """
+    The environment of this process, which is no user's, becomes exactly that of the driver. Its umask stays: code of the
+    user will have the driver's
+    """
     before = [os.environ.get(name) for name in _TEMPORARY]
     os.environ.clear()
     os.environb.update({_raw(name): _raw(value) for name, value in kept['environment']})
@@ -114,8 +126,7 @@ def set_environment(kept: Dict[str, Any]) -> None:
         locale.setlocale(locale.LC_CTYPE, '')
     if before != [os.environ.get(name) for name in _TEMPORARY]:
         tempfile.tempdir = None
-    if kept['umask'] is not None:
-        os.umask(kept['umask'])
+    set_umask_of_user(kept['umask'])
 
 
 def set_working_folder(kept: Dict[str, Any]) -> None:
@@ -307,6 +318,9 @@ def _path(folder: Optional[str], home: str) -> List[str]:
 
 def _umask() -> Optional[int]:
     """Linux tells it; elsewhere it can only be asked for by changing it, which other threads would see"""
+    if umask_of_user() is not None:
+        # This process has another one, and a run that it starts has that of the run that it serves
+        return umask_of_user()
     try:
         with open('/proc/self/status') as status:
             return next(int(line.split()[1], 8) for line in status if line.startswith('Umask:'))

@@ -31,12 +31,12 @@ import subprocess
 import sys
 import time
 import uuid
-from typing import IO, Any, Callable, Dict, Iterator, List, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
 from .documents import Damaged, read_text
 from .driver import PRIVATE
 from .invocations import Invocation, chunks_done, documents_of, read_invocation
-from .private import create_file, private_folder
+from .private import WrongKind, append_file, create_file, make_fifo, open_fifo, open_file, open_folder, private_folder
 from .triggers.keys import Call
 from .unfinished import own, unfinished_name
 
@@ -59,6 +59,8 @@ ENVIRONMENT = (
     # What counts requests in the benchmarks
     'TRIGGERFLOW_COUNT',
 )
+#: Name of the file of the service's answer to the bell
+_HEARD = 'heard'
 
 #: The end of the name of an invocation in the queue
 ACCEPTED = '.json'
@@ -87,6 +89,10 @@ class Door:
         """Path of the FIFO"""
         return os.path.join(self.folder, 'bell')
 
+    @property
+    def _answer(self) -> str:
+        return os.path.join(self.folder, _HEARD)
+
     def submit(self, payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: float = 0.0) -> None:
         """
         Accepts one invocation for each chunk, and returns at once.
@@ -101,24 +107,27 @@ class Door:
             self.ring(f'{name}{ACCEPTED}')
 
     def _put(self, name: str, document: str) -> None:
-        unfinished = os.path.join(self.queue, unfinished_name(name))
-        with self._create_file(unfinished) as accepted:
-            try:
-                own(accepted)
-                accepted.write(document)
-                accepted.flush()
-                os.rename(unfinished, os.path.join(self.queue, name))
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(unfinished)
-                raise
-
-    def _create_file(self, path: str) -> IO[str]:
+        queue, unfinished = self._open_queue(), unfinished_name(name)
         try:
-            return create_file(path)
+            with open(create_file(queue, unfinished), 'w', encoding='utf-8') as accepted:
+                try:
+                    own(accepted)
+                    accepted.write(document)
+                    accepted.flush()
+                    os.rename(unfinished, name, src_dir_fd=queue, dst_dir_fd=queue)
+                except BaseException:
+                    with contextlib.suppress(OSError):
+                        os.unlink(unfinished, dir_fd=queue)
+                    raise
+        finally:
+            os.close(queue)
+
+    def _open_queue(self) -> int:
+        try:
+            return open_folder(self.queue)
         except FileNotFoundError:
             self._make_folders()
-            return create_file(path)
+            return open_folder(self.queue)
 
     def _make_folders(self) -> None:
         for folder in (os.path.dirname(self.folder), self.folder, self.queue):
@@ -199,15 +208,15 @@ class Door:
         """The service's answer to the bell"""
         # Written over: a file that is emptied first is flushed by ext4, and the service would wait for a busy disk
         _require_kind(self._answer, stat.S_ISREG)
-        answer = os.open(self._answer, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
+        folder = open_folder(self.folder)
+        try:
+            answer = open_file(folder, _HEARD, self._answer, os.O_WRONLY | os.O_CREAT)
+        finally:
+            os.close(folder)
         try:
             os.write(answer, uuid.uuid4().hex.encode())
         finally:
             os.close(answer)
-
-    @property
-    def _answer(self) -> str:
-        return os.path.join(self.folder, 'heard')
 
     def _last_heard(self) -> str:
         try:
@@ -222,16 +231,15 @@ class Door:
         :param name: of a file that is new in the queue
         """
         try:
-            bell = os.open(self.bell, os.O_WRONLY | os.O_NONBLOCK)
-        except (FileNotFoundError, IsADirectoryError):
+            bell = open_fifo(self.folder, os.path.basename(self.bell), os.O_WRONLY)
+        except (FileNotFoundError, IsADirectoryError, WrongKind):
+            # The service that is started makes one
             return False
         except OSError as error:
             if error.errno == errno.ENXIO:
                 return False
             raise
         try:
-            if not stat.S_ISFIFO(os.fstat(bell).st_mode):
-                return False  # the service that is started makes one
             os.write(bell, f'{name}\n'.encode())
         except BlockingIOError:
             pass  # it has been rung often enough
@@ -243,7 +251,7 @@ class Door:
 
     def _start_service(self) -> None:
         self._make_folders()
-        with open(os.path.join(self.folder, 'service.log'), 'ab') as log:
+        with append_file(self.folder, 'service.log') as log:
             process = subprocess.Popen(
                 [sys.executable, '-m', 'triggerflow_lithops.localhost', self.folder],
                 cwd=self.folder,
@@ -269,8 +277,7 @@ def environment() -> Dict[str, str]:
 def make_bell(path: str) -> None:
     """Makes the FIFO of a service, unless it is there"""
     _require_kind(path, stat.S_ISFIFO)
-    if not os.path.exists(path):
-        os.mkfifo(path, 0o600)
+    make_fifo(*os.path.split(path))
 
 
 def _require_kind(path: str, is_right: Callable[[int], bool]) -> None:

@@ -21,6 +21,7 @@ does what Lithops made it for.
 
 import functools
 import importlib
+import os
 import sys
 from typing import Any, Callable, Tuple
 
@@ -28,7 +29,9 @@ from lithops.future import logger
 
 from .error_text import traceback_text
 from .failure import exception_of, stats_of
+from .files import LocalhostStore
 from .invoke import field_of
+from .private import restore_umask
 
 
 def hook() -> None:
@@ -60,6 +63,8 @@ def _run(original: Callable[[Any], None], runner: Any) -> None:
     if not _is_of_run(runner):
         original(runner)
         return
+    # From here on this process is the user's
+    restore_umask()
     try:
         original(runner)
     except (Exception, SystemExit, KeyboardInterrupt):
@@ -102,9 +107,18 @@ def _raise_call_exception(original: Callable[..., None], future: Any, throw_exce
         raise error
 
 
+def _put_object(original: Callable[..., None], storage: Any, bucket_name: str, key: str, data: Any) -> None:
+    """What lies in Lithops' folder on this machine is for its user alone, whatever umask the code has that writes it"""
+    parts = [*key.split(os.sep), bucket_name]
+    if os.sep not in bucket_name and not os.path.isabs(key) and os.pardir not in parts and parts[-2]:
+        LocalhostStore(bucket_name).make_private(key)
+    original(storage, bucket_name, key, data)
+
+
 #: What is hooked: module, class and method, and what takes its place
 HOOKED: Tuple[Tuple[str, str, str, Callable[..., None]], ...] = (
     ('lithops.worker.jobrunner', 'JobRunner', 'run', _run),
     ('lithops.worker.jobrunner', 'JobRunner', '_write_exception', _write_exception),
     ('lithops.future', 'ResponseFuture', '_raise_call_exception', _raise_call_exception),
+    ('lithops.storage.backends.localhost.localhost', 'LocalhostStorageBackend', 'put_object', _put_object),
 )

@@ -30,7 +30,9 @@ from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
 from .triggers.action import REPORT_LOST
+from .triggers.ended import clear_if_purged, how_over
 from .triggers.engine import Engine
+from .triggers.loss import document_of
 from .triggers.store import Facts, StoreUnavailable
 from .triggers.sweep import Sweeper
 from .wakeups import triggers_of
@@ -86,8 +88,9 @@ def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     :param run: what every payload of the run carries
     :return: whether it goes on
     """
-    document = _living(Facts(create_store(config)), run)
-    if document is None:
+    facts = Facts(create_store(config))
+    document = document_of(facts, run['session'])
+    if document is None or facts.read(keys.outcome_key(run['session'])) is not None:
         return False
     sweep_run(config, run, document['time'])
     return True
@@ -99,7 +102,7 @@ def is_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
 
     :param run: what every payload of the run carries
     """
-    return _living(Facts(create_store(config)), run) is None
+    return how_over(Facts(create_store(config)), run['session']) is not None
 
 
 def seems_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
@@ -125,28 +128,7 @@ def remove_if_purged(config: Dict[str, Any], run: Dict[str, Any]) -> List[str]:
     :param run: what every payload of the run carries
     :return: the keys of that
     """
-    session, facts = run['session'], Facts(create_store(config))
-    document = facts.read(keys.run_key(run['run_id']))
-    if document is not None and keys.session_of(run['run_id'], document['incarnation']) == session:
-        return []
-    left = [
-        key
-        for prefix in (keys.JOBS, JOBS_PREFIX)
-        for key in facts.list(f'{prefix}/{session}')
-        if keys.is_key_of(session, key, prefix)
-    ]
-    if facts.read_bytes(keys.outcome_key(session)) is not None:
-        left.append(keys.outcome_key(session))
-    facts.store.delete(left)
-    return left
-
-
-def _living(facts: Facts, run: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """The document of a run; None if it has ended, or was purged"""
-    document = facts.read(keys.run_key(run['run_id']))
-    if document is None or keys.session_of(run['run_id'], document['incarnation']) != run['session']:
-        return None
-    return document if facts.read(keys.outcome_key(run['session'])) is None else None
+    return clear_if_purged(Facts(create_store(config)), run['session'], (keys.JOBS, JOBS_PREFIX))
 
 
 def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
@@ -185,7 +167,7 @@ def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due:
     facts = Facts(create_store(config))
 
     def is_over() -> bool:
-        return _living(facts, run) is None
+        return how_over(facts, run['session']) is not None
 
     is_time = wait_until(due, run['orchestrator']['execution_timeout'], is_over)
     if is_over():
