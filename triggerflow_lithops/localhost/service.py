@@ -36,6 +36,7 @@ from lithops.constants import CLEANER_DIR, JOBS_DIR, LITHOPS_TEMP_DIR, LOGS_DIR,
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.documents import shown
+from lithops.monitoring.backends.triggerflow.invocations import Invocation
 from lithops.monitoring.backends.triggerflow.localhost import ACCEPTED, Door, make_bell
 from lithops.monitoring.backends.triggerflow.private import append_file, keep_files_private, open_fifo, private_folder
 from lithops.monitoring.backends.triggerflow.status import GRACE
@@ -55,6 +56,8 @@ logger = logging.getLogger(__name__)
 LOOK = 1.0
 #: Seconds between two looks around: for processes that are overdue, for runs that are quiet, and for those that have ended
 AROUND = 0.5
+#: How many runs are looked at then. A look takes a twentieth of a millisecond
+FEW = 100
 #: Seconds between two tries to report that a process was lost: at first, and at the most
 REPORT = (0.5, 60.0)
 #: How often that is tried, before it is left to a sweep
@@ -101,6 +104,8 @@ class Service:
         # Names of files that may be new in the queue; None: it is to be looked through
         self._rung: list[str] | None = None
         self._looked = self._looked_around = -math.inf
+        # Of runs at which nobody has looked around whether they have ended
+        self._unlooked: list[Invocation] = []
         # When it was last asked whether a run has ended, by session
         self._asked: dict[str, float] = {}
 
@@ -190,6 +195,7 @@ class Service:
         os.close(self._bell)
         if self._queue.new_files():
             self._open_bell()
+            self._rung = None
             return False
         return True
 
@@ -204,9 +210,11 @@ class Service:
             self._idle_seconds = invocation.idle_seconds
 
     def _drop_ended(self) -> None:
-        for invocation in self._queue.runs():
+        self._unlooked = self._unlooked or self._queue.runs()
+        for invocation in self._unlooked[:FEW]:
             if seems_over(invocation.config, invocation.run):
                 self._drop(invocation.session)
+        del self._unlooked[:FEW]
         self._asked = {session: asked for session, asked in self._asked.items() if session in self._queue.sessions}
 
     def _drop(self, session: str) -> None:
@@ -334,6 +342,8 @@ class Service:
         else:
             chunk.lost = f'Its process was killed by {_signal_name(-code)}' if code < 0 else 'Its end could not be reported'
         chunk.redelivered = True
+        said = 'could not be reported as lost, which is tried again' if chunk.reports else chunk.lost
+        logger.warning('%s of run %s: %s', chunk, chunk.session, said)
         self._queue.add(chunk, time.time() + wait)
 
     def _sweep(self) -> None:
