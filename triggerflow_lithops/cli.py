@@ -12,11 +12,11 @@ from tabulate import tabulate
 
 from . import doctor as checks
 from .client import TriggerflowExecutor
-from .errors import RunNotFoundError, TriggerflowError
+from .errors import InstallationError, RunNotFoundError, TriggerflowError
 from .native.client import Triggerflow
 from .native.events import CloudEvent
 from .native.triggers import InvalidTriggerError
-from .run import Run, utc
+from .run import DamagedRun, Run, utc
 from .triggers import event
 from .triggers.event import InvalidEventError
 from .triggers.loss import LOST
@@ -93,7 +93,7 @@ def main() -> None:
 def runs(create: Callable[[], TriggerflowExecutor]) -> None:
     """List all runs in the bucket."""
     rows = [
-        [run.run_id, run.name, status, utc(run.document['time']), len(run.activations())]
+        [run.run_id, run.name, status, _started(run), len(run.activations())]
         for run, status in _with_status(create().list_runs())
     ]
     click.echo(tabulate(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations']))
@@ -112,7 +112,7 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
         ['Run', run.run_id],
         ['Name', run.name],
         ['Status', run.status()],
-        ['Started (UTC)', utc(run.document['time'])],
+        ['Started (UTC)', _started(run)],
         ['Activations', len(run.activations())],
         ['Calls ended', f'{ended} of {scheduled}'],
     ]
@@ -240,7 +240,15 @@ def _with_status(runs: list[Run[Any]]) -> Iterator[tuple[Run[Any], str]]:
     """Runs with their status, less those that were purged since they were listed."""
     for run in runs:
         with contextlib.suppress(RunNotFoundError):
-            yield run, run.status()
+            try:
+                status = run.status()
+            except InstallationError:
+                status = 'unknown: of a newer version of this plugin'
+            yield run, f'{status}: its document is damaged' if isinstance(run, DamagedRun) and status == LOST else status
+
+
+def _started(run: Run[Any]) -> str:
+    return 'unknown' if isinstance(run, DamagedRun) else utc(run.document['time'])
 
 
 def _json(text: str | None) -> Any:

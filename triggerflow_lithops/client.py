@@ -18,11 +18,12 @@ from .job import qualified_name
 from .lithops_config import load_given
 from .program import packed
 from .retry import policy_of
-from .run import DriverNotKept, Run, begin_run, utc
+from .run import DamagedRun, DriverNotKept, Run, begin_run, find_run, utc
 from .runtime import Runtime, prepare_runtime
 from .storage import bucket_of, open_store, require_guarded
 from .triggers.attempt import Policy
-from .triggers.keys import RUNS, code_key, is_run_id, outcome_key, run_ids, run_key, session_of
+from .triggers.keys import RUNS, code_key, is_run_id, run_ids, session_of
+from .triggers.loss import outcome_of
 from .triggers.store import Facts, StoreUnavailable
 from .user_code import NO_ARGUMENTS, require_fitting
 
@@ -144,12 +145,17 @@ class TriggerflowExecutor:
                 f'The bucket {self.bucket} cannot be used, so the run was not started: {error}. '
                 "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
             ) from error
+        if isinstance(existing, DamagedRun):
+            raise errors.RunExistsError(
+                f'Run {run_id!r} is there already, and what it is cannot be told: {existing.damage}. '
+                f'Purge it (get_run({run_id!r}).purge()), or choose another run id.'
+            )
         if existing.document['orchestrator']['function'] != function_name:
             raise errors.RunExistsError(
                 f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
                 f'{function_name}. Choose another run id, or purge that run.'
             )
-        outcome = self.facts.read(outcome_key(existing.session))
+        outcome = outcome_of(self.facts, existing.session)
         if outcome is None:
             existing.sweep()
         else:
@@ -173,8 +179,7 @@ class TriggerflowExecutor:
         return sorted((run for run in runs if run), key=lambda run: run.document['time'])
 
     def _find(self, run_id: str) -> Run[Any] | None:
-        document = self.facts.read(run_key(run_id))
-        return None if document is None else Run(self.config, self.facts, document)
+        return find_run(self.config, self.facts, run_id)
 
     def _start(
         self,

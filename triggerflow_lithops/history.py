@@ -12,7 +12,10 @@ import json
 import zlib
 from typing import Any, Iterable
 
+from .triggers import documents
+from .triggers.damage import Unfit, decode, shown
 from .triggers.keys import Call
+from .triggers.shape import Check, row
 
 #: In the fact of a choice: what its arguments were, in words
 ARGUMENTS = 'arguments'
@@ -105,12 +108,13 @@ class History:
         self.events[call] = brief
         self._tail.append(json.dumps(['event', call.job, call.number, brief], separators=(',', ':')))
 
-    def load(self, trigger: dict[str, Any], pack: bytes | None) -> None:
+    def load(self, trigger: dict[str, Any], pack: list[str] | None) -> None:
         """
         Learns what the last trigger carries.
 
         :param trigger: its document
-        :param pack: the object that it names as ``pack``
+        :param pack: what it names as ``pack``, as :func:`lines_of` reads it
+        :raises Unfit: that is no history
         """
         self.position = self.reached = trigger['context']['position']
         self.waiting = trigger['history']['waiting']
@@ -118,10 +122,10 @@ class History:
         self.outputs = trigger['history']['outputs']
         self.pack = trigger['history']['pack']
         if pack is not None:
-            self._packed = zlib.decompress(pack).decode('ascii').split('\n')
+            self._packed = pack
         self._tail = trigger['history']['tail']
-        self._learn(self._packed)
-        self._learn(self._tail)
+        self._learn(_entries(self._packed))
+        self._learn(map(_checked, _entries(self._tail)))
 
     def needs_packing(self) -> bool:
         """Whether the tail has outgrown what a trigger should carry."""
@@ -138,15 +142,17 @@ class History:
         """What a trigger carries of the history."""
         return {'pack': self.pack, 'tail': self._tail}
 
-    def _learn(self, lines: Iterable[str]) -> None:
-        # One parse of one document is several times faster than one of each line
-        for kind, *entry in json.loads(f"[{','.join(lines)}]"):
-            if kind == 'fact':
-                self._know_fact(entry[0], entry[1])
-            elif kind == 'readings':
-                self._know_readings(entry[0])
-            else:
-                self.events[Call(entry[0], entry[1])] = entry[2]
+    def _learn(self, entries: Iterable[list[Any]]) -> None:
+        try:
+            for kind, *entry in entries:
+                if kind == 'fact':
+                    self._know_fact(entry[0], entry[1])
+                elif kind == 'readings':
+                    self._know_readings(entry[0])
+                else:
+                    self.events[Call(entry[0], entry[1])] = entry[2]
+        except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+            raise Unfit(f'a line that is none of a history ({error})', 'facts, events and readings') from None
 
     def _know_fact(self, position: int, fact: dict[str, Any]) -> None:
         self.facts[position] = fact
@@ -158,3 +164,39 @@ class History:
     def _know_readings(self, stored: Iterable[list[Any]]) -> None:
         for position, reader, values in stored:
             self.readings[position, reader] = values
+
+
+def lines_of(key: str, pack: bytes) -> list[str]:
+    """
+    The lines of a pack. What is packed has a checksum, so what is read is what was written.
+
+    :raises Unfit: it is no pack
+    """
+    try:
+        return zlib.decompress(pack).decode('ascii').split('\n')
+    except (zlib.error, ValueError, MemoryError) as error:
+        raise Unfit(f'{len(pack)} bytes that are no pack ({error})', 'a pack of a history') from None
+
+
+def _entries(lines: list[str]) -> list[list[Any]]:
+    # One parse of one document is several times faster than one of each line
+    entries: list[list[Any]] = decode(f"[{','.join(lines)}]".encode())
+    return entries
+
+
+def _checked(entry: Any) -> list[Any]:
+    """What a trigger carries has no checksum."""
+    if type(entry) is not list or not entry or entry[0] not in _ENTRIES:
+        raise Unfit(shown(entry), 'a line of a history').inside('history.tail')
+    try:
+        _ENTRIES[entry[0]](entry[1:])
+    except Unfit as unfit:
+        raise unfit.inside('history.tail') from None
+    return entry
+
+
+_ENTRIES: dict[str, Check] = {
+    'fact': row(documents.position, documents.step),
+    'event': row(documents.job_name, documents.call_index, documents.event),
+    'readings': row(documents.readings),
+}

@@ -10,7 +10,7 @@ import uuid
 from datetime import datetime, timezone
 from typing import Any
 
-from .store import encode
+from .damage import encode
 
 PREFIX = 'event.triggerflow'
 SUCCESS = f'{PREFIX}.termination.success'

@@ -82,7 +82,7 @@ class Workspace:
     def has(self, document: Document) -> bool:
         """Whether an event was published."""
         channel = channel_of(document['type'], document['subject'])
-        return self._facts.read(self._home.event(channel, digest_of(document))) is not None
+        return self._facts.has(self._home.event(channel, digest_of(document)))
 
     def events(self, keys: list[str]) -> list[Document]:
         """The events that lie at ``keys``."""
@@ -322,7 +322,7 @@ class Workspace:
 
     def _existing(self, trigger_id: str) -> State:
         state = self._state(trigger_id)
-        if state.deleted or self._facts.read(self._home.trigger(trigger_id)) is None:
+        if state.deleted or not self._facts.has(self._home.trigger(trigger_id)):
             raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
         return state
 

@@ -29,6 +29,7 @@ from .store import create_store
 from .triggers import keys
 from .triggers.action import REPORT_LOST
 from .triggers.engine import Engine
+from .triggers.loss import Damaged, document_of, lose
 from .triggers.store import Facts
 from .triggers.sweep import Sweeper
 from .wakeups import triggers_of
@@ -101,11 +102,15 @@ def is_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
 
 
 def _living(facts: Facts, run: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """The document of a run; None if it has ended, or was purged"""
-    document = facts.read(keys.run_key(run['run_id']))
-    if document is None or keys.session_of(run['run_id'], document['incarnation']) != run['session']:
+    """The document of a run; None if it has ended, or was purged. One that cannot be read ends the run, as lost"""
+    try:
+        document = document_of(facts, run['session'])
+    except Damaged as damage:
+        if damage.newer:
+            raise
+        lose(facts, run['session'], str(damage), time.time())
         return None
-    return document if facts.read(keys.outcome_key(run['session'])) is None else None
+    return None if document is None or facts.has(keys.outcome_key(run['session'])) else document
 
 
 def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
