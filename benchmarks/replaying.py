@@ -58,6 +58,7 @@ def measured(config, jobs, counted):
             'runtime_name': tf.config['localhost']['runtime'],
             'runtime_memory': None,
             'max_deaths': 3,
+            'max_pending_calls': 200_000,
             'sweep_seconds': None,
             'lanes': 0,
         },

@@ -442,7 +442,7 @@ def test_a_pack_that_was_removed_is_a_loss(bucket):
     trigger = bucket.read(keys.trigger_key('s', 0))
     bucket.store.delete([keys.trigger_key('s', 0)])
     pack = keys.pack_key('s', 'abc')
-    bucket.create(keys.trigger_key('s', 0), {**trigger, 'history': {**trigger['history'], 'pack': pack}})
+    bucket.create(keys.trigger_key('s', 0), {**trigger, 'history': {**trigger['history'], 'packs': [pack]}})
     with pytest.raises(Gone, match='pack/abc, which holds the history'):
         read_history(bucket, 's', 1)
 

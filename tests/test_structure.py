@@ -13,7 +13,7 @@ PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 #: Modules of each floor. A module imports from its own floor and from those below
 FLOORS = (
     {'triggers'},
-    {'errors', 'fingerprint', 'history', 'outputs', 'readings', 'replay', 'retry', 'world'}
+    {'errors', 'fingerprint', 'history', 'lookout', 'outputs', 'pending', 'readings', 'replay', 'retry', 'world'}
     | {'content', 'difference', 'introspection', 'readers', 'tokens', 'wording'},
     {'backends', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'mismatch', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}

@@ -1,8 +1,9 @@
 """Documents of a run as they are stored, with all that belongs to them: for tests that write some themselves."""
 
+from triggerflow_lithops.history import History
 from triggerflow_lithops.triggers.attempt import DEFAULT
 
-HISTORY = {'pack': None, 'tail': [], 'outputs': [], 'waiting': []}
+HISTORY = {**History().carried(), 'outputs': [], 'waiting': []}
 INVOCATION = {'inputs': None, 'extra_env': {}, 'data_key': None, 'data_byte_ranges': None}
 ORCHESTRATOR = {
     'function': 'tests.main',
@@ -14,6 +15,7 @@ ORCHESTRATOR = {
     'max_deaths': 3,
     'sweep_seconds': None,
     'lanes': 0,
+    'max_pending_calls': 1000,
 }
 
 

@@ -31,6 +31,7 @@ from .errors import (
     RunLost,
     RunNotFoundError,
     RuntimeGone,
+    TooManyPendingCalls,
     TriggerflowError,
 )
 from .native.actions import END, PASS, CallAsync, InvalidActionError, Map, Orchestrate, Publish, PythonCallable
@@ -82,6 +83,7 @@ __all__ = [
     'RunNotFoundError',
     'RuntimeGone',
     'Succeeded',
+    'TooManyPendingCalls',
     'TriggerExistsError',
     'TriggerNotFoundError',
     'Triggerflow',

@@ -43,6 +43,7 @@ from .storage import create_store
 from .triggers.action import start_activation
 from .triggers.damage import Unfit
 from .triggers.deferred import Each, one_by_one
+from .triggers.ended import clear_if_purged
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
 from .triggers.loss import Gone, end, lose
@@ -174,7 +175,10 @@ class Activation:
             return Lost(str(gone))
         if history.newest > number:
             return Superseded(number, f'activation {history.newest} goes on')
-        replay = Replay(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held)
+        replay = Replay(
+            *(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held),
+            most_pending=self._run['orchestrator']['max_pending_calls'],
+        )
 
         def create_hooks(thread: threading.Thread) -> Hooks:
             meta = self._orchestrator.runtime_meta
@@ -217,6 +221,8 @@ class Activation:
         else:
             result = f'died: {described(left.error)}'
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
+        if replay.lookout.is_due or isinstance(left, Superseded):
+            clear_if_purged(self._facts, self._session)
 
     def _lose(self, reason: str) -> str:
         lose(self._facts, self._session, reason, self._stage.time())
@@ -229,7 +235,7 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
     activations that died.
 
     :param each: does something with each of many, at the same time where that is faster
-    :raises Gone: that trigger was removed, or the pack that it names, or one of them is damaged
+    :raises Gone: that trigger was removed, or a pack that it names, or one of them is damaged
     """
     history = History()
     for earlier in range(number - 1, -1, -1):
@@ -240,12 +246,8 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
                 raise Gone(f'{trigger_key(session, earlier)}, which activation {earlier} had written, is gone')
             history.torn = True
             continue
-        pack = trigger['history']['pack']
-        packed = facts.read_as(pack, lines_of) if pack else None
-        if pack and packed is None:
-            raise Gone(f'{pack}, which holds the history up to activation {earlier}, is gone')
         try:
-            history.load(trigger, packed)
+            history.load(trigger, _read_packs(facts, trigger['history']['packs'], earlier, each))
         except Unfit as unfit:
             raise unfit.of(trigger_key(session, earlier)) from None
         break
@@ -255,6 +257,19 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
         found = dict(zip(lacking, each(facts.read, list(lacking.values())), strict=True))
         history.add_inherited({position: fact for position, fact in found.items() if fact is not None})
     return history
+
+
+def _read_packs(facts: Facts, packs: list[str], number: int, each: Each) -> list[list[str]]:
+    """What packs hold, by their keys, which the trigger of activation ``number`` names."""
+
+    def read(key: str) -> list[str] | None:
+        return facts.read_as(key, lines_of)
+
+    found = list(each(read, packs))
+    gone = [key for key, packed in zip(packs, found, strict=True) if packed is None]
+    if gone:
+        raise Gone(f'{gone[0]}, which holds the history up to activation {number}, is gone')
+    return [packed for packed in found if packed is not None]
 
 
 def _end_with_this_call() -> None:

@@ -223,6 +223,7 @@ class TriggerflowExecutor:
             'runtime_name': runtime.name,
             'runtime_memory': runtime.memory,
             'max_deaths': self.config[SECTION]['max_deaths'],
+            'max_pending_calls': self.config[SECTION]['max_pending_calls'],
             'sweep_seconds': self.config[SECTION]['sweep_seconds'],
             'lanes': runtime.lanes,
         }

@@ -30,6 +30,8 @@ KEYS: dict[str, tuple[Any, Any]] = {
     'idle_seconds': (float, 30.0),
     # How many activations in a row may die before their run fails
     'max_deaths': (int, 3),
+    # How many calls an orchestrator may have scheduled and not yet waited for, before its run fails
+    'max_pending_calls': (int, 200_000),
     # Seconds between two sweeps of a run that nobody waits for. Unless it is given: ten minutes, where a
     # clock of the cloud's makes them, and none where a function would have to wait
     'sweep_seconds': (float, None),

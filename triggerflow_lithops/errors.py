@@ -79,6 +79,25 @@ class RunDied(TriggerflowError):
     """The activations of a run died again and again."""
 
 
+class TooManyPendingCalls(TriggerflowError):
+    """
+    An orchestrator has scheduled calls, and more calls, and has not waited for them.
+
+    :param pending: how many there would have been
+    :param most: how many there may be
+    """
+
+    def __init__(self, run_id: str, pending: int, most: int):
+        self.run_id = run_id
+        self.pending = pending
+        self.most = most
+        super().__init__(
+            f'Run {run_id} would have had {pending} calls that it has scheduled and not yet waited for; {most} is the most. '
+            'A loop that calls and never waits has no end. If these are meant, wait for some of them before you make more '
+            "(get_result(), wait()), or set 'triggerflow: max_pending_calls' to a higher number and start the run anew."
+        )
+
+
 class PayloadTooLarge(TriggerflowError):
     """An invocation of a call has more bytes than its function service takes."""
 
@@ -175,6 +194,6 @@ _BY_NAME: dict[str, type[TriggerflowError]] = {
     for kind in (
         *(ChangedCodeError, ConfigurationError, InstallationError, InvalidRunError, NotDurableError, OutcomeError),
         *(OutsideOrchestratorError, PayloadTooLarge, RunCancelled, RunDied, RunExistsError, RunLost, RunNotFoundError),
-        RuntimeGone,
+        *(RuntimeGone, TooManyPendingCalls),
     )
 }

@@ -3,29 +3,43 @@ What an activation knows of its run's past: facts by position, events by call.
 
 Pure: documents in, documents out. Each fact is kept as one line of JSON, encoded
 once. A trigger carries the history along that its activation knew, as a *tail*
-of lines; when the tail has grown, all lines go into one *pack*. A pack is a copy
-of facts that never change, so it is a cache: reading a history costs two requests,
-however long it is.
+of a few lines; when the tail has grown, it becomes a *pack*, an object of its own.
+A pack is a copy of facts that never change, so it is a cache.
+
+Each pack is many times larger than the next one: small ones are merged into larger
+ones. So a line is written a few times only, however long the history becomes, and a
+history of 1,000 steps lies in two packs.
 """
 
+import base64
 import json
 import zlib
-from typing import Any, Iterable
+from dataclasses import dataclass
+from typing import Any, Iterable, Sequence
 
-from .triggers import documents
-from .triggers.damage import Unfit, decode, shown
+from .triggers.damage import Unfit
 from .triggers.keys import Call
-from .triggers.shape import Check, row
 
 #: In the fact of a choice: what its arguments were, in words
 ARGUMENTS = 'arguments'
 #: What a history leaves out of a fact: only an invocation, or an error, needs it
 LEFT_OUT = ('invocation', ARGUMENTS)
-#: Lines that may stay in the tail of a short history …
+#: Lines that may stay in the tail
 TAIL = 32
-#: … and the share of the pack that they may be in a long one, so that all the
-#: packs ever written weigh this many times the history at the most
-SHARE = 32
+#: A pack that is at the most so many times as long as what is newer becomes part of a new one
+FACTOR = 16
+
+
+@dataclass(frozen=True)
+class Pack:
+    """
+    Old lines, in one object.
+
+    :param key: where that lies
+    """
+
+    key: str
+    lines: list[str]
 
 
 class History:
@@ -57,8 +71,7 @@ class History:
         self.due: float | None = None
         self.torn = False
         self.outputs: list[list[Any]] = []
-        self.pack: str | None = None
-        self._packed: list[str] = []
+        self._packs: list[Pack] = []
         self._tail: list[str] = []
 
     def __repr__(self) -> str:
@@ -108,50 +121,51 @@ class History:
         self.events[call] = brief
         self._tail.append(json.dumps(['event', call.job, call.number, brief], separators=(',', ':')))
 
-    def load(self, trigger: dict[str, Any], pack: list[str] | None) -> None:
+    def load(self, trigger: dict[str, Any], packs: Sequence[list[str]]) -> None:
         """
         Learns what the last trigger carries.
 
         :param trigger: its document
-        :param pack: what it names as ``pack``, as :func:`lines_of` reads it
-        :raises Unfit: that is no history
+        :param packs: what it names as ``packs``, each as :func:`lines_of` reads it
+        :raises Unfit: what it carries is no history
         """
+        carried = trigger['history']
         self.position = self.reached = trigger['context']['position']
-        self.waiting = trigger['history']['waiting']
+        self.waiting = carried['waiting']
         self.due = trigger['context']['due']
-        self.outputs = trigger['history']['outputs']
-        self.pack = trigger['history']['pack']
-        if pack is not None:
-            self._packed = pack
-        self._tail = trigger['history']['tail']
-        self._learn(_entries(self._packed))
-        self._learn(map(_checked, _entries(self._tail)))
+        self.outputs = carried['outputs']
+        self._packs = [Pack(key, lines) for key, lines in zip(carried['packs'], packs, strict=True)]
+        self._tail = lines_of('', base64.b64decode(carried['tail']))
+        for lines in [*(pack.lines for pack in self._packs), self._tail]:
+            self._learn(lines)
 
     def needs_packing(self) -> bool:
         """Whether the tail has outgrown what a trigger should carry."""
-        return len(self._tail) > max(TAIL, len(self._packed) // SHARE)
+        return len(self._tail) > TAIL
 
     def packed(self, key: str) -> bytes:
-        """All that is known, as the object to be written at ``key``."""
-        self._packed += self._tail
-        self._tail = []
-        self.pack = key
-        return zlib.compress('\n'.join(self._packed).encode('ascii'), 1)
+        """The tail, and packs that are not much longer, as the object to be written at ``key``."""
+        lines, self._tail = self._tail, []
+        while self._packs and len(self._packs[-1].lines) <= FACTOR * len(lines):
+            lines = self._packs.pop().lines + lines
+        self._packs.append(Pack(key, lines))
+        return _compressed(lines)
 
     def carried(self) -> dict[str, Any]:
         """What a trigger carries of the history."""
-        return {'pack': self.pack, 'tail': self._tail}
+        return {'packs': [pack.key for pack in self._packs], 'tail': base64.b64encode(_compressed(self._tail)).decode('ascii')}
 
-    def _learn(self, entries: Iterable[list[Any]]) -> None:
+    def _learn(self, lines: Iterable[str]) -> None:
         try:
-            for kind, *entry in entries:
+            # One parse of one document is several times faster than one of each line
+            for kind, *entry in json.loads(f"[{','.join(lines)}]"):
                 if kind == 'fact':
                     self._know_fact(entry[0], entry[1])
                 elif kind == 'readings':
                     self._know_readings(entry[0])
                 else:
                     self.events[Call(entry[0], entry[1])] = entry[2]
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
             raise Unfit(f'a line that is none of a history ({error})', 'facts, events and readings') from None
 
     def _know_fact(self, position: int, fact: dict[str, Any]) -> None:
@@ -166,37 +180,18 @@ class History:
             self.readings[position, reader] = values
 
 
+def _compressed(lines: Iterable[str]) -> bytes:
+    return zlib.compress('\n'.join(lines).encode('ascii'), 1)
+
+
 def lines_of(key: str, pack: bytes) -> list[str]:
     """
-    The lines of a pack. What is packed has a checksum, so what is read is what was written.
+    The lines of a pack, none of which has an end of line in it. A pack has a checksum: what can be read is what was written.
 
+    :param key: where it lies
     :raises Unfit: it is no pack
     """
     try:
-        return zlib.decompress(pack).decode('ascii').split('\n')
+        return zlib.decompress(pack).decode('ascii').splitlines()
     except (zlib.error, ValueError, MemoryError) as error:
         raise Unfit(f'{len(pack)} bytes that are no pack ({error})', 'a pack of a history') from None
-
-
-def _entries(lines: list[str]) -> list[list[Any]]:
-    # One parse of one document is several times faster than one of each line
-    entries: list[list[Any]] = decode(f"[{','.join(lines)}]".encode())
-    return entries
-
-
-def _checked(entry: Any) -> list[Any]:
-    """What a trigger carries has no checksum."""
-    if type(entry) is not list or not entry or entry[0] not in _ENTRIES:
-        raise Unfit(shown(entry), 'a line of a history').inside('history.tail')
-    try:
-        _ENTRIES[entry[0]](entry[1:])
-    except Unfit as unfit:
-        raise unfit.inside('history.tail') from None
-    return entry
-
-
-_ENTRIES: dict[str, Check] = {
-    'fact': row(documents.position, documents.step),
-    'event': row(documents.job_name, documents.call_index, documents.event),
-    'readings': row(documents.readings),
-}

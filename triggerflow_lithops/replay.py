@@ -17,7 +17,9 @@ from . import errors
 from .difference import Difference, steps_in_words
 from .fingerprint import Fingerprint, digest_of
 from .history import ARGUMENTS, History
+from .lookout import Lookout
 from .outputs import Outputs
+from .pending import PendingCalls
 from .readings import TOO_MANY, Readings
 from .triggers import condition as conditions
 from .triggers.action import start_activation
@@ -62,6 +64,7 @@ class Replay:
     :param number: of this activation. It grows where a wait turns out to be over
         at once: the same process then lives the next number, too
     :param held: what the function service has of this run
+    :param most_pending: how many calls may be scheduled and not yet waited for; None for any number
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Replay:
         engine: Engine,
         world: World,
         held: Held = unknown,
+        most_pending: int | None = None,
     ):
         self.run_id = run_id
         self.session = session
@@ -86,6 +90,8 @@ class Replay:
         self.outputs = Outputs(self.facts, session, world.each)
         self.outputs.load(history.outputs)
         self._readings = Readings(history)
+        self.lookout = Lookout(self.facts, session, world.time)
+        self._pending = PendingCalls(most_pending)
         self._lives = {number}
         self._jobs: dict[str, int] = {}
         self._looked_at: set[Call] = set()
@@ -118,8 +124,10 @@ class Replay:
         :return: the fact of this job
         """
         position = self._jobs[job] = self._advance()
-        fact, adopted = self._known(position, fingerprint, explain)
+        fact, adopted = self._known(position, fingerprint, explain, fingerprint.calls)
         if fact is None:
+            prepared = prepare()
+            self._bound(prepared['calls'])
             ours, fact = self.facts.create(
                 fact_key(self.session, position),
                 {
@@ -128,14 +136,17 @@ class Replay:
                     'activation': self.number,
                     'time': self.world.time(),
                     **self._read_before(),
-                    **prepare(),
+                    **prepared,
                 },
             )
             self._take(position, fact, ours, fingerprint, explain)
+            self._pending.scheduled(job, fact['calls'])
             if ours:
                 self._begin(fact, range(fact['calls']), invoke)
                 return fact
             adopted = True
+        else:
+            self._pending.scheduled(job, fact['calls'])
         if adopted:
             self._finish_invoking(fact, invoke)
         return fact
@@ -185,6 +196,7 @@ class Replay:
                 self._suspend(position, fingerprint, calls, needed, until_failure, due)
         chosen = fact.get('choice', {'in_time': True, 'due': None})
         found = self._settle(calls, fact)
+        self._pending.ended(found)
         if not needed or not chosen['in_time']:
             self._looked_at.update(calls)
         self._looked_at.difference_update(found)
@@ -273,16 +285,30 @@ class Replay:
         return self.position
 
     def _known(
-        self, position: int, found: Fingerprint, explain: Explain | None = None
+        self, position: int, found: Fingerprint, explain: Explain | None = None, calls: int = 0
     ) -> tuple[dict[str, Any] | None, bool]:
-        """The fact of a position, if it matches, and whether an activation that died left it."""
+        """
+        The fact of a position, if it matches, and whether an activation that died left it. There is
+        none of a new step, which is not taken if the run has ended.
+
+        :param calls: that a new step schedules
+        """
         fact = self.history.facts.get(position)
         if fact is not None:
             self._compare(position, fact['fingerprint'], found, explain)
             return fact, position in self.history.inherited
         if position == self.history.position and self.history.waiting:
             self._compare(position, self.history.waiting, found)
+        over = self.lookout.how_over(calls)
+        if over is not None:
+            self.world.leave(Superseded(self.number, over))
         return None, False
+
+    def _bound(self, calls: int) -> None:
+        """A run that calls and never waits fails, and not inside its own code, where it might be caught."""
+        pending = self._pending.with_more(calls)
+        if pending is not None:
+            self.world.leave(Failed(errors.TooManyPendingCalls(self.run_id, pending, self._pending.most)))
 
     def _derive(self, position: int, fingerprint: Fingerprint, derived: Any = None) -> dict[str, Any]:
         """

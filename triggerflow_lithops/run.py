@@ -21,9 +21,10 @@ from .progress import Progress
 from .report import Report
 from .storage import bucket_of, map_store_errors
 from .triggers.action import start_activation
+from .triggers.ended import clear_away
 from .triggers.event import RUN_ENDED, new_event
 from .triggers.home import Home
-from .triggers.keys import JOBS, RUNS, is_key_of, outcome_key, run_key, session_of, sessions_of
+from .triggers.keys import JOBS, RUNS, outcome_key, run_key, session_of, sessions_of
 from .triggers.loss import LOST, Damaged, document_of, end, lose, outcome_of
 from .triggers.store import Facts, StoreUnavailable, encode
 from .waiting import interruptible, wait_for
@@ -166,9 +167,11 @@ class Run(Generic[T_co]):
             raise errors.InvalidRunError(f'Run {self.run_id} is running. Cancel it first: run.cancel().')
         self._end_elsewhere(self._field())
         self._mark_purged()
-        self._remove(self.session)
-        # The last one, so that a purge that was interrupted can be done again
-        self._facts.store.delete([run_key(self.run_id)])
+        self._clear_away(self.session)
+        # After that, so that a purge that was interrupted can be done again
+        self._facts.store.delete([outcome_key(self.session), run_key(self.run_id)])
+        # What was written before an activation or a worker could know
+        self._clear_away(self.session)
 
     def _end_elsewhere(self, field: dict[str, Any]) -> None:
         """
@@ -186,12 +189,10 @@ class Run(Generic[T_co]):
         end_wake_ups(self._config, field)
         forget_driver(self._config, field['session'])
 
-    def _remove(self, session: str) -> None:
+    def _clear_away(self, session: str) -> None:
         # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
         for prefix in (JOBS, JOBS_PREFIX):
-            keys = self._facts.list(f'{prefix}/{session}')
-            self._facts.store.delete([key for key in keys if is_key_of(session, key, prefix)])
-        self._facts.store.delete([outcome_key(session)])
+            clear_away(self._facts, session, prefix)
 
     def sweep(self) -> list[str]:
         """
@@ -311,11 +312,14 @@ class DamagedRun(Run[Any]):
     def purge(self) -> None:
         """Removes everything of it from the bucket, of however many starts that is."""
         self.sweep()
-        for session in self._sessions():
-            field = {'run_id': self.run_id, 'session': session}
-            self._end_elsewhere(field)
-            self._remove(session)
-        self._facts.store.delete([run_key(self.run_id)])
+        sessions, outcomes = self._sessions(), []
+        for session in sessions:
+            self._end_elsewhere({'run_id': self.run_id, 'session': session})
+            self._clear_away(session)
+            outcomes.append(outcome_key(session))
+        self._facts.store.delete([*outcomes, run_key(self.run_id)])
+        for session in sessions:
+            self._clear_away(session)
 
     def _require(self) -> bool:
         if self.damage.newer:

@@ -12,7 +12,7 @@ from ..triggers.loss import LOST
 from ..user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
 from .service import LIMITS
-from .simulation import INCARNATION, RUN_ID, Simulated, Simulation, simulating
+from .simulation import INCARNATION, MOST_PENDING, RUN_ID, Simulated, Simulation, simulating
 
 #: A run with faults makes not so many times the requests of one without, if it ever ends
 MORE = 20
@@ -85,13 +85,22 @@ def survive(
 
 
 def try_seed(
-    orchestrator: Callable[..., Any], args: Any, seed: int, expected: Simulated, retry: Any = None, cleaned: float = 0.0
+    orchestrator: Callable[..., Any],
+    args: Any,
+    seed: int,
+    expected: Simulated,
+    retry: Any = None,
+    cleaned: float = 0.0,
+    cancelled: float = 0.0,
+    most_pending: int = MOST_PENDING,
 ) -> tuple[Simulated, list[str]]:
     """
     One run with the faults that belong to ``seed``: in a quarter of the seeds none,
     in a quarter those that need no sweep, and none is made; in the others all kinds.
 
     :param cleaned: share of the runs from which something is removed, of those that are swept. They may end as lost
+    :param cancelled: share of the runs that are cancelled. Some of these are purged, too
+    :param most_pending: how many calls it may have scheduled and not yet waited for
     :return: the run, and what was wrong with it, in words
     """
     chosen = random.Random(seed)
@@ -102,11 +111,17 @@ def try_seed(
     lanes = chosen.choice(LANES)
     elsewhere = chosen.random() < ELSEWHERE
     removes = chosen.random() < cleaned and kind > 1
-    run = Simulation(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes, elsewhere, removes).run()
+    cancels = chosen.random() < cancelled
+    run = Simulation(
+        *(orchestrator, args, seed, faults, kind > 1, asked, retry, most_requests, lanes, elsewhere),
+        cleaned=removes,
+        cancelled=cancels,
+        most_pending=most_pending,
+    ).run()
     wrong = list(run.broken)
     if kind == 0 and not lanes and run.seconds > 2 * expected.seconds + 60:
         wrong.append(f'it took {run.seconds:.0f} s without faults, and before {expected.seconds:.0f} s')
-    if run.outcome and _words(run) != _words(expected) and not _is_justified(run):
+    if run.outcome and not run.seen['purged'] and _words(run) != _words(expected) and not _is_justified(run):
         wrong.append(f'it came to {_words(run)} and not to {_words(expected)}')
     return run, wrong
 
@@ -127,8 +142,8 @@ def _is_justified(run: Simulated) -> bool:
     a call was lost at every attempt.
     """
     assert run.outcome
-    if run.status == LOST:
-        return run.seen['removed'] > 0
+    if run.status in (LOST, 'cancelled'):
+        return run.seen['removed' if run.status == LOST else 'cancelled'] > 0
     if run.outcome['status'] == 'failed' and run.outcome['error'][0] == RunDied.__name__:
         # Who stands still for longer than it may live has vanished, too
         return sum(run.faults[fault] for fault in ('killed', 'vanished', 'outage', 'paused')) >= LIMITS.max_deaths

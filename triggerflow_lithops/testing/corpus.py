@@ -34,6 +34,9 @@ from .functions import (
     total,
 )
 
+#: How many calls an orchestrator of the corpus may have scheduled and not yet waited for
+MOST_PENDING = 80
+
 
 def sequence() -> int:
     """Each call depends on the one before."""
@@ -442,6 +445,35 @@ def cleans_up() -> Any:
     return left, NOTES['interrupted']
 
 
+def calls_without_waiting() -> Any:
+    """Many calls, one after the other, before the first wait."""
+    fexec = lithops.FunctionExecutor()
+    for number in range(25):
+        fexec.call_async(add3, number)
+    return fexec.get_result()
+
+
+def works_between_calls() -> Any:
+    """As before, and it takes its time."""
+    fexec = lithops.FunctionExecutor()
+    for number in range(15):
+        fexec.call_async(add3, number)
+        time.sleep(2)
+    return fexec.get_result()
+
+
+def calls_too_much() -> Any:
+    """A loop that calls and never waits. Its run fails, wherever that would be caught."""
+    fexec = lithops.FunctionExecutor()
+    try:
+        for _ in range(20):
+            fexec.map(add3, range(10))
+            fexec.get_result(fexec.call_async(add3, 1))
+    except BaseException:
+        pass
+    return 'caught'
+
+
 def _count(what: str) -> int:
     NOTES[what] += 1
     return 1
@@ -496,6 +528,9 @@ CORPUS: dict[str, Callable[[], Any]] = {
         waits_by_the_clock,
         polls_the_clock,
         cleans_up,
+        calls_without_waiting,
+        works_between_calls,
+        calls_too_much,
         poisoned,
         *layers.ALL,
         *firings.ALL,

@@ -11,8 +11,10 @@ from typing import Any, Callable, ContextManager, Iterator
 
 from .. import activation
 from ..executor import Hooks
+from ..lookout import Lookout
 from ..native.events import CloudEvent
 from ..native.firing import Here
+from ..pending import PendingCalls
 from ..readings import Readings
 from ..replay import Replay
 from ..triggers import attempt, engine, keys, sweep
@@ -295,6 +297,23 @@ def loss_not_written(original: Any, *args: Any) -> None:
 def no_sweep(original: Any, self: Sweeper, *args: Any, **kwargs: Any) -> list[str]:
     """What nobody reports is never found."""
     return []
+
+
+@_mutant(Lookout, 'how_over', 'calls_without_waiting', 'works_between_calls')
+def end_not_looked_for(original: Any, self: Lookout, calls: int) -> str | None:
+    """An activation does not look whether its run has ended meanwhile."""
+    return None
+
+
+@_mutant(PendingCalls, 'with_more', 'calls_too_much')
+def pending_calls_not_bounded(original: Any, self: PendingCalls, calls: int) -> int | None:
+    """An orchestrator may call without end."""
+    return None
+
+
+@_mutant(PendingCalls, 'ended', 'calls_too_much')
+def pending_calls_not_settled(original: Any, self: PendingCalls, calls: Any) -> None:
+    """Calls that were waited for count as pending, too."""
 
 
 @_mutant(Sweeper, '_lost')

@@ -27,6 +27,7 @@ class Process:
     :ivar skew: seconds by which its clock is off
     :ivar hooks: those in force in it
     :ivar saw_outcome: whether it has read that the run has ended
+    :ivar facts_too_late: how many it has written since the run has ended
     :ivar deadline: when its function is killed, and the greenlet that waits for it
     """
 
@@ -36,6 +37,7 @@ class Process:
         self.skew = skew
         self.hooks: Hooks | None = None
         self.saw_outcome = False
+        self.facts_too_late = 0
         self.deadline: tuple[float, Any] | None = None
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 from lithops.storage.utils import create_job_key
 
 from ..activation import Activation, Orchestrator
+from ..storage import map_store_errors
 from ..triggers import action as actions
 from ..triggers import keys
 from ..triggers.action import Action
@@ -140,7 +141,12 @@ class SimulatedService:
         """The engine, as this process uses it."""
         store = self._world.reach(process)
         facts = Facts(store, sleep=self._scheduler.sleep)
-        return Engine(facts, lambda action: self._perform(process, facts, action), self._triggers)
+
+        def perform(action: Action) -> None:
+            with map_store_errors():
+                self._perform(process, facts, action)
+
+        return Engine(facts, perform, self._triggers)
 
     def subjects(self, process: Process) -> Sequence[Call | int]:
         """What a process runs, or reports."""

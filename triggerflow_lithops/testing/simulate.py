@@ -23,7 +23,7 @@ from typing import Any
 
 from ..user_code import NO_ARGUMENTS
 from .api import simulate, try_seed
-from .corpus import CORPUS
+from .corpus import CORPUS, MOST_PENDING
 from .faults import Faults
 from .functions import NOTES
 from .mutants import MUTANTS
@@ -35,6 +35,8 @@ TOLD = 20
 CHUNK = 100
 #: Share of the runs from which something is removed, of those that are swept
 CLEANED = 0.1
+#: Share of the runs that are cancelled
+CANCELLED = 0.1
 #: Kinds of faults that are injected, and what follows from them, seen in the runs
 KINDS = (*(kind.name for kind in fields(Faults)), *SEEN)
 
@@ -84,7 +86,12 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
             # Not in step with the kinds of faults, which go by the seed, too
             name = names[(seed // 4) % len(names)]
             NOTES.clear()
-            run, wrong = try_seed(CORPUS[name], NO_ARGUMENTS, seed, expected[name], cleaned=CLEANED)
+            run, wrong = try_seed(
+                *(CORPUS[name], NO_ARGUMENTS, seed, expected[name]),
+                cleaned=CLEANED,
+                cancelled=CANCELLED,
+                most_pending=MOST_PENDING,
+            )
             tally.add(name, run, wrong)
             if wrong and until_broken:
                 break
@@ -143,7 +150,7 @@ def _simulate_chunk(chunk: Any) -> Tally:
 def _without_faults(name: str) -> Simulated:
     NOTES.clear()
     with simulating():
-        return Simulation(CORPUS[name], NO_ARGUMENTS, 0).run()
+        return Simulation(CORPUS[name], NO_ARGUMENTS, 0, most_pending=MOST_PENDING).run()
 
 
 def _report(first: int, asked: Any, tally: Tally, seldom: dict[str, int], seconds: float) -> dict[str, Any]:

@@ -61,14 +61,18 @@ CONFIG: dict[str, Any] = {
 
 #: Counts requests that are not about the run: of a workspace that it is a firing of
 ELSEWHERE = 'elsewhere'
+#: How many calls an orchestrator may have scheduled and not yet waited for, unless it is said otherwise
+MOST_PENDING = 200_000
 #: After so many requests a run is taken for one that never ends …
 MOST_REQUESTS = 1_000_000
 #: … and after so many sweeps while nothing else was under way
 MOST_SWEEPS = 50
+#: A run is cancelled within so many seconds, and this share of those that are is purged at once
+SOON, PURGED = (2.0, 120.0), 0.5
 
 
 #: What follows from faults, and is counted where it is seen
-SEEN = ('out_of_order', 'two_at_once', 'zombie', 'removed')
+SEEN = ('out_of_order', 'two_at_once', 'zombie', 'removed', 'cancelled', 'purged')
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,8 @@ class Simulated:
     :param invocations: how often each call, and each activation by its number, was invoked
     :param faults: how often each was injected
     :param seen: how often what follows from them was seen: invocations that began out of
-        order, two activations at once, and zombies, which outlived the run; and how many
-        objects of it were removed
+        order, two activations at once, and zombies, which outlived the run; how many
+        objects of it were removed; and whether it was cancelled, and purged
     :param repaired: what sweeps repaired, in words
     :param broken: laws that were broken, in words
     """
@@ -106,7 +110,7 @@ class Simulated:
 
     @property
     def status(self) -> str:
-        """``'running'``, ``'completed'``, ``'failed'`` or ``'lost'``."""
+        """``'running'``, ``'completed'``, ``'failed'``, ``'cancelled'`` or ``'lost'``."""
         return str(self.outcome['status']) if self.outcome else 'running'
 
     @property
@@ -154,6 +158,8 @@ class Simulation:
     :param lanes: how many chunks of a job may be under way at one time; 0 for all of them
     :param elsewhere: whether triggers live in a service of their own
     :param cleaned: whether something that the run needs is removed at some moment
+    :param cancelled: whether it is cancelled at some moment, and maybe purged
+    :param most_pending: how many calls it may have scheduled and not yet waited for
     """
 
     def __init__(
@@ -169,6 +175,8 @@ class Simulation:
         lanes: int = 0,
         elsewhere: bool = False,
         cleaned: bool = False,
+        cancelled: bool = False,
+        most_pending: int = MOST_PENDING,
     ):
         self.seed = seed
         self.session = keys.session_of(RUN_ID, INCARNATION)
@@ -194,9 +202,10 @@ class Simulation:
         self._seen: dict[str, bytes] = {}
         self._sweeps = sweeps
         self._cleaned = cleaned
+        self._cancelled = cancelled
         self.laws = Laws(self.memory, self.session)
         policy = policy_of(retry)
-        self._document = _document(orchestrator, policy, lanes)
+        self._document = _document(orchestrator, policy, lanes, most_pending)
         self._of_run = (f'{keys.JOBS}/', keys.outcome_key(self.session))
         field = run_field(RUN_ID, self.session, self._document['orchestrator'], policy)
         runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), _runtime_metadata())
@@ -214,6 +223,9 @@ class Simulation:
                 self._spawn_sweeper()
             if self._cleaned:
                 self.scheduler.spawn(Process('cleaner', RUN_ID, 0.0), self._clean, self._random.uniform(*WHEN))
+            if self._cancelled:
+                soon = self._random.choice(SOON)
+                self.scheduler.spawn(Process('client', RUN_ID, 0.0), self._cancel, self._random.uniform(0, soon))
             while self.scheduler.step():
                 if self._ended is None and self.memory.get(keys.outcome_key(self.session)):
                     self._ended = self.scheduler.now
@@ -221,7 +233,7 @@ class Simulation:
                     self.laws.broken.append(f'nothing ends: {self._most_requests} requests')
                     break
             outcome = self.memory.get(keys.outcome_key(self.session))
-            if outcome is None:
+            if outcome is None and not self.seen['purged']:
                 self.laws.broken.append('everything waits for ever')
             self.laws.at_rest(self)
             self.scheduler.close()
@@ -302,6 +314,11 @@ class Simulation:
         """A listing showed so many keys."""
         self.listed[process.kind] += keys
 
+    def wrote(self, process: Process, key: str) -> None:
+        """A process has written something new."""
+        if self._ended is not None:
+            self.laws.wrote_after_the_end(process, key)
+
     def broken(self, law: str) -> None:
         """A law was broken."""
         self.laws.broken.append(law)
@@ -340,7 +357,20 @@ class Simulation:
         """Whether the function that runs an activation can be loaded."""
         return self.memory.get(keys.code_key(self.session)) is not None
 
-    # The cleaner, and the sweeper
+    # The client, the cleaner, and the sweeper
+
+    def _cancel(self) -> None:
+        outcome = encode({'status': 'cancelled', 'time': self.scheduler.now})
+        if not self.memory.put_new(keys.outcome_key(self.session), outcome):
+            return
+        self.seen['cancelled'] += 1
+        self._ended = self.scheduler.now
+        if self._random.random() < PURGED:
+            self.seen['purged'] += 1
+            prefixes = f'{keys.JOBS}/{self.session}', f'{keys.RUNS}/{RUN_ID}'
+            for key in [key for prefix in prefixes for key in self.memory.list(prefix)]:
+                self.memory.forget(key)
+                self._seen.pop(key, None)
 
     def _clean(self) -> None:
         if self.memory.get(keys.outcome_key(self.session)) is None:
@@ -365,7 +395,8 @@ class Simulation:
             repaired = sweeper.sweep(now, EPOCH, pause)
             self.repaired += repaired
         self._swept_in_vain = self._swept_in_vain + 1 if self.scheduler.is_idle else 0
-        if not self.memory.get(keys.outcome_key(self.session)) and self._swept_in_vain < MOST_SWEEPS:
+        is_over = self.memory.get(keys.outcome_key(self.session)) or self.seen['purged']
+        if not is_over and self._swept_in_vain < MOST_SWEEPS:
             self._spawn_sweeper()
 
 
@@ -409,7 +440,7 @@ def _in_this_world(scheduler: Scheduler, open_storage: Callable[[Any], Any]) -> 
         time.sleep, lithops.future.InternalStorage = sleep, storage
 
 
-def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: int) -> dict[str, Any]:
+def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: int, most_pending: int) -> dict[str, Any]:
     name = qualified_name(orchestrator)
     return {
         'version': 1,
@@ -425,6 +456,7 @@ def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: i
             'runtime_name': sys.executable,
             'runtime_memory': None,
             'max_deaths': LIMITS.max_deaths,
+            'max_pending_calls': most_pending,
             'sweep_seconds': None,
             'lanes': lanes,
         },

@@ -40,6 +40,9 @@ class Fate(Protocol):
     def count_listed(self, process: Process, keys: int) -> None:
         """A listing showed so many keys."""
 
+    def wrote(self, process: Process, key: str) -> None:
+        """A process has written something new."""
+
     def broken(self, law: str) -> None:
         """A law was broken."""
 
@@ -109,6 +112,8 @@ class SimulatedStore:
 
         def write() -> bool:
             created = self._memory.put_new(key, value)
+            if created:
+                self._fate.wrote(self._process, key)
             if self._fate.happens('lied'):
                 raise StoreUnavailable('the answer was lost')
             return created

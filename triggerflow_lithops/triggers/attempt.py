@@ -54,6 +54,7 @@ class Execution:
     :param memory: MB that it was given, None where the backend has no such thing
     :param redelivered: whether the function service has delivered it before
     :param following: what of its lane follows upon it, of :mod:`.lanes`
+    :param seconds: that it has taken
     """
 
     session: str
@@ -65,6 +66,7 @@ class Execution:
     memory: int | None = None
     redelivered: bool = False
     following: dict[str, Any] | None = None
+    seconds: float = 0.0
 
 
 def delay(policy: Policy, attempt: int, draw: Callable[[], float] = random.random) -> float:

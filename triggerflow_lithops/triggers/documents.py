@@ -86,6 +86,7 @@ _CODE = {
     'max_deaths': positive,
     'sweep_seconds': optional(seconds),
     'lanes': count,
+    'max_pending_calls': count,
 }
 code = fields(_CODE)
 _orchestrator = fields(
@@ -186,8 +187,8 @@ _history = fields(
         'time': moment,
         'history': fields(
             {
-                'pack': optional(key),
-                'tail': texts,
+                'packs': each(key),
+                'tail': base64,
                 'outputs': each(row(key, members, count)),
                 'waiting': lambda value: None if value == [] else fingerprint(value),
             }

@@ -13,6 +13,7 @@ from .action import Performer, start_activation, start_call, start_following
 from .attempt import Execution, Failure, next_attempt
 from .condition import holds
 from .deferred import Deferred
+from .ended import clear_if_purged
 from .keys import (
     Call,
     Group,
@@ -38,6 +39,10 @@ from .keys import (
 from .loss import Gone, lose
 from .store import Facts, encode
 from .trigger import Members, Trigger
+
+#: Seconds after which a call that has ended looks whether its run was purged meanwhile. One that failed always looks:
+#: without its run, a call finds no function
+LONG = 5.0
 
 
 class TriggerService(Protocol):
@@ -86,6 +91,8 @@ class Engine(Deferred):
         try:
             if failure is None or not self._try_again(execution, failure, now):
                 self.publish(execution, status, failed=failure is not None, now=now)
+            if failure is not None or execution.seconds >= LONG:
+                clear_if_purged(self.facts, execution.session)
         except Gone as gone:
             # How this call ended is known all the same
             self.facts.write(event_key(execution.session, execution.call), status)

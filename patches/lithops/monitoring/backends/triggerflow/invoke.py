@@ -78,7 +78,8 @@ def run_field(run_id: str, session: str, orchestrator: Dict[str, Any], retry: Po
 
     :param orchestrator: 'function_name', 'code_key' (where its code is), 'execution_timeout' (seconds),
         'log_level', 'runtime_name' and 'runtime_memory' (MB) of its activations,
-        'max_deaths', how many of them in a row may die, 'sweep_seconds' between two sweeps
+        'max_deaths', how many of them in a row may die, 'max_pending_calls', how many calls may be
+        scheduled and not yet waited for, 'sweep_seconds' between two sweeps
         (None: as it suits the backend), and 'lanes', how many chunks of one job may be
         under way at one time (0: any number)
     :param retry: of its jobs, unless one has its own

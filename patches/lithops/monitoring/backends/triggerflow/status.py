@@ -146,6 +146,7 @@ class CallStatus(StorageCallStatus):
             memory=self.job.runtime_memory,
             redelivered=bool(self.run.get('redelivered')),
             following=self._following(),
+            seconds=time.time() - float(self.status.get('worker_start_tstamp') or time.time()),
         )
         self._engine().report(execution, json.dumps(self.status).encode('ascii'), failure_of(self.status), time.time())
 

@@ -28,6 +28,7 @@ from .status import limits_of, report_lost
 from .store import create_store
 from .triggers import keys
 from .triggers.action import REPORT_LOST
+from .triggers.ended import how_over
 from .triggers.engine import Engine
 from .triggers.loss import Damaged, document_of, lose
 from .triggers.store import Facts
@@ -80,13 +81,20 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
 
 def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     """
-    Sweeps a run, unless it has ended, or was purged
+    Sweeps a run, unless it has ended, or was purged. One whose document cannot be read has ended, as lost
 
     :param run: what every payload of the run carries
     :return: whether it goes on
     """
-    document = _living(Facts(create_store(config)), run)
-    if document is None:
+    facts = Facts(create_store(config))
+    try:
+        document = document_of(facts, run['session'])
+    except Damaged as damage:
+        if damage.newer:
+            raise
+        lose(facts, run['session'], str(damage), time.time())
+        return False
+    if document is None or facts.has(keys.outcome_key(run['session'])):
         return False
     sweep_run(config, run, document['time'])
     return True
@@ -98,19 +106,7 @@ def is_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
 
     :param run: what every payload of the run carries
     """
-    return _living(Facts(create_store(config)), run) is None
-
-
-def _living(facts: Facts, run: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """The document of a run; None if it has ended, or was purged. One that cannot be read ends the run, as lost"""
-    try:
-        document = document_of(facts, run['session'])
-    except Damaged as damage:
-        if damage.newer:
-            raise
-        lose(facts, run['session'], str(damage), time.time())
-        return None
-    return None if document is None or facts.has(keys.outcome_key(run['session'])) else document
+    return how_over(Facts(create_store(config)), run['session']) is not None
 
 
 def begin_sweeps(config: Dict[str, Any], run: Dict[str, Any]) -> None:
@@ -149,7 +145,7 @@ def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due:
     facts = Facts(create_store(config))
 
     def is_over() -> bool:
-        return _living(facts, run) is None
+        return how_over(facts, run['session']) is not None
 
     is_time = wait_until(due, run['orchestrator']['execution_timeout'], is_over)
     if is_over():
