@@ -43,6 +43,7 @@ from .native.triggers import InvalidTriggerError
 from .retry import Retry
 from .run import Run
 from .triggers.condition import InvalidConditionError
+from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
 from .triggers.workspace import TriggerExistsError, TriggerNotFoundError
 
@@ -59,6 +60,7 @@ __all__ = [
     'CloudEvent',
     'ConfigurationError',
     'Context',
+    'Damaged',
     'Failed',
     'InstallationError',
     'InvalidActionError',

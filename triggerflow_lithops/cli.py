@@ -12,19 +12,20 @@ from tabulate import tabulate
 
 from . import doctor as checks
 from .client import TriggerflowExecutor
-from .errors import InstallationError, RunNotFoundError, TriggerflowError
+from .errors import RunNotFoundError, TriggerflowError
 from .native.client import Triggerflow
 from .native.events import CloudEvent
 from .native.triggers import InvalidTriggerError
 from .run import DamagedRun, Run, utc
 from .triggers import event
+from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
 from .triggers.loss import LOST
 from .triggers.store import StoreUnavailable
 from .triggers.workspace import TriggerNotFoundError
 
-#: What floor 0 says of bad input
-INVALID = (InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
+#: What floor 0 says of bad input, and of what is damaged
+INVALID = (Damaged, InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
 
 
 class _Failed(click.ClickException):
@@ -149,8 +150,11 @@ def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None
     for run in swept:
         click.echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
     for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
-        found = Triggerflow(name, create=False, executor=tf).sweep()
-        click.echo(f"workspace {name}: {'; '.join(found) or 'nothing to repair'}")
+        try:
+            said = '; '.join(Triggerflow(name, create=False, executor=tf).sweep()) or 'nothing to repair'
+        except Damaged as damage:
+            said = str(damage)
+        click.echo(f'workspace {name}: {said}')
 
 
 @main.command()
@@ -207,7 +211,8 @@ def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
 @_configured
 def delete(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """Delete a workspace, with its triggers, its events and its runs."""
-    Triggerflow(workspace, create=False, executor=create()).delete_workspace()
+    # Without opening it: its document may be damaged
+    Triggerflow(executor=create()).delete_workspace(workspace)
     click.echo(f'{workspace}: deleted')
 
 
@@ -218,7 +223,12 @@ def triggers(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """List the triggers of a workspace."""
     tf = Triggerflow(workspace, create=False, executor=create())
     rows = []
-    for found in map(tf.get_trigger, tf.list_triggers()):
+    for trigger_id in tf.list_triggers():
+        try:
+            found = tf.get_trigger(trigger_id)
+        except Damaged as damage:
+            rows.append([trigger_id, str(damage), '', '', ''])
+            continue
         events = ', '.join(f"{wanted['type']} of {wanted['subject']}" for wanted in found['activation_events'])
         fired = f"{found['fired']}{'' if found['enabled'] else ', disabled'}"
         rows.append([found['id'], events, found['condition']['name'], found['action']['name'], fired])
@@ -242,7 +252,7 @@ def _with_status(runs: list[Run[Any]]) -> Iterator[tuple[Run[Any], str]]:
         with contextlib.suppress(RunNotFoundError):
             try:
                 status = run.status()
-            except InstallationError:
+            except Damaged:
                 status = 'unknown: of a newer version of this plugin'
             yield run, f'{status}: its document is damaged' if isinstance(run, DamagedRun) and status == LOST else status
 

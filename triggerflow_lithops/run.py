@@ -240,13 +240,13 @@ class Run(Generic[T_co]):
         Whether it can go on. If its document cannot be read, it is lost.
 
         :raises RunNotFoundError: it was purged
-        :raises InstallationError: a newer version of this plugin has written its document
+        :raises Damaged: a newer version of this plugin has written its document
         """
         try:
             document = document_of(self._facts, self.session)
         except Damaged as damage:
             if damage.newer:
-                raise errors.InstallationError(str(damage)) from damage
+                raise
             lose(self._facts, self.session, str(damage), time.time())
             return False
         if document is None:
@@ -276,7 +276,7 @@ class DamagedRun(Run[Any]):
     A run whose document cannot be read: nobody can tell how often it was started, or what it is. It is lost.
 
     :param damage: what is wrong with its document
-    :raises InstallationError: from each of its methods, if a newer version of this plugin has written its document
+    :raises Damaged: from each of its methods, if a newer version of this plugin has written its document
     """
 
     def __init__(self, config: dict[str, Any], facts: Facts, run_id: str, damage: Damaged):
@@ -323,7 +323,7 @@ class DamagedRun(Run[Any]):
 
     def _require(self) -> bool:
         if self.damage.newer:
-            raise errors.InstallationError(str(self.damage))
+            raise self.damage
         if not self._facts.has(run_key(self.run_id)):
             raise errors.RunNotFoundError(self.run_id, bucket_of(self._config))
         return False
@@ -375,6 +375,13 @@ def find_run(config: dict[str, Any], facts: Facts, run_id: str) -> Run[Any] | No
     except Damaged as damage:
         return DamagedRun(config, facts, run_id, damage)
     return None if document is None else Run(config, facts, document)
+
+
+def how_ended(facts: Facts, run: Run[Any]) -> dict[str, Any] | None:
+    """The fact of how a run ended; None while it has not."""
+    if isinstance(run, DamagedRun):
+        return {'status': LOST, 'reason': str(run.damage), 'time': 0.0}
+    return outcome_of(facts, run.session)
 
 
 def value_of(run_id: str, outcome: dict[str, Any]) -> Any:

@@ -1,16 +1,15 @@
 """
 What each kind of document of a run looks like, as far as anybody relies on it.
 
-The key of a document says of which kind it is: so nobody who reads one can forget to check it. What
-is relied upon counts, and not only types: nothing that is taken from here makes a loop endless, or
-waits for what can never be.
+What is relied upon counts, and not only types: nothing that is taken from here makes a loop endless,
+or waits for what can never be.
 """
 
 import re
 from typing import Any, Callable
 
 from . import condition as conditions
-from .damage import Unfit, decode, shown
+from .damage import Unfit, shown
 from .keys import JOBS, MAX_CALLS, RUNS
 from .shape import (
     LATEST,
@@ -28,6 +27,7 @@ from .shape import (
     fields,
     finite,
     flag,
+    key,
     literal_bytes,
     mapping,
     moment,
@@ -59,8 +59,6 @@ _JOB = r'\d{1,9}-[A-Z]\d{1,9}'
 job_name = pattern("the name of a job, such as '0-M001'", rf'{_JOB}(?:-\d{{5}}(?:-[0-9a-f]{{12}})?-{_JOB})*')
 call_index = simple(f'a whole number from 0 to {MAX_CALLS - 1}', lambda value: type(value) is int and 0 <= value < MAX_CALLS)
 calls = simple(f'a number of calls from 0 to {MAX_CALLS}', lambda value: type(value) is int and 0 <= value <= MAX_CALLS)
-#: A part of a key, in which no other part can hide
-key = pattern('a key', r'(?!.*(?:^|/)\.\.?(?:/|$))[^/\x00-\x1f][^\x00-\x1f]{0,1023}')
 incarnation = pattern('an incarnation', r'[0-9A-Za-z]{1,32}')
 #: Kind, function, number of calls, digest of the arguments
 fingerprint = row(text, text, calls, text)
@@ -445,15 +443,6 @@ def _rule_of(where: str) -> Rule:
     return _always(mapping)
 
 
-def document_at(where: str, value: bytes) -> dict[str, Any]:
-    """
-    The document that was read at a key.
-
-    :raises Damaged: it is none, or not one of the kind that belongs there
-    """
-    try:
-        document = decode(value)
-        _rule_of(where)(where, document)
-    except Unfit as unfit:
-        raise unfit.of(where) from None
-    return document  # type: ignore[no-any-return]
+def check_of_run(where: str, document: Any) -> None:
+    """:raises Unfit: it is not one of the kind that belongs at a key of a run"""
+    _rule_of(where)(where, document)

@@ -64,6 +64,16 @@ sequence = simple('a list', lambda value: type(value) is list)
 texts = simple('a list of texts', lambda value: type(value) is list and all(type(found) is str for found in value))
 
 
+def pattern(expected: str, expression: str) -> Check:
+    """A text all of which an expression matches."""
+    matches = re.compile(expression).fullmatch
+    return simple(expected, lambda value: type(value) is str and matches(value) is not None)
+
+
+#: Of an object. It leads to nowhere outside of the bucket's folder
+key = pattern('a key', r'(?!.*(?:^|/)\.\.?(?:/|$))[^/\x00-\x1f][^\x00-\x1f]{0,1023}')
+
+
 def exactly(*values: Any) -> Check:
     """One of a few texts or numbers."""
     expected = ' or '.join(repr(value) for value in values)
@@ -75,12 +85,6 @@ def exactly(*values: Any) -> Check:
 def between(first: float, last: float) -> Check:
     """A number from ``first`` to ``last``."""
     return simple(f'a number from {first} to {last}', lambda value: type(value) in (int, float) and first <= value <= last)
-
-
-def pattern(expected: str, expression: str) -> Check:
-    """A text all of which an expression matches."""
-    matches = re.compile(expression).fullmatch
-    return simple(expected, lambda value: type(value) is str and matches(value) is not None)
 
 
 def optional(check: Check) -> Check:

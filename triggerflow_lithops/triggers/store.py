@@ -11,7 +11,7 @@ import uuid
 from typing import Any, Callable, List, Protocol, TypeVar
 
 from .damage import Damaged, Unfit, decode, encode
-from .documents import document_at
+from .kinds import document_at
 
 __all__ = ['Facts', 'Store', 'StoreUnavailable', 'decode', 'encode', 'new_nonce']
 
