@@ -153,7 +153,7 @@ _status = fields({'status': exactly(*_ended), 'time': moment})
 def _run_of_its_id(where: str, document: Any) -> None:
     _run(document)
     if document['run_id'] != where.split('/')[1]:
-        raise Unfit(f'the run {document["run_id"]}', f'the run {where.split("/")[1]}').inside('run_id')
+        raise Unfit(f'the run {shown(document["run_id"])}', f'the run {where.split("/")[1]}').inside('run_id')
 
 
 def _outcome(document: Any) -> None:
@@ -286,13 +286,15 @@ def invocation(value: Any, names: list[str]) -> None:
         _data(value['data'], names, 'data', base64s)
 
 
-def inputs(value: Any, of: int) -> None:
+def inputs(needed: Any, of: int) -> None:
     """
     What the deferred calls of a job wait for.
 
+    :param needed: to invoke them
     :param of: how many calls the job has
     """
-    _inputs(value)
+    fields({'inputs': _inputs})(needed)
+    value = needed['inputs']
     last = 0
     for found in value['ranges'] if value else ():
         if not last <= found['first'] < found['stop'] <= of:
@@ -344,7 +346,7 @@ def _fact(document: Any) -> None:
         try:
             found = document.get('invocation')
             invocation(found, [str(index) for index in range(document['calls'])])
-            inputs(found.get('inputs'), document['calls'])
+            inputs(found, document['calls'])
         except Unfit as unfit:
             raise unfit.inside('invocation') from None
 
