@@ -1,18 +1,23 @@
 """What is read from a bucket may be damaged: it is fatal to its own run, said with the key, and to nothing else."""
 
 import json
+import os
+import pickle
 import re
 import time
 from types import SimpleNamespace
 
+import lithops
 import pytest
 import whole
-from damage import damaged
+import yaml
+from click.testing import CliRunner
+from damage import MONSTERS, damaged
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, job_of, next_of_lane, run_field
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
 
-from triggerflow_lithops import TriggerflowError
+from triggerflow_lithops import RunExistsError, RunLost, RunNotFoundError, TriggerflowError, cli
 from triggerflow_lithops.activation import read_history
 from triggerflow_lithops.fingerprint import Fingerprint
 from triggerflow_lithops.outputs import Output, Outputs
@@ -288,3 +293,199 @@ def test_a_run_of_which_something_is_damaged_comes_to_its_end_or_is_lost_and_say
                 assert {**run.outcome, 'time': 0, 'nonce': 0} == {**expected.outcome, 'time': 0, 'nonce': 0}, (name, seed)
             assert not [law for law in run.broken if 'two values' not in law], (name, seed, run.broken)
     assert lost or kind in ('claim', 'attempt', 'death')
+
+
+@pytest.mark.parametrize('kind', ['watch', 'dependent', 'fact', 'attempt'])
+def test_a_worker_that_finds_something_damaged_writes_its_own_event_and_the_run_is_lost(bucket, kind):
+    call, position = Call('0-M000', 1), 0
+    where = {
+        'watch': keys.watch_key('s', keys.group_of(call), 0),
+        'dependent': keys.dependent_key('s', keys.group_of(call), 1, 0),
+        'fact': keys.fact_key('s', position),
+        'attempt': keys.attempt_key('s', call, 1),
+    }[kind]
+    if kind != 'fact':
+        bucket.write(keys.fact_key('s', position), encode(whole.job()))
+    bucket.write(where, b'[]')
+    engine = Engine(bucket, lambda action: None)
+    failure = None if kind in ('watch', 'dependent') else Failure('killed', lost=True)
+    engine.report(Execution('s', call, position, 0), encode(whole.event(call)), failure, 1.0)
+    assert bucket.read(keys.event_key('s', call)) == whole.event(call)
+    outcome = bucket.read(keys.outcome_key('s'))
+    assert outcome['status'] == 'lost' and f'{where} is damaged: found [], expected a document' in outcome['reason']
+
+
+def test_what_was_damaged_on_its_way_only_is_no_damage(bucket):
+    class OnItsWay(MemoryStore):
+        reads = 0
+
+        def get(self, key):
+            self.reads += 1
+            return super().get(key)[: 7 if self.reads == 1 else None]
+
+    store = OnItsWay()
+    store.put_new(keys.outcome_key('s'), encode({'status': 'cancelled', 'time': 0.0}))
+    assert Facts(store).read(keys.outcome_key('s'))['status'] == 'cancelled' and store.reads == 2
+
+
+@pytest.mark.parametrize('monster', MONSTERS)
+@pytest.mark.parametrize('key', [keys.run_key('r'), keys.event_key('s', Call('0-A000', 0)), 'anything/else'])
+def test_no_monster_is_a_document(monster, key):
+    store = MemoryStore()
+    store.put_new(key, MONSTERS[monster])
+    try:
+        assert type(Facts(store).read(key)) is dict and key == 'anything/else'
+    except Damaged as damage:
+        assert damage.key == key and len(str(damage)) < 1_000
+
+
+def test_damage_survives_pickling_and_says_where_in_the_document_it_is():
+    store = MemoryStore()
+    store.put_new(keys.run_key('r'), encode({**whole.run('r', '0', 'code'), 'time': 'noon'}))
+    with pytest.raises(Damaged, match=r"triggerflow.runs/r/run.json is damaged: found 'noon' as 'time'") as raised:
+        Facts(store).read(keys.run_key('r'))
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (str(again), again.key, again.newer) == (str(raised.value), keys.run_key('r'), False)
+
+
+@pytest.mark.parametrize(
+    'text',
+    ["b'x'.__class__", "__import__('os').system('true')", "b'a' + b'b'", "b'\\x1'", "b'a\nb'", 'b"a\'"x', "b'" + 'x' * 70_000],
+)
+def test_a_status_holds_bytes_and_nothing_else_that_lithops_would_evaluate(text):
+    store, key = MemoryStore(), keys.event_key('s', Call('0-A000', 0))
+    store.put_new(key, encode(whole.event(Call('0-A000', 0), result=text)))
+    with pytest.raises(Damaged, match='expected bytes as Python writes them'):
+        Facts(store).read(key)
+
+
+@pytest.mark.parametrize('value', [b'', bytes(range(256)), b"it's", b'"', b'\'"\\', b'x' * 100_000, bytes(range(256)) * 1_000])
+def test_whatever_bytes_a_call_returned_fit(value):
+    store, key = MemoryStore(), keys.event_key('s', Call('0-A000', 0))
+    store.put_new(key, encode(whole.event(Call('0-A000', 0), result=str(value))))
+    assert Facts(store).read(key)['result'] == str(value)
+
+
+# Runs whose documents are damaged, as a client sees them
+
+
+@pytest.fixture
+def damage(executor):
+    """Damages an object of a bucket on localhost."""
+
+    def replace(key, value):
+        executor.store.delete([key])
+        executor.store.put_new(key, value)
+
+    return replace
+
+
+@pytest.fixture
+def ended_run(executor):
+    run = executor.run(lambda: 'done', run_id=f'ended-{time.monotonic_ns()}')
+    assert run.result(timeout=60) == 'done'
+    return run
+
+
+def test_a_run_whose_document_is_damaged_is_listed_is_lost_and_is_not_started_again(executor, damage, ended_run):
+    damage(keys.run_key(ended_run.run_id), b'[]')
+    found = {run.run_id: run for run in executor.list_runs()}[ended_run.run_id]
+    key = keys.run_key(ended_run.run_id)
+    assert found.status() == found.wait() == 'lost' and found.activations() == []
+    with pytest.raises(RunLost, match=f'{key} is damaged: found .., expected a document.*Purge it'):
+        executor.get_run(ended_run.run_id).result()
+    assert key in found.history()[-1]['data']['reason']
+    with pytest.raises(RunExistsError, match=f'{key} is damaged.*purge'):
+        executor.run(lambda: 'done', run_id=ended_run.run_id)
+
+
+def test_the_command_runs_shows_a_damaged_one_among_the_others(executor, damage, ended_run, tmp_path, config):
+    other = executor.run(lambda: 'done')
+    other.result(timeout=60)
+    damage(keys.run_key(ended_run.run_id), b'{"version": 1')
+    (tmp_path / 'config.yaml').write_text(yaml.dump(config))
+    shown = CliRunner().invoke(cli.main, ['runs', '-c', str(tmp_path / 'config.yaml')])
+    lines = {line.split()[0]: line for line in shown.output.splitlines()[2:]}
+    assert 'lost: its document is damaged' in lines[ended_run.run_id] and 'completed' in lines[other.run_id]
+    assert shown.exit_code == 0
+
+
+def test_a_purge_of_it_removes_all_that_there_is_of_it_and_nothing_of_another(executor, damage, ended_run):
+    other = executor.run(lambda: 'done', run_id=f'{ended_run.run_id}-0123abcd')
+    other.result(timeout=60)
+    kept = [key for key in executor.store.list('triggerflow') if other.run_id in key]
+    damage(keys.run_key(ended_run.run_id), b'null')
+    executor.get_run(ended_run.run_id).purge()
+    assert [key for key in executor.store.list('triggerflow') if ended_run.run_id in key] == kept
+    assert executor.run(lambda: 'anew', run_id=ended_run.run_id).result(timeout=60) == 'anew'
+
+
+def test_a_run_of_a_newer_version_is_left_alone_and_that_is_said(executor, damage, ended_run):
+    key = keys.run_key(ended_run.run_id)
+    damage(key, encode({**ended_run.document, 'version': 2}))
+    found = executor.get_run(ended_run.run_id)
+    for asked in (found.status, found.result, found.sweep, found.cancel, found.purge):
+        with pytest.raises(Damaged, match=r'written by a newer version of this plugin.*upgrade'):
+            asked()
+    assert executor.store.get(key) and ended_run.run_id in [run.run_id for run in executor.list_runs()]
+
+
+def test_a_run_whose_outcome_is_damaged_is_lost_and_can_be_purged(executor, damage, ended_run):
+    key = keys.outcome_key(ended_run.session)
+    damage(key, b'{"status": "completed", "value": 3}')
+    assert ended_run.status() == 'lost' and ended_run.sweep() == []
+    with pytest.raises(RunLost, match=f'{key} is damaged'):
+        ended_run.result()
+    assert ended_run.history()[-1]['type'].endswith('run.lost')
+    ended_run.purge()
+    with pytest.raises(RunNotFoundError):
+        ended_run.status()
+
+
+def double(x):
+    return 2 * x
+
+
+def two_steps(folder):
+    """The second one waits until a file is there."""
+    fexec = lithops.FunctionExecutor()
+    fexec.get_result(fexec.map(double, [1, 2]))
+    return fexec.get_result(fexec.call_async(until_there, os.path.join(folder, 'go on')))
+
+
+def until_there(path):
+    until = time.monotonic() + 60
+    while not os.path.exists(path):
+        assert time.monotonic() < until, f'{path} never came'
+        time.sleep(0.02)
+    return 'both'
+
+
+def until_found(executor, expression):
+    """The key of an object, once it is there."""
+    until = time.monotonic() + 60
+    while True:
+        found = [key for key in executor.store.list('triggerflow') if re.search(expression, key)]
+        if found:
+            return found[-1]
+        assert time.monotonic() < until, f'{expression} never came'
+        time.sleep(0.02)
+
+
+def test_of_runs_in_one_bucket_those_that_are_damaged_are_lost_and_the_others_complete(executor, damage, tmp_path):
+    runs, where = {kind: executor.run(two_steps, str(tmp_path / kind)) for kind in ('trigger', 'watch', 'run', 'none')}, {}
+    for kind, run in runs.items():
+        # It waits for the second step
+        watch = until_found(executor, rf'{run.session}-0-A001/0000\.w')
+        where[kind] = {'watch': watch, 'run': keys.run_key(run.run_id)}.get(kind, keys.trigger_key(run.session, 1))
+        if kind != 'none':
+            damage(where[kind], b'[' * 100_000)
+    assert runs['run'].status() == 'lost'
+    for kind in runs:
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / 'go on').touch()
+    assert runs.pop('none').result(timeout=60) == 'both'
+    for kind, run in runs.items():
+        with pytest.raises(RunLost, match=re.escape(f'{where[kind]} is damaged')):
+            run.result(timeout=60)
+    assert {run.run_id for run in runs.values()} < {run.run_id for run in executor.list_runs()}
