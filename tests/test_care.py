@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import whole
 import yaml
 
 from triggerflow_lithops import Run, TriggerflowExecutor, care, sleep
@@ -176,8 +177,7 @@ LOOKS = {
 
 def stored(facts, run_id, kind=Run, backend='localhost', service=''):
     """A run that was started long ago and has not ended, in a bucket."""
-    orchestrator = {'function': 'main', 'function_name': 'main'}
-    document = {'run_id': run_id, 'incarnation': os.urandom(4).hex(), 'name': 'main', 'orchestrator': orchestrator, 'time': 0.0}
+    document = whole.run(run_id, os.urandom(4).hex(), 'code')
     facts.create(keys.run_key(run_id), document)
     config = {'lithops': {'backend': backend, 'storage': 'localhost'}, 'triggerflow': {'service': service}, 'localhost': {}}
     return kind({**config, 'localhost': {'storage_bucket': 'mine'}}, facts, {**document, 'sweeps': []})

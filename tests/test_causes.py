@@ -3,21 +3,22 @@
 import random
 
 import pytest
+import whole
 
 from triggerflow_lithops.report import Report
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.faults import HARD, NONE
 from triggerflow_lithops.testing.simulation import INCARNATION, RUN_ID, Simulation, simulating
-from triggerflow_lithops.triggers import event, keys
+from triggerflow_lithops.triggers import condition, event, keys
 from triggerflow_lithops.triggers.inputs import Inputs
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts, decode, encode
-from triggerflow_lithops.triggers.trigger import Members
+from triggerflow_lithops.triggers.trigger import Members, Trigger
 from triggerflow_lithops.user_code import NO_ARGUMENTS
 
 HOUR = 3600.0
 SESSION = 'run-7-0a0a0a0a'
-DOCUMENT = {'run_id': 'run-7', 'name': 'main', 'orchestrator': {'function': 'main'}, 'time': 1000.0}
+DOCUMENT = {'run_id': 'run-7', 'name': 'main', 'orchestrator': {'function': 'main'}, 'time': 1_000_000.0}
 CALL = keys.Call('0-A000', 0)
 
 
@@ -40,33 +41,16 @@ def one_call(activations=0.0, calls=0.0, claims=0.0):
     :param claims: … that of activation 1
     """
     facts = Facts(MemoryStore())
-    fact = {'job': '0-A000', 'calls': 1, 'activation': 0, 'fingerprint': ['call_async', 'f', 1, ''], 'time': 1002.0 + activations}
-    trigger = {
-        'condition': {'name': 'JOIN', 'count': 1},
-        'action': {'name': 'START_ACTIVATION', 'number': 1},
-        'context': {
-            'position': 1,
-            'members': {'0-A000': [[0, 1]]},
-            'until_failure': True,
-            'jobs': {'0-A000': 0},
-            'due': None,
-            'looked_at': {},
-        },
-        'time': 1003.0 + activations,
-    }
-    status = {
-        'executor_id': f'{SESSION}-0',
-        'job_id': 'A000',
-        'call_id': '00000',
-        'exception': False,
-        'worker_end_tstamp': 1004.0 + calls,
-    }
-    facts.create(keys.claim_key(SESSION, 0), {'cause': 'the run was started', 'time': 1001.0 + activations})
+    fact = whole.job('0-A000', calls=1, time=1_000_002.0 + activations)
+    waits_for = Trigger(SESSION, 0, 1, condition.join(1), Members({'0-A000': [[0, 1]]}), True, {'0-A000': 0})
+    trigger = whole.trigger(waits_for, 1_000_003.0 + activations)
+    status = {**whole.event(CALL, ended=1_000_004.0 + calls), 'executor_id': f'{SESSION}-0'}
+    facts.create(keys.claim_key(SESSION, 0), {'cause': 'the run was started', 'time': 1_000_001.0 + activations})
     facts.create(keys.fact_key(SESSION, 0), fact)
     facts.create(keys.trigger_key(SESSION, 0), trigger)
     facts.create(keys.event_key(SESSION, CALL), status)
-    facts.create(keys.claim_key(SESSION, 1), {'cause': 'its trigger fired', 'time': 1005.0 + claims})
-    facts.create(keys.outcome_key(SESSION), {'status': 'completed', 'time': 1006.0 + claims})
+    facts.create(keys.claim_key(SESSION, 1), {'cause': 'its trigger fired', 'time': 1_000_005.0 + claims})
+    facts.create(keys.outcome_key(SESSION), {'status': 'completed', 'value': '', 'time': 1_000_006.0 + claims})
     return facts
 
 
@@ -96,13 +80,13 @@ def test_a_history_is_in_causal_order_whosever_clock_is_hours_off(whose, off):
 def test_the_times_that_a_history_tells_are_those_that_were_recorded():
     history = Report(DOCUMENT, SESSION, one_call(calls=5 * HOUR)).history()
     (end,) = (found for found in history if found['type'] == event.SUCCESS)
-    assert event.seconds_of(end) == 1004.0 + 5 * HOUR
+    assert event.seconds_of(end) == 1_000_004.0 + 5 * HOUR
 
 
 def test_what_an_activation_did_stands_before_its_death_that_another_machine_has_written():
     facts = one_call(activations=5 * HOUR)
     facts.store.delete([keys.trigger_key(SESSION, 0)])
-    facts.create(keys.death_key(SESSION, 0), {'reason': 'it vanished', 'time': 1003.0, 'due': 1004.0})
+    facts.create(keys.death_key(SESSION, 0), {'reason': 'it vanished', 'time': 1_000_003.0, 'due': 1_000_004.0})
     found = told(facts)
     assert found.index('job.scheduled 0/A000') < found.index('activation.died 0') < found.index('activation.started 1')
 

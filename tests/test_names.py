@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import whole
 import yaml
 from click.testing import CliRunner
 
@@ -212,9 +213,8 @@ def foreign(config, tmp_path):
     """A run in the tests' bucket whose texts somebody else has written: what a command answers about it."""
     (tmp_path / 'config.yaml').write_text(yaml.dump(config))
     executor = TriggerflowExecutor(config=config, log_level=None)
-    orchestrator = {'function': ESCAPE, 'function_name': ESCAPE, 'code_key': 'gone'}
-    document = {'run_id': '1e5', 'incarnation': '0a0a0a0a', 'name': ESCAPE, 'orchestrator': orchestrator, 'time': 1.0}
-    document['retry'] = {}
+    document = whole.run('1e5', '0a0a0a0a', 'gone', name=ESCAPE, time=1.0)
+    document['orchestrator'] |= {'function': ESCAPE, 'function_name': ESCAPE}
     executor.facts.create(keys.run_key('1e5'), document)
     run = Run(executor.config, executor.facts, document)
     executor.facts.create(keys.claim_key(run.session, 0), {'cause': ESCAPE, 'time': 2.0})

@@ -46,6 +46,7 @@ from .retry import Retry
 from .run import Run
 from .triggers import limits as _limits
 from .triggers.condition import InvalidConditionError
+from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
 from .triggers.workspace import TriggerExistsError, TriggerNotFoundError
 
@@ -63,6 +64,7 @@ __all__ = [
     'ConfigurationError',
     'ConfigurationTypeError',
     'Context',
+    'Damaged',
     'Failed',
     'InstallationError',
     'InvalidActionError',

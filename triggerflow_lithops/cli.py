@@ -16,16 +16,17 @@ from .errors import RunNotFoundError, TriggerflowError
 from .native.client import Triggerflow
 from .native.events import CloudEvent
 from .native.triggers import InvalidTriggerError
-from .run import Run, utc
+from .run import DamagedRun, Run, utc
 from .triggers import event
+from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
 from .triggers.limits import printable
 from .triggers.loss import LOST
 from .triggers.store import StoreUnavailable
 from .triggers.workspace import TriggerNotFoundError
 
-#: What floor 0 says of bad input
-INVALID = (InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
+#: What floor 0 says of bad input, and of what is damaged
+INVALID = (Damaged, InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
 
 
 class _Failed(click.ClickException):
@@ -98,7 +99,7 @@ def main() -> None:
 def runs(create: Callable[[], TriggerflowExecutor]) -> None:
     """List all runs in the bucket, the oldest first."""
     rows = [
-        [run.run_id, run.name, status, utc(run.document['time']), len(run.activations())]
+        [run.run_id, run.name, status, _started(run), len(run.activations())]
         for run, status in _with_status(create().list_runs())
     ]
     _echo_table(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations'])
@@ -117,7 +118,7 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
         ['Run', run.run_id],
         ['Name', run.name],
         ['Status', run.status()],
-        ['Started (UTC)', utc(run.document['time'])],
+        ['Started (UTC)', _started(run)],
         ['Activations', len(run.activations())],
         ['Calls ended', f'{ended} of {scheduled}'],
     ]
@@ -154,8 +155,11 @@ def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None
     for run in swept:
         _echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
     for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
-        found = Triggerflow(name, create=False, executor=tf).sweep()
-        _echo(f"workspace {name}: {'; '.join(found) or 'nothing to repair'}")
+        try:
+            said = '; '.join(Triggerflow(name, create=False, executor=tf).sweep()) or 'nothing to repair'
+        except Damaged as damage:
+            said = str(damage)
+        _echo(f'workspace {name}: {said}')
 
 
 @main.command()
@@ -212,7 +216,8 @@ def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
 @_configured
 def delete(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """Delete a workspace, with its triggers, its events and its runs."""
-    Triggerflow(workspace, create=False, executor=create()).delete_workspace()
+    # Without opening it: its document may be damaged
+    Triggerflow(executor=create()).delete_workspace(workspace)
     _echo(f'{workspace}: deleted')
 
 
@@ -223,7 +228,12 @@ def triggers(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """List the triggers of a workspace."""
     tf = Triggerflow(workspace, create=False, executor=create())
     rows = []
-    for found in map(tf.get_trigger, tf.list_triggers()):
+    for trigger_id in tf.list_triggers():
+        try:
+            found = tf.get_trigger(trigger_id)
+        except Damaged as damage:
+            rows.append([trigger_id, str(damage), '', '', ''])
+            continue
         events = ', '.join(f"{wanted['type']} of {wanted['subject']}" for wanted in found['activation_events'])
         fired = f"{found['fired']}{'' if found['enabled'] else ', disabled'}"
         rows.append([found['id'], events, found['condition']['name'], found['action']['name'], fired])
@@ -264,7 +274,15 @@ def _with_status(runs: list[Run[Any]]) -> Iterator[tuple[Run[Any], str]]:
     """Runs with their status, less those that were purged since they were listed."""
     for run in runs:
         with contextlib.suppress(RunNotFoundError):
-            yield run, run.status()
+            try:
+                status = run.status()
+            except Damaged:
+                status = 'unknown: of a newer version of this plugin'
+            yield run, f'{status}: its document is damaged' if isinstance(run, DamagedRun) and status == LOST else status
+
+
+def _started(run: Run[Any]) -> str:
+    return 'unknown' if isinstance(run, DamagedRun) else utc(run.document['time'])
 
 
 def _json(text: str | None) -> Any:

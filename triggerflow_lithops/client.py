@@ -20,13 +20,14 @@ from .job import qualified_name
 from .lithops_config import load_given
 from .program import packed
 from .retry import policy_of
-from .run import DriverNotKept, Run, begin_run, utc
+from .run import DamagedRun, DriverNotKept, Run, begin_run, find_run, utc
 from .runtime import Runtime, prepare_runtime
 from .storage import bucket_of, open_store, require_guarded
 from .triggers import limits
 from .triggers.attempt import Policy
-from .triggers.keys import ID, RUNS, code_key, is_run_id, outcome_key, run_ids, run_key, session_of
+from .triggers.keys import ID, RUNS, code_key, is_run_id, outcome_key, run_ids, session_of
 from .triggers.limits import shown
+from .triggers.loss import outcome_of
 from .triggers.store import Facts, StoreUnavailable
 from .user_code import NO_ARGUMENTS, require_fitting
 
@@ -153,7 +154,7 @@ class TriggerflowExecutor:
                 "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
             ) from error
         _require_same(existing, function_name)
-        outcome = self.facts.read(outcome_key(existing.session))
+        outcome = outcome_of(self.facts, existing.session)
         if outcome is None:
             existing.sweep()
         else:
@@ -184,8 +185,7 @@ class TriggerflowExecutor:
         return sorted(runs, key=lambda run: run.document['time'])
 
     def _find(self, run_id: str) -> Run[Any] | None:
-        document = self.facts.read(run_key(run_id))
-        return None if document is None else Run(self.config, self.facts, document)
+        return find_run(self.config, self.facts, run_id)
 
     def _start(
         self,
@@ -268,6 +268,11 @@ def _tell_old_outcome(run_id: str, outcome: dict[str, Any]) -> None:
 
 def _require_same(existing: Run[Any], function_name: str) -> None:
     """:raises RunExistsError: the run that has an id is of another orchestrator"""
+    if isinstance(existing, DamagedRun):
+        raise errors.RunExistsError(
+            f'Run {existing.run_id!r} is there already, and what it is cannot be told: {existing.damage}. '
+            f'Purge it (get_run({existing.run_id!r}).purge()), or choose another run id.'
+        )
     found = existing.document['orchestrator']['function']
     if found != function_name:
         raise errors.RunExistsError(

@@ -68,18 +68,18 @@ class RunCancelled(TriggerflowError):
 
 class RunLost(TriggerflowError):
     """
-    Something that the run cannot go on without was removed from the bucket.
+    Something that the run cannot go on without was removed from the bucket, or is damaged.
 
-    :param reason: what is gone
+    :param reason: what is gone, or damaged
     """
 
     def __init__(self, run_id: str, reason: str):
         self.run_id = run_id
         self.reason = reason
         super().__init__(
-            f'Run {run_id} is lost: {reason}. Something other than run.purge() removed it, such as a rule of the bucket '
-            'that deletes old objects: make it leave alone what begins with triggerflow. Nothing of this run starts again. '
-            'Purge it, and start a new one.'
+            f'Run {run_id} is lost: {reason}. Something other than this plugin removed it or changed it, such as a rule of '
+            'the bucket that deletes old objects: make it leave alone what begins with triggerflow. Nothing of this run '
+            'starts again. Purge it, and start a new one.'
         )
 
 

@@ -1,5 +1,6 @@
 """What happened in a run, told from its facts: as CloudEvents, and by activation."""
 
+import logging
 import re
 from typing import Any, Iterator
 
@@ -7,8 +8,11 @@ from . import causes
 from .causes import Found, Node
 from .fingerprint import Fingerprint
 from .triggers import event
-from .triggers.keys import JOBS, Call, activation_prefix, facts_prefix, is_key_of, outcome_key, position_of, retried_call
+from .triggers.keys import JOBS, Call, activation_prefix, facts_prefix, is_key_of, position_of, retried_call
+from .triggers.loss import Damaged, outcome_of
 from .triggers.store import Facts
+
+logger = logging.getLogger(__name__)
 
 #: An event, and what it tells of
 _Told = tuple[Node, dict[str, Any]]
@@ -40,7 +44,7 @@ class Report:
 
     def activations(self) -> list[dict[str, Any]]:
         """One dict per activation, in order of its number. Times are seconds since the epoch."""
-        outcome = self.outcome = self._facts.read(outcome_key(self._session))
+        outcome = self.outcome = outcome_of(self._facts, self._session)
         told = []
         for number, facts in sorted(self._activations().items()):
             ended, result = _end_of(facts)
@@ -57,11 +61,19 @@ class Report:
             told[-1].update(ended=outcome['time'], result=outcome['status'])
         return told
 
+    def _read(self, key: str) -> dict[str, Any] | None:
+        """What cannot be read is left out, and told."""
+        try:
+            return self._facts.read(key)
+        except Damaged as damage:
+            logger.warning('%s - left out of what is told of the run', damage)
+            return None
+
     def _activations(self) -> dict[int, dict[str, dict[str, Any]]]:
         found: dict[int, dict[str, dict[str, Any]]] = {}
         for key in self._facts.list(activation_prefix(self._session)):
             number, kind = key.split('/')[-2:]
-            fact = self._facts.read(key)
+            fact = self._read(key)
             if fact is not None:
                 found.setdefault(int(number), {})[kind.removesuffix('.json')] = fact
         return {number: facts for number, facts in found.items() if 'claim' in facts}
@@ -94,7 +106,7 @@ class Report:
             elif retried_call(key):
                 yield from self._attempt_event(key, found)
             elif key.endswith('/status.json'):
-                status = self._facts.read(key)
+                status = self._read(key)
                 if status is not None:
                     job = f"{status['executor_id'].rpartition('-')[2]}/{status['job_id']}"
                     call = self._call_of(key, status['call_id'], found)
@@ -110,7 +122,7 @@ class Report:
         return call
 
     def _fact_event(self, key: str, found: Found) -> Iterator[_Told]:
-        fact = self._facts.read(key)
+        fact = self._read(key)
         if fact is None:
             return
         position = position_of(key)
@@ -126,7 +138,7 @@ class Report:
 
     def _attempt_event(self, key: str, found: Found) -> Iterator[_Told]:
         """That an attempt failed, told from the fact of the one that follows upon it."""
-        fact, retried = self._facts.read(key), retried_call(key)
+        fact, retried = self._read(key), retried_call(key)
         if fact is None or retried is None:
             return
         call_id, following = retried
@@ -141,7 +153,7 @@ class Report:
         )
 
     def _outcome(self) -> Iterator[dict[str, Any]]:
-        outcome = self.outcome = self._facts.read(outcome_key(self._session))
+        outcome = self.outcome = outcome_of(self._facts, self._session)
         if outcome is not None:
             data = {name: outcome[name] for name in ('error', 'reason') if name in outcome} or None
             yield self._event(event.RUN_ENDED[outcome['status']], self._document['run_id'], outcome['time'], data)

@@ -24,9 +24,10 @@ from .storage import bucket_of, map_store_errors
 from .triggers import limits
 from .triggers.action import start_activation
 from .triggers.ended import clear_away
+from .triggers.event import RUN_ENDED, new_event
 from .triggers.home import Home
-from .triggers.keys import JOBS, outcome_key, run_key, session_of
-from .triggers.loss import LOST
+from .triggers.keys import JOBS, RUNS, outcome_key, run_key, session_of, sessions_of
+from .triggers.loss import LOST, Damaged, document_of, end, lose, outcome_of
 from .triggers.store import Facts, StoreUnavailable, encode
 from .waiting import interruptible, wait_for
 
@@ -99,11 +100,11 @@ class Run(Generic[T_co]):
         return found
 
     def _read_status(self) -> str:
-        outcome = self._facts.read(outcome_key(self.session))
-        if outcome is not None:
-            return str(outcome['status'])
-        self._require()
-        return 'running'
+        outcome = outcome_of(self._facts, self.session)
+        if outcome is None and not self._require():
+            # It has ended here
+            outcome = outcome_of(self._facts, self.session)
+        return 'running' if outcome is None else str(outcome['status'])
 
     def wait(self, timeout: float | None = None) -> str:
         """
@@ -191,25 +192,33 @@ class Run(Generic[T_co]):
         """
         if self.status() == 'running':
             raise errors.InvalidRunError(f'Run {self.run_id} is running. Cancel it first: run.cancel().')
+        self._end_elsewhere(self._field())
+        self._mark_purged()
+        self._clear_away(self.session)
+        # After that, so that a purge that was interrupted can be done again
+        self._facts.store.delete([outcome_key(self.session), run_key(self.run_id)])
+        # What was written before an activation or a worker could know
+        self._clear_away(self.session)
+
+    def _end_elsewhere(self, field: dict[str, Any]) -> None:
+        """
+        Removes what is kept of a run outside of the bucket.
+
+        :param field: what every payload of the run carries
+        """
         try:
-            end_sweeps(self._config, self._field())
+            end_sweeps(self._config, field)
         except Exception as error:
             # It would go on for ever, and find no code to run
             raise errors.ConfigurationError(
                 f'Run {self.run_id} is not purged, for the alarm that sweeps it cannot be removed: {error}. Try again.'
             ) from error
-        end_wake_ups(self._config, self._field())
-        forget_driver(self._config, self.session)
-        self._mark_purged()
-        self._clear_away()
-        # After that, so that a purge that was interrupted can be done again
-        self._facts.store.delete([outcome_key(self.session), run_key(self.run_id)])
-        # What was written before an activation or a worker could know
-        self._clear_away()
+        end_wake_ups(self._config, field)
+        forget_driver(self._config, field['session'])
 
-    def _clear_away(self) -> None:
+    def _clear_away(self, session: str) -> None:
         # Lithops' own local workers, of calls that calls have made, keep their files in Lithops' place
-        clear_away(self._facts, self.session, (JOBS, JOBS_PREFIX))
+        clear_away(self._facts, session, (JOBS, JOBS_PREFIX))
 
     def sweep(self) -> list[str]:
         """
@@ -220,6 +229,8 @@ class Run(Generic[T_co]):
         care.began(self.session)
         if is_local(self._config):
             Door(self._config[SECTION]['service']).rouse()
+        if not self._require():
+            return [f'the run is lost: {run_key(self.run_id)} is damaged']
         with map_store_errors():
             repaired: list[str] = sweep_run(self._config, self._field(), self.document['time'])
         return repaired
@@ -268,18 +279,31 @@ class Run(Generic[T_co]):
         """For its trigger, if it has one: a firing without a run would be taken for one that was never started."""
         if 'firing' in self.document['orchestrator']:
             home, trigger_id, number = (self.document['orchestrator']['firing'][name] for name in ('home', 'trigger', 'number'))
-            if self._facts.read(Home(home).firing(trigger_id, number)):
+            if self._facts.has(Home(home).firing(trigger_id, number)):
                 self._facts.write(Home(home).purged(trigger_id, number), b'{}')
 
-    def _require(self) -> None:
-        document = self._facts.read(run_key(self.run_id))
-        if document is None or document['incarnation'] != self.document['incarnation']:
+    def _require(self) -> bool:
+        """
+        Whether it can go on. If its document cannot be read, it is lost.
+
+        :raises RunNotFoundError: it was purged
+        :raises Damaged: a newer version of this plugin has written its document
+        """
+        try:
+            document = document_of(self._facts, self.session)
+        except Damaged as damage:
+            if damage.newer:
+                raise
+            lose(self._facts, self.session, str(damage), time.time())
+            return False
+        if document is None:
             raise errors.RunNotFoundError(self.run_id, bucket_of(self._config))
+        return True
 
     def _outcome(self, timeout: float | None) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             self._counted = progress.update() or self._counted
-            return self._facts.read(outcome_key(self.session))
+            return outcome_of(self._facts, self.session)
 
         limits.timeout(timeout)
         again = f'ask again, here or with TriggerflowExecutor().get_run({self.run_id!r})'
@@ -294,6 +318,73 @@ class Run(Generic[T_co]):
             f'Run {self.run_id} goes on. Find it with TriggerflowExecutor().get_run({self.run_id!r}), or: '
             f'triggerflow-lithops status {self.run_id} (end it: triggerflow-lithops cancel {self.run_id})'
         )
+
+
+class DamagedRun(Run[Any]):
+    """
+    A run whose document cannot be read: nobody can tell how often it was started, or what it is. It is lost.
+
+    :param damage: what is wrong with its document
+    :raises Damaged: from each of its methods, if a newer version of this plugin has written its document
+    """
+
+    def __init__(self, config: dict[str, Any], facts: Facts, run_id: str, damage: Damaged):
+        super().__init__(config, facts, {'run_id': run_id, 'name': run_id, 'incarnation': '', 'time': 0.0})
+        self.damage = damage
+
+    def status(self) -> str:
+        """``'lost'``."""
+        self._require()
+        return LOST
+
+    def history(self) -> list[dict[str, Any]]:
+        """That it is lost."""
+        self._require()
+        source, data = f'triggerflow/{self.run_id}', {'reason': str(self.damage)}
+        return [new_event(RUN_ENDED[LOST], self.run_id, source, time=0.0, data=data, event_id=f'{self.run_id}/{LOST}')]
+
+    def activations(self) -> list[dict[str, Any]]:
+        """None are known."""
+        return []
+
+    def cancel(self) -> None:
+        """Ends what is under way of it."""
+        self.sweep()
+
+    def sweep(self) -> list[str]:
+        """Ends what is under way of it: as lost."""
+        self._require()
+        for session in self._sessions():
+            end(self._facts, session, {'status': LOST, 'reason': str(self.damage), 'time': time.time()})
+        return [f'the run is lost: {self.damage}']
+
+    def purge(self) -> None:
+        """Removes everything of it from the bucket, of however many starts that is."""
+        self.sweep()
+        sessions, outcomes = self._sessions(), []
+        for session in sessions:
+            self._end_elsewhere({'run_id': self.run_id, 'session': session})
+            self._clear_away(session)
+            outcomes.append(outcome_key(session))
+        self._facts.store.delete([*outcomes, run_key(self.run_id)])
+        for session in sessions:
+            self._clear_away(session)
+
+    def _require(self) -> bool:
+        if self.damage.newer:
+            raise self.damage
+        if not self._facts.has(run_key(self.run_id)):
+            raise errors.RunNotFoundError(self.run_id, bucket_of(self._config))
+        return False
+
+    def _outcome(self, timeout: float | None) -> dict[str, Any]:
+        self._require()
+        return {'status': LOST, 'reason': str(self.damage), 'time': 0.0}
+
+    def _sessions(self) -> list[str]:
+        """Of each time that it was started."""
+        listed = [*self._facts.list(f'{JOBS}/{self.run_id}-'), *self._facts.list(f'{RUNS}/{self.run_id}/')]
+        return sessions_of(self.run_id, listed)
 
 
 def utc(seconds: float) -> str:
@@ -313,13 +404,33 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
     run: Run[Any] = Run(config, facts, document)
     # First, so that whoever finds the run finds this, too, and begins it with nothing else
     run.keep_driver()
-    ours, found = facts.create(run_key(document['run_id']), document)
+    try:
+        ours, found = facts.create(run_key(document['run_id']), document)
+    except Damaged as damage:
+        run.forget_driver()
+        return DamagedRun(config, facts, document['run_id'], damage), False
     if ours:
         with interruptible(run._goes_on()):
             run.begin()
         return run, True
     run.forget_driver()
     return Run(config, facts, found), False
+
+
+def find_run(config: dict[str, Any], facts: Facts, run_id: str) -> Run[Any] | None:
+    """The run of an id, if there is one. What is wrong with one that cannot be read it says itself."""
+    try:
+        document = facts.read(run_key(run_id))
+    except Damaged as damage:
+        return DamagedRun(config, facts, run_id, damage)
+    return None if document is None else Run(config, facts, document)
+
+
+def how_ended(facts: Facts, run: Run[Any]) -> dict[str, Any] | None:
+    """The fact of how a run ended; None while it has not."""
+    if isinstance(run, DamagedRun):
+        return {'status': LOST, 'reason': str(run.damage), 'time': 0.0}
+    return outcome_of(facts, run.session)
 
 
 def value_of(run_id: str, outcome: dict[str, Any]) -> Any:

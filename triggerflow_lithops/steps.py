@@ -21,6 +21,7 @@ from .job import job_name, qualified_name
 from .mismatch import surroundings
 from .replay import Replay
 from .travelling import document_of, exception_of, value_of
+from .triggers.damage import Gone
 from .triggers.keys import Call
 from .triggers.store import StoreUnavailable
 from .world import Crashed, World
@@ -161,7 +162,7 @@ class Steps:
 def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
     try:
         value = function(*args)
-    except StoreUnavailable:
+    except (StoreUnavailable, Gone):
         # Of ours, and no outcome of the step: another activation tries again
         raise
     except BaseException as error:

@@ -11,6 +11,7 @@ from ..client import TriggerflowExecutor
 from ..retry import policy_of
 from ..run import Run, begin_run
 from ..triggers import limits
+from ..triggers.damage import Damaged
 from ..triggers.home import Home
 from ..triggers.keys import ID, is_run_id
 from ..triggers.workspace import TriggerNotFoundError
@@ -43,6 +44,7 @@ class Triggerflow:
     :param executor: whose configuration is used
     :param options: without one, as for :class:`~triggerflow_lithops.TriggerflowExecutor`: ``config=``, ``retry=``, …
     :raises WorkspaceNotFoundError: it is not there, and is not to be made
+    :raises Damaged: its document cannot be read: ``Triggerflow().delete_workspace(name)`` removes it all
     :raises InvalidTriggerError: it is no name
     :raises ConfigurationError: the configuration cannot be used
     :raises NotDurableError: an orchestrator runs here
@@ -97,8 +99,23 @@ class Triggerflow:
         :raises WorkspaceNotFoundError: it is not there
         """
         name = self._named if name is None else name
-        document = self._find(name)
-        triggers = self._triggers_of(workspaces.home_of(document))
+        try:
+            document = self._find(name)
+        except Damaged as damage:
+            if damage.newer:
+                raise
+            for home in workspaces.homes(self._facts, name):
+                self._empty(home)
+            workspaces.delete_damaged(self._facts, name)
+        else:
+            self._empty(workspaces.home_of(document))
+            workspaces.delete(self._facts, document)
+        if name == self._name:
+            self._triggers = None
+
+    def _empty(self, home: str) -> None:
+        """Deletes the triggers of a workspace, and their runs."""
+        triggers = self._triggers_of(home)
         # So that nothing fires any more
         triggers.flush()
         for run in [run for found in triggers.workspace.triggers(deleted_too=True) for run in triggers.runs(found)]:
@@ -106,9 +123,6 @@ class Triggerflow:
             with contextlib.suppress(errors.RunNotFoundError, errors.InvalidRunError):
                 run.cancel()
                 run.purge()
-        workspaces.delete(self._facts, document)
-        if name == self._name:
-            self._triggers = None
 
     def list_workspaces(self) -> list[str]:
         """The names of all workspaces in the bucket."""
@@ -150,6 +164,7 @@ class Triggerflow:
         it is 'enabled', and how often it has 'fired'. Where the condition is a function, how often that was asked.
 
         :raises TriggerNotFoundError: there is none
+        :raises Damaged: it is there, and cannot be read: delete it
         """
         require_trigger_id(trigger_id)
         own = self._require()

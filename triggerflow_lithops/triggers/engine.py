@@ -36,6 +36,7 @@ from .keys import (
     watch_key,
     watchers,
 )
+from .loss import Gone, lose
 from .store import Facts, encode
 from .trigger import Members, Trigger
 
@@ -81,25 +82,30 @@ class Engine(Deferred):
     def report(self, execution: Execution, status: bytes, failure: Failure | None, now: float) -> None:
         """
         What a worker does when a call has ended: another attempt starts, or the event
-        that ends the call is published.
+        that ends the call is published. A run of which something cannot be read is lost.
 
         :param status: Lithops' status object, as it will be read
         :param failure: how it failed, if it did
         :param now: seconds since the epoch
         """
-        if failure is None or not self._try_again(execution, failure, now):
-            self.publish(execution, status, failed=failure is not None, now=now)
-        if failure is not None or execution.seconds >= LONG:
-            clear_if_purged(self.facts, execution.session)
+        try:
+            if failure is None or not self._try_again(execution, failure, now):
+                self.publish(execution, status, failed=failure is not None, now=now)
+            if failure is not None or execution.seconds >= LONG:
+                clear_if_purged(self.facts, execution.session)
+        except Gone as gone:
+            # How this call ended is known all the same
+            self.facts.write(event_key(execution.session, execution.call), status)
+            lose(self.facts, execution.session, str(gone), now)
 
     def _try_again(self, execution: Execution, failure: Failure, now: float) -> bool:
         """Starts another attempt, if there is to be one. Whether there is, or nobody waits for it any more."""
         planned = next_attempt(execution, failure, now)
         session, call = execution.session, execution.call
-        if planned is None or self.facts.read(event_key(session, call)) is not None:
+        if planned is None or self.facts.has(event_key(session, call)):
             return False
         scheduled = self.facts.read(fact_key(session, execution.position))
-        if scheduled is None or self.facts.read(outcome_key(session)) is not None:
+        if scheduled is None or self.facts.has(outcome_key(session)):
             # The run was purged meanwhile, or it has ended
             return True
         ours, attempt = self.facts.create(attempt_key(session, call, planned['attempt']), planned)
@@ -174,7 +180,7 @@ class Engine(Deferred):
 
     def fire(self, trigger: Trigger) -> None:
         """Performs the action of ``trigger``, unless that was done already."""
-        if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
+        if not self.facts.has(claim_key(trigger.session, trigger.number + 1)):
             self.perform(trigger.action)
 
     def trigger(self, session: str, number: int) -> Trigger | None:
@@ -193,7 +199,7 @@ class Engine(Deferred):
             return max((int(key.split('/')[-2]) for key in listed if key.endswith('/claim.json')), default=-1)
 
         def is_claimed(number: int) -> bool:
-            return self.facts.read(claim_key(session, number)) is not None
+            return self.facts.has(claim_key(session, number))
 
         step = 1
         while is_claimed(since + step):
@@ -208,7 +214,7 @@ class Engine(Deferred):
         """The lane of a call that has ended goes on: by whoever ended it, unless the run has ended."""
         session = execution.session
         ours = first or self.facts.read_bytes(event_key(session, execution.call)) == status
-        if ours and execution.following and self.facts.read(outcome_key(session)) is None:
+        if ours and execution.following and not self.facts.has(outcome_key(session)):
             self.perform(start_following(session, execution.position, execution.following))
 
     # How a trigger is evaluated
@@ -251,7 +257,7 @@ class Engine(Deferred):
 
         :param again: whether this worker was started in place of one that may have died in between
         """
-        if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
+        if not self.facts.has(claim_key(trigger.session, trigger.number + 1)):
             ours, _ = self.facts.create(fired_key(trigger.session, trigger.number), {})
             if ours or again:
                 self.perform(trigger.action)

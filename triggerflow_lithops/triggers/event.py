@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import limits
+from .damage import encode
 from .limits import shown
-from .store import encode
 
 PREFIX = 'event.triggerflow'
 SUCCESS = f'{PREFIX}.termination.success'

@@ -104,6 +104,17 @@ def run_ids(listed: Iterable[str]) -> list[str]:
     return [key.split('/')[1] for key in listed if key.endswith('/run.json')]
 
 
+def sessions_of(run_id: str, listed: Iterable[str]) -> list[str]:
+    """
+    The sessions of a run, one for each time that it was started, of which there is anything.
+
+    :param listed: keys of it, and maybe of runs whose ids begin alike
+    """
+    own = re.compile(rf'(?:{JOBS}/({re.escape(run_id)}-[0-9a-f]+)/|{RUNS}/{re.escape(run_id)}/([0-9a-f]+)\.outcome\.json$)')
+    found = (match for match in map(own.match, listed) if match)
+    return sorted({match[1] or session_of(run_id, match[2]) for match in found})
+
+
 def outcome_key(session: str) -> str:
     """How the run ended. It lies beside the document of the run."""
     run_id, incarnation = run_of_session(session)
