@@ -1,12 +1,17 @@
 """What is read from a bucket may be damaged: it is fatal to its own run, said with the key, and to nothing else."""
 
+import http.server
 import json
 import os
 import pickle
 import re
+import threading
 import time
+from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
+import cloudpickle
 import lithops
 import pytest
 import whole
@@ -15,14 +20,18 @@ from click.testing import CliRunner
 from damage import MONSTERS, damaged
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, job_of, next_of_lane, run_field
+from lithops.monitoring.backends.triggerflow.store import S3Store
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
+from lithops.storage import Storage
 
 from triggerflow_lithops import RunExistsError, RunLost, RunNotFoundError, TriggerflowError, cli
 from triggerflow_lithops.activation import read_history
 from triggerflow_lithops.fingerprint import Fingerprint
 from triggerflow_lithops.outputs import Output, Outputs
+from triggerflow_lithops.pickles import is_pickle
 from triggerflow_lithops.report import Report
 from triggerflow_lithops.run import find_run, how_ended, value_of
+from triggerflow_lithops.storage import MappedStore
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.faults import Faults
 from triggerflow_lithops.testing.laws import Laws
@@ -489,3 +498,84 @@ def test_of_runs_in_one_bucket_those_that_are_damaged_are_lost_and_the_others_co
         with pytest.raises(RunLost, match=re.escape(f'{where[kind]} is damaged')):
             run.result(timeout=60)
     assert {run.run_id for run in runs.values()} < {run.run_id for run in executor.list_runs()}
+
+
+class CutShort(http.server.BaseHTTPRequestHandler):
+    """An S3 server whose connections break in the middle of an object."""
+
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self):
+        self.send_response(200)
+        if self.path.endswith('in-chunks'):
+            self.send_header('Transfer-Encoding', 'chunked')
+            self.end_headers()
+            self.wfile.write(b'14\r\n' + b'x' * 20 + b'\r\n')
+        else:
+            self.send_header('Content-Length', '50')
+            self.end_headers()
+            self.wfile.write(b'x' * 20)
+        self.close_connection = True
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize('key', ['of-known-length', 'in-chunks'])
+def test_what_a_broken_connection_has_cut_is_no_damage(key):
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), CutShort) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f'http://127.0.0.1:{server.server_port}'
+        minio = {'endpoint': endpoint, 'access_key_id': 'a', 'secret_access_key': 'b', 'storage_bucket': 'b'}
+        storage = Storage(config={'lithops': {'storage': 'minio'}, 'minio': {**minio, 'region': 'us-east-1'}})
+        store = MappedStore(S3Store(storage.storage_handler, 'b'))
+        with pytest.raises(StoreUnavailable):
+            Facts(store, pauses=()).read(key)
+        server.shutdown()
+
+
+class DamagingEvents(Damaging):
+    """What the first call of a run returned, or raised, is still a document, and no pickle any more."""
+
+    def _clean(self):
+        while self.damaged is None and self.memory.get(keys.outcome_key(self.session)) is None:
+            super()._clean()
+            self.scheduler.sleep(0.1)
+
+
+def no_pickle(value):
+    document = json.loads(value)
+    for name in ('result', 'exc_info'):
+        if name in document:
+            document[name] = "b'\\x80\\x04\\x8c\\xff'"
+    return encode(document)
+
+
+@pytest.mark.parametrize('name', ['sequence', 'failures_kept', 'exceptions', 'always'])
+def test_an_orchestrator_never_sees_that_what_a_call_returned_is_no_pickle(name):
+    """As an exception it might be caught."""
+    lost = 0
+    with simulating():
+        for seed in range(12):
+            expected = Simulation(CORPUS[name], NO_ARGUMENTS, seed).run()
+            simulation = DamagingEvents(CORPUS[name], seed, 'event', no_pickle)
+            run = simulation.run()
+            lost += run.status == 'lost'
+            assert run.status in ('lost', expected.status), (seed, run.outcome)
+            if run.status == 'lost':
+                assert f'{simulation.damaged} is damaged: found bytes that are no pickle' in run.outcome['reason']
+    assert lost
+
+
+PICKLED = (3, 'x', {'a': [1, (2, {3})]}, ValueError('x'), Path('.'), encode, lithops, OrderedDict(a=1), Members({}))
+
+
+@pytest.mark.parametrize('value', PICKLED)
+def test_whatever_is_pickled_is_a_pickle(value):
+    pickled = cloudpickle.dumps(value)
+    assert is_pickle(pickled) and not is_pickle(pickled[:-3]) and not is_pickle(b'\xff' + pickled)

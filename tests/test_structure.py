@@ -18,7 +18,7 @@ FLOORS = (
     {'backends', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report', 'storage'},
     {'seams', 'layers', 'job', 'mismatch', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
     | {'class_reducers', 'culprit', 'homes', 'made_again', 'main_module', 'packing', 'pickling', 'places', 'reducers', 'values'}
-    | {'processes', 'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
+    | {'pickles', 'processes', 'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )
