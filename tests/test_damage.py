@@ -1,5 +1,6 @@
 """What is read from a bucket may be damaged: it is fatal to its own run, said with the key, and to nothing else."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -24,7 +25,17 @@ from lithops.monitoring.backends.triggerflow.store import S3Store
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
 from lithops.storage import Storage
 
-from triggerflow_lithops import RunExistsError, RunLost, RunNotFoundError, TriggerflowError, cli
+from triggerflow_lithops import (
+    PASS,
+    CloudEvent,
+    RunExistsError,
+    RunLost,
+    RunNotFoundError,
+    Triggerflow,
+    TriggerflowError,
+    WorkspaceNotFoundError,
+    cli,
+)
 from triggerflow_lithops.activation import read_history
 from triggerflow_lithops.fingerprint import Fingerprint
 from triggerflow_lithops.outputs import Output, Outputs
@@ -42,11 +53,13 @@ from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, Failure
 from triggerflow_lithops.triggers.damage import Damaged, Gone
 from triggerflow_lithops.triggers.deferred import one_by_one
 from triggerflow_lithops.triggers.engine import Engine
+from triggerflow_lithops.triggers.home import Home, channel_of
 from triggerflow_lithops.triggers.keys import Call
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
 from triggerflow_lithops.triggers.sweep import Limits, Sweeper
 from triggerflow_lithops.triggers.trigger import Members
+from triggerflow_lithops.triggers.workspace import Workspace
 from triggerflow_lithops.user_code import NO_ARGUMENTS
 
 SESSION = keys.session_of(RUN_ID, INCARNATION)
@@ -579,3 +592,96 @@ PICKLED = (3, 'x', {'a': [1, (2, {3})]}, ValueError('x'), Path('.'), encode, lit
 def test_whatever_is_pickled_is_a_pickle(value):
     pickled = cloudpickle.dumps(value)
     assert is_pickle(pickled) and not is_pickle(pickled[:-3]) and not is_pickle(b'\xff' + pickled)
+
+
+# Workspaces
+
+
+@pytest.fixture
+def workspace(executor):
+    """A workspace of two triggers, which publish when they fire; and the prefix of its keys."""
+    name = f'w-{time.monotonic_ns()}'
+    tf = Triggerflow(name, executor=executor)
+    for trigger_id in ('first', 'second'):
+        tf.add_trigger(trigger_id, CloudEvent('shard', 'all'), action=PASS, transient=False)
+    yield tf, Home(tf._own().home)
+    with contextlib.suppress(WorkspaceNotFoundError):
+        Triggerflow(executor=executor).delete_workspace(name)
+
+
+def test_a_damaged_trigger_keeps_no_other_one_from_firing_and_is_listed_and_can_be_deleted(executor, damage, workspace):
+    tf, home = workspace
+    damage(home.trigger('first'), b'[]')
+    assert tf.publish(CloudEvent('shard', 'all')) and tf.sweep() == []
+    assert tf.get_trigger('second')['fired'] == 1 and tf.list_triggers() == ['first', 'second']
+    with pytest.raises(Damaged, match=re.escape(f'{home.trigger("first")} is damaged')):
+        tf.get_trigger('first')
+    tf.delete_trigger('first')
+    assert tf.list_triggers() == ['second'] and not [key for key in executor.store.list(home.watches()) if key.endswith('first')]
+
+
+def test_the_command_triggers_shows_a_damaged_one_among_the_others(damage, workspace, tmp_path, config):
+    tf, home = workspace
+    damage(home.trigger('first'), b'{}')
+    (tmp_path / 'config.yaml').write_text(yaml.dump(config))
+    shown = CliRunner().invoke(cli.main, ['triggers', tf._name, '-c', str(tmp_path / 'config.yaml')])
+    assert f'{home.trigger("first")} is damaged' in shown.output and 'shard of all' in shown.output and shown.exit_code == 0
+
+
+def test_a_workspace_whose_document_is_damaged_is_listed_and_can_be_deleted(executor, damage, workspace):
+    tf, home = workspace
+    damage(f'{keys.WORKSPACES}/{tf._name}.json', b'null')
+    assert tf._name in tf.list_workspaces()
+    with pytest.raises(Damaged, match='expected a document'):
+        Triggerflow(tf._name, executor=executor)
+    Triggerflow(executor=executor).delete_workspace(tf._name)
+    assert tf._name not in tf.list_workspaces() and executor.store.list(home.prefix) == []
+
+
+OF_A_WORKSPACE = {
+    'trigger': 't/first/trigger.json',
+    'firing': 't/first/s.fired.000000',
+    'look': 't/first/s.look.000000',
+    'context': 'c/first/00000001',
+    'event': 'e/channel/digest',
+}
+
+
+@pytest.mark.parametrize('kind', OF_A_WORKSPACE)
+def test_what_is_damaged_in_a_workspace_is_refused_and_what_is_not_refused_fires_or_does_not(kind):
+    facts, home, key = Facts(MemoryStore()), Home('triggerflow.events/w@0'), f'triggerflow.events/w@0/{OF_A_WORKSPACE[kind]}'
+    event = {**CloudEvent('shard', 'all').document(), 'data': [1]}
+    trigger = {
+        'id': 'first',
+        'activation_events': [{'type': 'shard', 'subject': 'all'}],
+        'condition': {'name': 'JOIN', 'count': 2},
+        'action': {'name': 'PASS'},
+        'context': {'n': 1},
+        'transient': False,
+        'retry': DEFAULT,
+        'time': 0.0,
+        'orchestrator': {**whole.ORCHESTRATOR, 'code_key': 'code'},
+    }
+    said = {'context': {'n': 2}, 'by': 'run', 'said': '', 'asks': False}
+    look = {'missing': 3, 'counts': {'a0': 2}}
+    document = {'trigger': trigger, 'firing': {'events': [key]}, 'look': look, 'context': said, 'event': event}[kind]
+    refused = 0
+    for seed in range(DOCUMENTS):
+        facts.store.delete(facts.list(''))
+        facts.write(home.trigger('first'), encode(trigger))
+        facts.write(home.watch(channel_of('shard', 'all'), 'first'), b'{}')
+        facts.store.delete([key])
+        facts.store.put_new(key, damaged(encode(document), seed))
+        try:
+            facts.read(key)
+        except Damaged as damage:
+            assert damage.key == key
+            refused += 1
+        fired = []
+        space = Workspace(facts, home.prefix, fired.append)
+        if seed % 10 == 0:
+            for number in range(3):
+                space.publish({**event, 'id': str(number)})
+            space.sweep(lambda trigger_id, numbers: numbers)
+            assert len(fired) < 10
+    assert refused > DOCUMENTS / 3

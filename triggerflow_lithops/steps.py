@@ -60,6 +60,11 @@ class Steps:
         return self.replay.is_silent
 
     @property
+    def is_in_own_thread(self) -> bool:
+        """Whether the orchestrator's own thread runs."""
+        return threading.get_ident() == self._thread.ident
+
+    @property
     def is_recording(self) -> bool:
         """Whether ``record()`` runs a function."""
         return self._recording is not None

@@ -101,7 +101,7 @@ class Waits(Steps):
                 if not is_pickle(self.replay.outputs.get(output)):
                     raise Damaged(output.key, 'bytes that are no pickle', 'one')
 
-        if not status or is_pending(future):
+        if not status or is_pending(future) or not self.is_in_own_thread:
             return
         if self.is_recording:
             # A step of its own, which ends as this one would
