@@ -1,12 +1,18 @@
 """What is read from a bucket may be damaged: it is fatal to its own run, said with the key, and to nothing else."""
 
+import contextlib
+import http.server
 import json
 import os
 import pickle
 import re
+import threading
 import time
+from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
+import cloudpickle
 import lithops
 import pytest
 import whole
@@ -15,14 +21,28 @@ from click.testing import CliRunner
 from damage import MONSTERS, damaged
 from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, job_of, next_of_lane, run_field
+from lithops.monitoring.backends.triggerflow.store import S3Store
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
+from lithops.storage import Storage
 
-from triggerflow_lithops import RunExistsError, RunLost, RunNotFoundError, TriggerflowError, cli
+from triggerflow_lithops import (
+    PASS,
+    CloudEvent,
+    RunExistsError,
+    RunLost,
+    RunNotFoundError,
+    Triggerflow,
+    TriggerflowError,
+    WorkspaceNotFoundError,
+    cli,
+)
 from triggerflow_lithops.activation import read_history
 from triggerflow_lithops.fingerprint import Fingerprint
 from triggerflow_lithops.outputs import Output, Outputs
+from triggerflow_lithops.pickles import is_pickle
 from triggerflow_lithops.report import Report
 from triggerflow_lithops.run import find_run, how_ended, value_of
+from triggerflow_lithops.storage import MappedStore
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.faults import Faults
 from triggerflow_lithops.testing.laws import Laws
@@ -33,11 +53,13 @@ from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, Failure
 from triggerflow_lithops.triggers.damage import Damaged, Gone
 from triggerflow_lithops.triggers.deferred import one_by_one
 from triggerflow_lithops.triggers.engine import Engine
+from triggerflow_lithops.triggers.home import Home, channel_of
 from triggerflow_lithops.triggers.keys import Call
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
 from triggerflow_lithops.triggers.sweep import Limits, Sweeper
 from triggerflow_lithops.triggers.trigger import Members
+from triggerflow_lithops.triggers.workspace import Workspace
 from triggerflow_lithops.user_code import NO_ARGUMENTS
 
 SESSION = keys.session_of(RUN_ID, INCARNATION)
@@ -489,3 +511,177 @@ def test_of_runs_in_one_bucket_those_that_are_damaged_are_lost_and_the_others_co
         with pytest.raises(RunLost, match=re.escape(f'{where[kind]} is damaged')):
             run.result(timeout=60)
     assert {run.run_id for run in runs.values()} < {run.run_id for run in executor.list_runs()}
+
+
+class CutShort(http.server.BaseHTTPRequestHandler):
+    """An S3 server whose connections break in the middle of an object."""
+
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self):
+        self.send_response(200)
+        if self.path.endswith('in-chunks'):
+            self.send_header('Transfer-Encoding', 'chunked')
+            self.end_headers()
+            self.wfile.write(b'14\r\n' + b'x' * 20 + b'\r\n')
+        else:
+            self.send_header('Content-Length', '50')
+            self.end_headers()
+            self.wfile.write(b'x' * 20)
+        self.close_connection = True
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize('key', ['of-known-length', 'in-chunks'])
+def test_what_a_broken_connection_has_cut_is_no_damage(key):
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), CutShort) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f'http://127.0.0.1:{server.server_port}'
+        minio = {'endpoint': endpoint, 'access_key_id': 'a', 'secret_access_key': 'b', 'storage_bucket': 'b'}
+        storage = Storage(config={'lithops': {'storage': 'minio'}, 'minio': {**minio, 'region': 'us-east-1'}})
+        store = MappedStore(S3Store(storage.storage_handler, 'b'))
+        with pytest.raises(StoreUnavailable):
+            Facts(store, pauses=()).read(key)
+        server.shutdown()
+
+
+class DamagingEvents(Damaging):
+    """What the first call of a run returned, or raised, is still a document, and no pickle any more."""
+
+    def _clean(self):
+        while self.damaged is None and self.memory.get(keys.outcome_key(self.session)) is None:
+            super()._clean()
+            self.scheduler.sleep(0.1)
+
+
+def no_pickle(value):
+    document = json.loads(value)
+    for name in ('result', 'exc_info'):
+        if name in document:
+            document[name] = "b'\\x80\\x04\\x8c\\xff'"
+    return encode(document)
+
+
+@pytest.mark.parametrize('name', ['sequence', 'failures_kept', 'exceptions', 'always'])
+def test_an_orchestrator_never_sees_that_what_a_call_returned_is_no_pickle(name):
+    """As an exception it might be caught."""
+    lost = 0
+    with simulating():
+        for seed in range(12):
+            expected = Simulation(CORPUS[name], NO_ARGUMENTS, seed).run()
+            simulation = DamagingEvents(CORPUS[name], seed, 'event', no_pickle)
+            run = simulation.run()
+            lost += run.status == 'lost'
+            assert run.status in ('lost', expected.status), (seed, run.outcome)
+            if run.status == 'lost':
+                assert f'{simulation.damaged} is damaged: found bytes that are no pickle' in run.outcome['reason']
+    assert lost
+
+
+PICKLED = (3, 'x', {'a': [1, (2, {3})]}, ValueError('x'), Path('.'), encode, lithops, OrderedDict(a=1), Members({}))
+
+
+@pytest.mark.parametrize('value', PICKLED)
+def test_whatever_is_pickled_is_a_pickle(value):
+    pickled = cloudpickle.dumps(value)
+    assert is_pickle(pickled) and not is_pickle(pickled[:-3]) and not is_pickle(b'\xff' + pickled)
+
+
+# Workspaces
+
+
+@pytest.fixture
+def workspace(executor):
+    """A workspace of two triggers, which publish when they fire; and the prefix of its keys."""
+    name = f'w-{time.monotonic_ns()}'
+    tf = Triggerflow(name, executor=executor)
+    for trigger_id in ('first', 'second'):
+        tf.add_trigger(trigger_id, CloudEvent('shard', 'all'), action=PASS, transient=False)
+    yield tf, Home(tf._own().home)
+    with contextlib.suppress(WorkspaceNotFoundError):
+        Triggerflow(executor=executor).delete_workspace(name)
+
+
+def test_a_damaged_trigger_keeps_no_other_one_from_firing_and_is_listed_and_can_be_deleted(executor, damage, workspace):
+    tf, home = workspace
+    damage(home.trigger('first'), b'[]')
+    assert tf.publish(CloudEvent('shard', 'all')) and tf.sweep() == []
+    assert tf.get_trigger('second')['fired'] == 1 and tf.list_triggers() == ['first', 'second']
+    with pytest.raises(Damaged, match=re.escape(f'{home.trigger("first")} is damaged')):
+        tf.get_trigger('first')
+    tf.delete_trigger('first')
+    assert tf.list_triggers() == ['second'] and not [key for key in executor.store.list(home.watches()) if key.endswith('first')]
+
+
+def test_the_command_triggers_shows_a_damaged_one_among_the_others(damage, workspace, tmp_path, config):
+    tf, home = workspace
+    damage(home.trigger('first'), b'{}')
+    (tmp_path / 'config.yaml').write_text(yaml.dump(config))
+    shown = CliRunner().invoke(cli.main, ['triggers', tf._name, '-c', str(tmp_path / 'config.yaml')])
+    assert f'{home.trigger("first")} is damaged' in shown.output and 'shard of all' in shown.output and shown.exit_code == 0
+
+
+def test_a_workspace_whose_document_is_damaged_is_listed_and_can_be_deleted(executor, damage, workspace):
+    tf, home = workspace
+    damage(f'{keys.WORKSPACES}/{tf._name}.json', b'null')
+    assert tf._name in tf.list_workspaces()
+    with pytest.raises(Damaged, match='expected a document'):
+        Triggerflow(tf._name, executor=executor)
+    Triggerflow(executor=executor).delete_workspace(tf._name)
+    assert tf._name not in tf.list_workspaces() and executor.store.list(home.prefix) == []
+
+
+OF_A_WORKSPACE = {
+    'trigger': 't/first/trigger.json',
+    'firing': 't/first/s.fired.000000',
+    'look': 't/first/s.look.000000',
+    'context': 'c/first/00000001',
+    'event': 'e/channel/digest',
+}
+
+
+@pytest.mark.parametrize('kind', OF_A_WORKSPACE)
+def test_what_is_damaged_in_a_workspace_is_refused_and_what_is_not_refused_fires_or_does_not(kind):
+    facts, home, key = Facts(MemoryStore()), Home('triggerflow.events/w@0'), f'triggerflow.events/w@0/{OF_A_WORKSPACE[kind]}'
+    event = {**CloudEvent('shard', 'all').document(), 'data': [1]}
+    trigger = {
+        'id': 'first',
+        'activation_events': [{'type': 'shard', 'subject': 'all'}],
+        'condition': {'name': 'JOIN', 'count': 2},
+        'action': {'name': 'PASS'},
+        'context': {'n': 1},
+        'transient': False,
+        'retry': DEFAULT,
+        'time': 0.0,
+        'orchestrator': {**whole.ORCHESTRATOR, 'code_key': 'code'},
+    }
+    said = {'context': {'n': 2}, 'by': 'run', 'said': '', 'asks': False}
+    look = {'missing': 3, 'counts': {'a0': 2}}
+    document = {'trigger': trigger, 'firing': {'events': [key]}, 'look': look, 'context': said, 'event': event}[kind]
+    refused = 0
+    for seed in range(DOCUMENTS):
+        facts.store.delete(facts.list(''))
+        facts.write(home.trigger('first'), encode(trigger))
+        facts.write(home.watch(channel_of('shard', 'all'), 'first'), b'{}')
+        facts.store.delete([key])
+        facts.store.put_new(key, damaged(encode(document), seed))
+        try:
+            facts.read(key)
+        except Damaged as damage:
+            assert damage.key == key
+            refused += 1
+        fired = []
+        space = Workspace(facts, home.prefix, fired.append)
+        if seed % 10 == 0:
+            for number in range(3):
+                space.publish({**event, 'id': str(number)})
+            space.sweep(lambda trigger_id, numbers: numbers)
+            assert len(fired) < 10
+    assert refused > DOCUMENTS / 3

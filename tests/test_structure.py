@@ -19,7 +19,7 @@ FLOORS = (
     | {'storage'},
     {'seams', 'layers', 'job', 'mismatch', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
     | {'class_reducers', 'culprit', 'homes', 'made_again', 'main_module', 'packing', 'pickling', 'places', 'reducers', 'values'}
-    | {'care', 'processes', 'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
+    | {'care', 'client', 'localhost', 'pickles', 'probe', 'processes', 'program', 'run', 'runtime', 'travelling', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )

@@ -92,6 +92,9 @@ class NestedHooks(Hooks):
     def logs(self, future: ResponseFuture) -> None:
         """Nobody keeps them."""
 
+    def require_readable(self, future: ResponseFuture) -> None:
+        """Whatever fails is an exception of the call."""
+
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Each is read when it is asked for."""
 

@@ -6,7 +6,7 @@ or waits for what can never be.
 """
 
 import re
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from . import condition as conditions
 from .damage import Unfit, shown
@@ -33,6 +33,7 @@ from .shape import (
     moment,
     number,
     optional,
+    pairs,
     pattern,
     positive,
     row,
@@ -252,7 +253,6 @@ _of_a_job = fields(
 _of_futures = fields({'metadata': mapping, 'parts_per_object': optional(each(count))})
 _invocation = fields({'extra_env': mapping, 'data_key': optional(key), 'data_byte_ranges': anything, 'data': anything})
 _inputs = optional(fields({'ranges': each(fields({'first': call_index, 'stop': positive})), 'jobs': positions}))
-_bytes_of_a_call = row(count, count)
 readings = each(row(count, text, sequence))
 _recorded = fields({'activation': count, 'time': moment})
 _choices: dict[str, Check] = {
@@ -263,25 +263,25 @@ _choices: dict[str, Check] = {
 }
 
 
-def _data(found: Any, names: list[str], where: str, check: Check) -> None:
+def _data(found: Any, names: Sequence[object], where: str, check: Check) -> None:
     """What belongs to each call: a list of all of them in a fact, or by number in what is needed of one."""
     if type(found) is list:
         if len(found) != len(names):
             raise Unfit(shown(found), f'a list of {len(names)}').inside(where)
-    elif type(found) is not dict or not all(name in found for name in names):
+    elif type(found) is not dict or not all(str(name) in found for name in names):
         raise Unfit(shown(found), f'something for each of {len(names)} calls').inside(where)
     check(list(found.values()) if type(found) is dict else found)
 
 
-def invocation(value: Any, names: list[str]) -> None:
+def invocation(value: Any, names: Sequence[object]) -> None:
     """
     What invoking calls needs.
 
-    :param names: their numbers
+    :param names: their numbers, as text where only some of a job are meant
     """
     _invocation(value)
     if value['data_key'] is not None:
-        _data(value['data_byte_ranges'], names, 'data_byte_ranges', lambda found: each(_bytes_of_a_call)(list(found)))
+        _data(value['data_byte_ranges'], names, 'data_byte_ranges', pairs)
     elif names:
         _data(value['data'], names, 'data', base64s)
 
@@ -345,7 +345,7 @@ def _fact(document: Any) -> None:
     if document['fingerprint'][0] in JOB_KINDS and 'error' not in document:
         try:
             found = document.get('invocation')
-            invocation(found, [str(index) for index in range(document['calls'])])
+            invocation(found, range(document['calls']))
             inputs(found, document['calls'])
         except Unfit as unfit:
             raise unfit.inside('invocation') from None

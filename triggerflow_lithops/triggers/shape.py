@@ -8,7 +8,7 @@ can be checked whenever it is read.
 import ast
 import binascii
 import re
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Mapping
 
 from .damage import Unfit, shown
 
@@ -28,6 +28,7 @@ _BYTES = re.compile(
     r"""b'[ -&(-\[\]-~]*(?:\\(?:x[0-9a-f]{2}|[\\'nrt])[ -&(-\[\]-~]*)*'"""
     r'''|b"[ !#-\[\]-~]*(?:\\(?:x[0-9a-f]{2}|[\\nrt])[ !#-\[\]-~]*)*"'''
 )
+_BASE64 = re.compile(r'(?:[A-Za-z0-9+/]*={0,2},)*[A-Za-z0-9+/]*={0,2}')
 
 
 def anything(value: Any) -> None:
@@ -191,13 +192,22 @@ def base64(value: Any) -> None:
         raise Unfit(f'a text that is not ({error})', 'base 64') from None
 
 
-def base64s(found: Iterable[Any]) -> None:
-    """Several of them."""
+def base64s(found: list[Any]) -> None:
+    """Several of them, which may be many: together, unless there is something wrong."""
+    if all(type(value) is str and not len(value) % 4 for value in found) and _BASE64.fullmatch(','.join(found)):
+        return
     for index, value in enumerate(found):
         try:
             base64(value)
         except Unfit as unfit:
             raise unfit.inside(index) from None
+
+
+def pairs(found: list[Any]) -> None:
+    """Two numbers each of something that can be counted, of which there may be many."""
+    for index, value in enumerate(found):
+        if not (type(value) is list and len(value) == 2 and type(value[0]) is type(value[1]) is int and 0 <= value[0] <= LARGEST):
+            raise Unfit(shown(value), 'two whole numbers').inside(index)
 
 
 def literal_bytes(value: Any) -> None:
