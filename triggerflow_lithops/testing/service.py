@@ -95,6 +95,9 @@ class World(Protocol):
         :param alive: whether a process is
         """
 
+    def broken(self, law: str) -> None:
+        """A law was broken."""
+
     def taken_for_lost(self, call: Call, attempt: int, early: bool) -> None:
         """
         A sweep reports an attempt of a call as lost.
@@ -225,7 +228,10 @@ class SimulatedService:
             self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
 
     def _start_calls(self, by: Process, number: int, position: int, job: dict[str, Any], indices: Sequence[int]) -> None:
-        self._start(by, number, position, job, Lanes(job).open(indices))
+        starts = list(Lanes(job).open(indices))
+        if job['lanes'] and len(starts) > job['lanes']:
+            self._world.broken(f"{by} started {len(starts)} chunks of {job['job']} in {job['lanes']} lanes")
+        self._start(by, number, position, job, starts)
 
     def _start(
         self,
