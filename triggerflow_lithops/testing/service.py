@@ -67,6 +67,9 @@ class World(Protocol):
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
 
+    def starts(self, by: Process, position: int, calls: Iterable[Call]) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+
     def began(self, turn: int, live_activations: int) -> None:
         """
         What was invoked begins.
@@ -231,6 +234,8 @@ class SimulatedService:
         starts = list(Lanes(job).open(indices))
         if job['lanes'] and len(starts) > job['lanes']:
             self._world.broken(f"{by} started {len(starts)} chunks of {job['job']} in {job['lanes']} lanes")
+        if by.kind == 'activation':
+            self._world.starts(by, position, [Call(job['job'], index) for start in starts for index in start.numbers])
         self._start(by, number, position, job, starts)
 
     def _start(
