@@ -64,6 +64,14 @@ def together() -> Any:
     return [future.result() for future in futures], len(done), len(pending)
 
 
+def pairs() -> int:
+    """Many waits, each for the calls of two jobs."""
+    fexec, value = lithops.FunctionExecutor(), 0
+    for step in range(7):
+        value += sum(fexec.get_result([fexec.call_async(add3, step), fexec.call_async(add3, value)]))
+    return value
+
+
 def any_of() -> Any:
     """Results as they come, each of them once."""
     fexec = lithops.FunctionExecutor()
@@ -277,6 +285,16 @@ def chained() -> Any:
     futures = fexec.map(add3, fexec.map(add3, list(range(8, 12))))
     last = fexec.call_async(add3, fexec.call_async(add3, futures[2]))
     return last.result(), fexec.get_result(futures)
+
+
+def chained_late() -> Any:
+    """Inputs that have ended when they are handed over, and are not known to have."""
+    fexec = lithops.FunctionExecutor()
+    futures, late = fexec.map(add3, list(range(4))), []
+    for step in range(4):
+        fexec.call_async(add3, step).result()
+        late.append(fexec.call_async(double, futures[step]))
+    return fexec.get_result(late)
 
 
 def chained_to_the_known() -> Any:
@@ -551,5 +569,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         *firings.ALL,
         *joins.ALL,
         fails_soon,
+        pairs,
+        chained_late,
     )
 }

@@ -5,7 +5,7 @@ What is left to whoever compares runs is that the outcome is that of a run witho
 faults.
 """
 
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, Iterable, Protocol
 
 from ..lookout import STEPS
 from ..triggers import keys
@@ -53,14 +53,22 @@ class Laws:
         self._memory = memory
         self._session = session
 
-    def invoked(self, by: Process, subject: Call | int, now: float) -> None:
+    def invoked(self, by: Process, subject: Call | int) -> None:
         """Somebody invoked something."""
         if by.saw_outcome:
             self.broken.append(f'{by} invoked {subject} although it had seen the outcome')
         if isinstance(subject, int) and subject and by.kind == 'call' and self._is_early(subject - 1):
             self.broken.append(f'{by} woke activation {subject} before what it waits for had ended')
-        if self._costs and isinstance(subject, Call) and by.kind == 'activation' and self._has_ended(subject, now):
-            self.broken.append(f'{by} invoked {subject} although it had ended')
+
+    def starts(self, by: Process, position: int, calls: Iterable[Call], now: float) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+        _, scheduled_by = self._memory.written.get(keys.fact_key(self._session, position), (0.0, by))
+        if not self._costs or scheduled_by is by:
+            # Who has scheduled it does not look, even if it stood still meanwhile
+            return
+        ended = [call for call in calls if self._has_ended(call, now)]
+        if ended:
+            self.broken.append(f'{by} invoked {ended} although they had ended')
 
     def woken(self, number: int, alive: Callable[[Process], bool]) -> None:
         """

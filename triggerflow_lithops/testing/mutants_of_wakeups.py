@@ -7,6 +7,7 @@ from ..replay import Replay
 from ..triggers import engine, keys, watching
 from ..triggers.engine import Engine
 from ..triggers.keys import Call, Group
+from ..triggers.lanes import Lanes, neighbours, start_of
 from ..triggers.sweep import Sweeper
 from ..triggers.trigger import Members, Trigger
 from ..triggers.watching import Watching
@@ -66,7 +67,7 @@ def ended_calls_invoked_again(original: Any, self: Replay, *args: Any) -> None:
         self.engine.ended = ended  # type: ignore[method-assign]
 
 
-@mutant(Engine, 'fire', *_WIDE)
+@mutant(Engine, 'fire', 'pairs')
 def mark_of_firing_decides(original: Any, self: Engine, trigger: Trigger) -> None:
     """Who finds the mark that somebody fires a trigger does not fire it."""
     self._fire_alone(trigger)
@@ -76,6 +77,19 @@ def mark_of_firing_decides(original: Any, self: Engine, trigger: Trigger) -> Non
 def mark_of_firing_stops_reports(original: Any, self: Engine, trigger: Trigger, again: bool = False) -> None:
     """Who reports for a worker that was killed takes its mark for done."""
     original(self, trigger)
+
+
+@mutant(Engine, '_fire_alone', 'any_of', 'share_of')
+def everybody_fires(original: Any, self: Engine, trigger: Trigger, again: bool = False) -> None:
+    """Each call that ends while an activation is starting starts it once more."""
+    self.fire(trigger)
+
+
+@mutant(Lanes, 'open', 'chunked', 'fan_out', 'together')
+def all_lanes_at_once(original: Any, self: Lanes, numbers: Any) -> Any:
+    """Who invokes a job does not wait for lanes to become free."""
+    chunks = neighbours(sorted(numbers), self._job['chunksize'], self._chunk_of)
+    return iter([start_of(self._job, [chunk]) for chunk in chunks])
 
 
 @mutant(Engine, '_waiting_for', *_FAILING)
@@ -93,7 +107,7 @@ def newest_is_the_next(original: Any, self: Engine, session: str, since: int | N
     return since + (self.facts.read(keys.claim_key(session, since + 1)) is not None)
 
 
-@mutant(Sweeper, '_is_alive')
+@mutant(Sweeper, '_is_alive', 'pairs', 'sequence')
 def running_taken_for_not_woken(original: Any, self: Sweeper, number: int) -> bool:
     """A sweep takes an activation that runs still for one that was not woken."""
     return False
@@ -118,7 +132,7 @@ def the_first_watch_counts(original: Any, listed: Any) -> list[int]:
     return list(original(listed)[:1])
 
 
-@mutant(Watching, '_watch_one_group', *_WIDE)
+@mutant(Watching, '_watch_one_group', 'pairs')
 def no_second_look_after_a_hop(
     original: Any, self: Watching, session: str, members: Members, who: str, watch: Any, since: Group | None = None
 ) -> bool:
@@ -143,7 +157,7 @@ def a_group_is_skipped(
     return bool(original(self, session, members, who, watch, after[0] if after else since))
 
 
-@mutant(Replay, '_begin', *_CHAINED)
+@mutant(Replay, '_begin', 'chained_late')
 def deferred_of_the_dead_left_alone(
     original: Any, self: Replay, job: Any, indices: Any, invoke: Any, again: bool = False
 ) -> None:
@@ -151,13 +165,13 @@ def deferred_of_the_dead_left_alone(
     original(self, job, indices, invoke)
 
 
-@mutant(Sweeper, 'sweep')
+@mutant(Sweeper, 'sweep', 'sleeps')
 def a_sweep_looks_once(original: Any, self: Sweeper, now: float, started: float, pause: Any) -> Any:
     """A sweep repairs what is overdue at its first look."""
     return original(self, now, started, lambda: None)
 
 
-@mutant(Sweeper, '_due')
+@mutant(Sweeper, '_due', 'fails_fast', 'nested_in_time', 'waits_too_long')
 def deadlines_of_attempts_ignored(original: Any, self: Sweeper, call: Call, attempt: int) -> float:
     """The time of a further attempt counts from the beginning."""
     return 0.0

@@ -68,6 +68,9 @@ class World(Protocol):
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
 
+    def starts(self, by: Process, position: int, calls: Iterable[Call]) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+
     def began(self, turn: int, live_activations: int) -> None:
         """
         What was invoked begins.
@@ -95,6 +98,9 @@ class World(Protocol):
 
         :param alive: whether a process is
         """
+
+    def broken(self, law: str) -> None:
+        """A law was broken."""
 
     def taken_for_lost(self, call: Call, attempt: int, early: bool) -> None:
         """
@@ -231,7 +237,12 @@ class SimulatedService:
             self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
 
     def _start_calls(self, by: Process, number: int, position: int, job: dict[str, Any], indices: Sequence[int]) -> None:
-        self._start(by, number, position, job, Lanes(job).open(indices))
+        starts = list(Lanes(job).open(indices))
+        if job['lanes'] and len(starts) > job['lanes']:
+            self._world.broken(f"{by} started {len(starts)} chunks of {job['job']} in {job['lanes']} lanes")
+        if by.kind == 'activation':
+            self._world.starts(by, position, [Call(job['job'], index) for start in starts for index in start.numbers])
+        self._start(by, number, position, job, starts)
 
     def _start(
         self,

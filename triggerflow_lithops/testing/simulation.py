@@ -358,7 +358,11 @@ class Simulation:
         """Somebody invoked something, to start when it is due."""
         self.invocations[subject] += 1
         self.timers += by.kind == 'activation' and isinstance(subject, int) and due > 0
-        self.laws.invoked(by, subject, self.scheduler.now)
+        self.laws.invoked(by, subject)
+
+    def starts(self, by: Process, position: int, calls: Iterable[Call]) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+        self.laws.starts(by, position, calls, self.scheduler.now)
 
     def began(self, turn: int, live_activations: int) -> None:
         """What was invoked begins."""
