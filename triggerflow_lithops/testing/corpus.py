@@ -479,10 +479,12 @@ def cleans_up() -> Any:
 
 
 def calls_without_waiting() -> Any:
-    """Many calls, one after the other, before the first wait."""
+    """Many steps, and calls among them, before the first wait."""
     fexec = lithops.FunctionExecutor()
-    for number in range(25):
+    for number in range(8):
+        record(abs, number)
         fexec.call_async(add3, number)
+        record(abs, -number)
     return fexec.get_result()
 
 

@@ -91,12 +91,12 @@ class Laws:
 
     def at_rest(self, run: Ended) -> None:
         """Everything has come to its end."""
+        if run.seen['purged']:
+            # What was written and invoked, and why, is not there any more
+            return
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
         unhurt = [repair for repair in run.repaired if not self.hurt.explains(repair)]
         self.broken += [f'a sweep repaired what no fault had hurt: {repair}' for repair in unhurt]
-        if run.seen['purged']:
-            # What was invoked twice, and why, is not there any more
-            return
         if self._costs:
             self._at_rest(run)
 
