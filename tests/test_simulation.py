@@ -256,3 +256,12 @@ def test_the_fixtures_take_their_seeds_from_the_command_line(tmp_path):
         [sys.executable, '-m', 'pytest', *options, str(test)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+JOINS = [('added_to_the_last', 1, 1003), ('joined_by_many', 1, 1003), ('joined_again', 2, 1020)]
+
+
+@pytest.mark.parametrize(('name', 'firings', 'events'), JOINS)
+def test_a_join_of_more_than_a_thousand_events_fires_with_them_and_starts_something(name, firings, events):
+    told = simulate(CORPUS[name]).result()
+    assert told == (firings, events, events, [True] * firings)

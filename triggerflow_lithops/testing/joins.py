@@ -14,6 +14,7 @@ import lithops
 from .. import record, seams
 from ..native.events import CloudEvent
 from ..triggers import condition as conditions
+from ..triggers.attempt import DEFAULT
 from ..triggers.event import encoded
 from ..triggers.home import DIGITS, Document, Home, channel_of, digest_of
 from ..triggers.store import Facts, encode
@@ -28,6 +29,11 @@ THERE, IN_ALL = 1000, 1003
 BROUGHT = (9, 9, 9, 9)
 #: Of a trigger that fires again and again: events for each firing, how many it has had, and how many are missing
 EACH, BEFORE, MISSING = 510, 1, 5
+#: What the action of the trigger would need to run
+ORCHESTRATOR: Document = {
+    **{'code_key': 'code', 'execution_timeout': 600, 'runtime_name': 'python', 'runtime_memory': None},
+    **{'max_deaths': 3, 'sweep_seconds': None, 'lanes': 0, 'max_pending_calls': 1000},
+}
 
 
 def added_to_the_last() -> Any:
@@ -156,4 +162,7 @@ def _trigger(count: int, transient: bool = True) -> Document:
         'action': {'name': 'CallAsync'},
         'context': {},
         'transient': transient,
+        'retry': DEFAULT,
+        'time': 0.0,
+        'orchestrator': ORCHESTRATOR,
     }
