@@ -423,6 +423,25 @@ def test_a_run_that_nobody_waits_for_is_swept_by_an_alarm_or_else_by_a_function(
     assert bool(openwhisk.fired) == has_alarms
 
 
+def test_a_command_that_looks_at_a_run_once_is_enough_for_it_to_go_on(openwhisk, executor, config_file):
+    openwhisk.has_alarms, dropped = False, []
+
+    def fate(found):
+        if found.subject == ('activation', 1) and not dropped:
+            dropped.append(found)
+            return 'drop'
+        return None
+
+    openwhisk.fate = fate
+    run = executor.run(twice)
+    until(lambda: dropped)
+    command = [str(Path(sys.executable).with_name('triggerflow-lithops')), 'status', run.run_id]
+    looked = subprocess.run(command, env=config_file, capture_output=True, text=True, timeout=120)
+    assert 'running' in looked.stdout and 'swept: activation 0 was not woken' in looked.stderr
+    until(lambda: has_ended(run))
+    assert run.result() == 6
+
+
 def test_nobody_sweeps_a_run_that_was_purged(openwhisk, executor):
     run = executor.run(twice)
     assert run.result(timeout=60) == 6 and len(openwhisk.clocks) == 1
