@@ -442,6 +442,12 @@ def test_a_purge_of_it_removes_all_that_there_is_of_it_and_nothing_of_another(ex
     assert executor.run(lambda: 'anew', run_id=ended_run.run_id).result(timeout=60) == 'anew'
 
 
+def test_the_sessions_of_a_run_are_none_of_a_run_whose_id_begins_alike():
+    listed = ['triggerflow.jobs/r-0a/a/000000/claim.json', 'triggerflow.runs/r/0b.outcome.json', 'triggerflow.jobs/r-0a-0-M000/x']
+    others = ['triggerflow.jobs/r-12-0c/x', 'triggerflow.jobs/r-12-34/x', 'triggerflow.jobs/rr-0a/x', keys.run_key('r')]
+    assert keys.sessions_of('r', [*listed, *others]) == ['r-0a', 'r-0b']
+
+
 def test_a_run_of_a_newer_version_is_left_alone_and_that_is_said(executor, damage, ended_run):
     key = keys.run_key(ended_run.run_id)
     damage(key, encode({**ended_run.document, 'version': 2}))
