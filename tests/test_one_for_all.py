@@ -22,6 +22,7 @@ from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
 from triggerflow_lithops import Retry, TriggerflowExecutor, sleep
 from triggerflow_lithops.localhost import service
+from triggerflow_lithops.localhost.metadata import runtime_metadata
 from triggerflow_lithops.localhost.service import Service
 from triggerflow_lithops.localhost.turns import Accepted, Chunk
 from triggerflow_lithops.localhost.worker import ASK, Ending
@@ -125,13 +126,15 @@ def test_a_service_whose_queue_is_full_of_what_is_no_invocation_serves(two):
 
 
 def test_metadata_that_is_damaged_while_the_service_runs_is_written_again(two):
-    assert two.run(main).result(timeout=90) == 3
-    metadata = Path(two.config['triggerflow']['service'], 'runtime.json')
-    metadata.write_text('{"preinstalls": 7}')
-    other = TriggerflowExecutor(config={**two.config, 'triggerflow': {'idle_seconds': 1}}, log_level=None)
-    other.config['triggerflow']['service'] = two.config['triggerflow']['service']
-    assert other.run(main).result(timeout=90) == 3
-    assert json.loads(metadata.read_text())['python_version']
+    """By that service: a timer keeps it from ending, and so from starting again."""
+    folder = two.config['triggerflow']['service']
+    run = two.run(sleep, 3600)
+    until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
+    pid = pid_of_service(two)
+    Path(folder, 'runtime.json').write_text('{"preinstalls": 7}')
+    assert runtime_metadata(folder, timeout=20)['python_version']
+    assert pid_of_service(two) == pid
+    run.cancel()
 
 
 def test_what_fails_in_a_worker_for_its_document_is_named_and_others_go_on(two, tmp_path):

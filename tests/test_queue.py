@@ -157,6 +157,11 @@ def fifo(path):
     os.mkfifo(path)
 
 
+def fifo_that_is_open(path):
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+
 def folder(path):
     path.mkdir()
     (path / 'x').touch()
@@ -177,16 +182,18 @@ def socket_file(path):
         sock.bind(str(path))
 
 
-@pytest.mark.parametrize('make', [fifo, folder, link, loop, socket_file, make_huge])
+@pytest.mark.parametrize('make', [fifo, fifo_that_is_open, folder, link, loop, socket_file, make_huge])
 def test_what_is_no_file_or_too_large_is_put_aside(make, queue, tmp_path, calls_of, put, monkeypatch):
     # A path of a socket is short
     monkeypatch.chdir(queue._folder)
-    make(Path('1.json'))
+    opened = make(Path('1.json'))
     put('2.json', calls_of())
     tracemalloc.start()
     assert len(accept(queue)) == 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    if opened is not None:
+        os.close(opened)
     assert sorted(os.listdir()) == ['1.json.unreadable', '2.json'] and peak < 10 * 1024 * 1024
 
 
