@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import IO, Callable
 
 import psutil
-from lithops.constants import CLEANER_DIR, JOBS_DIR, LITHOPS_TEMP_DIR, LOGS_DIR, USER_TEMP_DIR
+from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.documents import shown
@@ -402,8 +402,7 @@ def serve(folder: str) -> None:
         _start_again_at_home(folder)
         return
     ours = (os.path.dirname(folder), folder, os.path.join(folder, 'queue'), os.path.join(folder, 'scratch'))
-    # And those in which Lithops, inside of a call, writes with the umask of the driver
-    for private in (LITHOPS_TEMP_DIR, *ours, JOBS_DIR, LOGS_DIR, CLEANER_DIR):
+    for private in (LITHOPS_TEMP_DIR, *ours):
         private_folder(private)
     with append_file(folder, LOCK, 'a+') as lock:
         if not _locked(lock, folder):
