@@ -24,7 +24,7 @@ HOME = 'triggerflow.events/joins@0'
 SHARD = CloudEvent('shard.done', 'today')
 TRIGGER = 'joined'
 #: Events that have come before, and all that a trigger waits for
-THERE, IN_ALL = 1000, 1003
+THERE, IN_ALL = 1000, 1008
 #: Events that each of several publishers brings, of a trigger that looks at more than one cell
 BROUGHT = (9, 9, 9, 9)
 #: Of a trigger that fires again and again: events for each firing, how many it has had, and how many are missing

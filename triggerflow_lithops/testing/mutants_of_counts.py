@@ -46,7 +46,7 @@ def events_before_their_trigger_not_marked(original: Any, self: Marks, channels:
     """Events that came while a trigger was being added do not count for it."""
 
 
-@mutant(Workspace, '_evaluate', 'added_to_the_last', 'joined_by_many')
+@mutant(Workspace, '_evaluate', 'added_to_the_last')
 def looks_read_before_the_mark(original: Any, self: Workspace, trigger_id: str, published: Any = None) -> None:
     """A publisher reads what has become of a trigger before it marks its event, and goes by that."""
     state = self._state(trigger_id)
