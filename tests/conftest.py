@@ -107,12 +107,14 @@ def certificate(tmp_path_factory):
 @pytest.fixture
 def bucket():
     """The facts of a bucket in memory, in which there are the document and the code of a run. Its session is 's'."""
+    import whole
+
     from triggerflow_lithops.triggers import keys
     from triggerflow_lithops.triggers.memory import MemoryStore
     from triggerflow_lithops.triggers.store import Facts
 
     facts = Facts(MemoryStore())
-    facts.create(keys.run_key(''), {'incarnation': 's', 'orchestrator': {'code_key': keys.code_key('s')}})
+    facts.create(keys.run_key(''), whole.run('', 's', keys.code_key('s')))
     facts.write(keys.code_key('s'), b'code')
     return facts
 

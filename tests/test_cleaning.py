@@ -13,6 +13,7 @@ from pathlib import Path
 import lithops
 import pytest
 import servers
+import whole
 import yaml
 from click.testing import CliRunner
 from lithops.constants import JOBS_PREFIX, LOGS_PREFIX, RUNTIMES_PREFIX, TEMP_PREFIX
@@ -32,7 +33,6 @@ from triggerflow_lithops import (
     cli,
 )
 from triggerflow_lithops.activation import read_history
-from triggerflow_lithops.history import History
 from triggerflow_lithops.outputs import Output, Outputs
 from triggerflow_lithops.run import value_of
 from triggerflow_lithops.testing.api import simulating
@@ -345,12 +345,10 @@ def outcome(facts):
 def suspend(facts, number=0):
     """Activation ``number`` waits for three calls, which nobody has reported for long."""
     facts.create(keys.claim_key('s', number), {'cause': '', 'time': 0.0})
-    fact = {'job': '0-M000', 'activation': number, 'lifetime': 50, 'lanes': 0, 'retry': {}, 'invocation': {'inputs': None}}
-    facts.write(keys.fact_key('s', 0), encode(fact))
+    facts.write(keys.fact_key('s', 0), encode(whole.job(activation=number)))
     calls = Members.of(Call('0-M000', index) for index in range(3))
     trigger = Trigger('s', number, 1, condition.join(3), calls, False, {'0-M000': 0}, None)
-    history = {**History().carried(), 'outputs': [], 'waiting': []}
-    facts.write(keys.trigger_key('s', number), encode({**trigger.document(), 'time': 0.0, 'history': history}))
+    facts.write(keys.trigger_key('s', number), encode(whole.trigger(trigger)))
 
 
 def sweep(sweeper, now=1000.0):
@@ -387,7 +385,7 @@ def test_an_activation_that_died_since_the_code_is_gone_is_not_succeeded(bucket,
 @pytest.mark.parametrize('ended', [True, False], ids=['ended', 'purged'])
 def test_an_activation_that_died_is_not_succeeded_in_a_run_that_is_over(bucket, sweeper, actions, ended):
     if ended:
-        bucket.create(keys.outcome_key('s'), {'status': 'lost', 'reason': 'the first one'})
+        bucket.create(keys.outcome_key('s'), {'status': 'lost', 'reason': 'the first one', 'time': 0.0})
     else:
         bucket.store.delete([keys.run_key('')])
     sweeper.bury(0, 'its process was killed', now=1.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from triggerflow_lithops.history import History
+from triggerflow_lithops.history import History, lines_of
 from triggerflow_lithops.triggers.keys import Call
 
 STATISTICS = {f'statistic_{number}': number / 7 for number in range(20)}
@@ -25,7 +25,7 @@ class Bucket:
 
     def read(self):
         history = History()
-        history.load(self.trigger, [self.packs[key] for key in self.trigger['history']['packs']])
+        history.load(self.trigger, [lines_of(key, self.packs[key]) for key in self.trigger['history']['packs']])
         return history
 
     def activation(self, step, history):

@@ -2,6 +2,7 @@
 
 import lithops
 import pytest
+import whole
 
 from triggerflow_lithops.runtime import lanes_of
 from triggerflow_lithops.testing.api import simulating
@@ -73,13 +74,13 @@ def test_the_end_of_a_chunk_lets_the_next_one_start():
 def test_a_sweep_starts_what_was_refused_in_its_lane_and_waits_for_nothing(bucket, refused):
     actions = []
     engine = Engine(bucket, actions.append)
-    scheduled = {**job(6, 2), 'activation': 0, 'lifetime': 50, 'runtime_memory': 256}
-    engine.facts.create(keys.claim_key('s', 0), {'time': 0})
+    scheduled = whole.job('0-M001', 6, lanes=2, runtime_memory=256)
+    engine.facts.create(keys.claim_key('s', 0), {'cause': '', 'time': 0})
     engine.facts.create(keys.fact_key('s', 3), scheduled)
     calls = [Call('0-M001', number) for number in range(6)]
     trigger = Trigger('s', 0, 4, condition.join(6), Members.of(calls), False, {'0-M001': 3}, None)
-    engine.facts.create(keys.trigger_key('s', 0), {**trigger.document(), 'time': 0})
-    engine.facts.create(keys.event_key('s', calls[0]), {'exception': False, 'worker_end_tstamp': 1})
+    engine.facts.create(keys.trigger_key('s', 0), whole.trigger(trigger))
+    engine.facts.create(keys.event_key('s', calls[0]), whole.event(calls[0], ended=1.0))
     if refused:
         engine.facts.create(keys.refused_key('s', calls[2]), {'time': 20})
     for _ in range(2):

@@ -1,7 +1,6 @@
 """Folders and files of one user alone: what is refused, what is made private, and what is believed."""
 
 import contextlib
-import json
 import os
 import shutil
 import stat
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from lithops.monitoring.backends.triggerflow import driver, ownership, private
 from lithops.monitoring.backends.triggerflow.files import LocalhostStore
+from lithops.monitoring.backends.triggerflow.invocations import Invocation
 from lithops.monitoring.backends.triggerflow.localhost import Door
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable
 
@@ -306,69 +306,63 @@ def test_nothing_is_queued_in_a_folder_of_another_user(open_place, name):
     assert not os.listdir(door.queue)
 
 
-@pytest.mark.parametrize('name', ['bell', 'heard'])
-def test_a_link_in_the_place_of_the_bell_or_of_its_answer_is_refused(open_place, name):
+def test_a_link_in_the_place_of_the_bell_or_of_its_answer_is_never_followed(open_place):
     door = Door(str(open_place / 'service'))
     private.private_folder(door.folder)
-    os.mkfifo(open_place / 'elsewhere')
-    Path(door.folder, name).symlink_to(open_place / 'elsewhere')
-    with pytest.raises(private.NotPrivate, match=f'{name} is a symbolic link'):
-        door.rouse(timeout=0)
+    for name, elsewhere in (('bell', open_place / 'fifo'), ('heard', open_place / 'file')):
+        os.mkfifo(elsewhere) if name == 'bell' else elsewhere.write_text('as it was')
+        Path(door.folder, name).symlink_to(elsewhere)
+    assert not door.knock() and door._last_heard() == ''
+    door.heard()
+    assert (open_place / 'file').read_text() == 'as it was' and not Path(door.folder, 'heard').is_symlink()
 
 
 def test_a_file_in_the_place_of_the_bell_is_not_written_to(open_place):
     door = Door(str(open_place / 'service'))
     private.private_folder(door.folder)
     Path(door.bell).touch()
-    with pytest.raises(private.NotPrivate, match='bell should be a FIFO'):
-        door.knock()
+    assert not door.knock()
     assert not Path(door.bell).read_bytes()
 
 
 @pytest.fixture
-def noted(tmp_path):
-    """A payload of a run of which something is kept, and the folder of notes of a service."""
-    config = {'lithops': {'backend': 'localhost'}, 'triggerflow': {'service': str(tmp_path / 'home' / 'service')}}
-    config['aws_s3'] = {'secret_access_key': uuid.uuid4().hex}
-    run = {'version': 1, 'run_id': 'r', 'session': 'r-1', 'orchestrator': {}, 'retry': {}}
+def noted(tmp_path, executor):
+    """An invocation of a run of which something is kept, and the folder of notes of a service."""
+    section = {**executor.config['triggerflow'], 'service': str(tmp_path / 'home' / 'service')}
+    config = {**executor.config, 'triggerflow': section, 'aws_s3': {'secret_access_key': uuid.uuid4().hex}}
+    orchestrator = {'execution_timeout': 60, 'max_deaths': 3, 'sweep_seconds': None}
+    run = {'version': 1, 'run_id': 'r', 'session': 'r-1', 'orchestrator': orchestrator, 'retry': {}}
     driver.keep_driver(config, run)
     private.private_folder(config['triggerflow']['service'])
-    return {'config': config, 'triggerflow': run}, str(tmp_path / 'home' / 'service' / 'runs')
+    return Invocation({'config': config, 'triggerflow': run}, [], 0.0), str(tmp_path / 'home' / 'service' / 'runs')
 
 
 def test_a_note_of_a_run_has_nothing_in_it(noted):
-    payload, folder = noted
+    invocation, folder = noted
     with umask(0):
-        QuietRuns(folder).add(payload)
+        QuietRuns(folder).add(invocation)
     assert modes_below(folder) == {Path(folder, 'r-1'): 0o600}
     assert Path(folder, 'r-1').read_bytes() == b''
 
 
 def test_a_service_that_was_killed_goes_on_with_what_was_kept_of_the_driver(noted):
-    payload, folder = noted
-    QuietRuns(folder).add(payload)
-    assert QuietRuns(folder).run_of('r-1') == {'config': payload['config'], 'run': payload['triggerflow']}
+    invocation, folder = noted
+    QuietRuns(folder).add(invocation)
+    assert QuietRuns(folder).run_of('r-1') == {'config': invocation.config, 'run': invocation.run}
 
 
 def test_a_note_of_a_run_that_has_ended_is_forgotten(noted):
-    payload, folder = noted
-    QuietRuns(folder).add(payload)
-    driver.forget_driver(payload['config'], 'r-1')
+    invocation, folder = noted
+    QuietRuns(folder).add(invocation)
+    driver.forget_driver(invocation.config, 'r-1')
     assert len(QuietRuns(folder)) == 0 and not os.listdir(folder)
 
 
-def test_what_an_earlier_version_has_noted_is_emptied(noted):
-    payload, folder = noted
-    private.write_file(folder, 'r-1', json.dumps({'config': payload['config'], 'run': payload['triggerflow']}))
-    assert len(QuietRuns(folder)) == 1
-    assert Path(folder, 'r-1').read_bytes() == b''
-
-
 def test_no_credential_is_left_in_the_folder_of_a_service_whose_sweeps_fail(noted):
-    payload, folder = noted
+    invocation, folder = noted
     quiet = QuietRuns(folder)
-    quiet.add(payload)
-    secret = payload['config']['aws_s3']['secret_access_key'].encode()
+    quiet.add(invocation)
+    secret = invocation.config['aws_s3']['secret_access_key'].encode()
     for _ in range(MAX_FAILURES):
         assert not any(secret in path.read_bytes() for path in Path(folder).parent.rglob('*') if path.is_file())
         quiet.swept('r-1', 1)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import lithops
 import pytest
+import whole
 import yaml
 
 from triggerflow_lithops import ConfigurationError, Run, RunNotFoundError, Triggerflow, TriggerflowExecutor, installation
@@ -137,7 +138,7 @@ class Bucket(MemoryStore):
 def shown():
     """A run in a bucket of its own: ``run, bucket``."""
     bucket = Bucket()
-    document = {'run_id': 'run-7', 'incarnation': '0a0a0a0a', 'name': '<b>daily</b>', 'time': 0.0}
+    document = whole.run('run-7', '0a0a0a0a', 'code', name='<b>daily</b>')
     bucket.put_new(run_key('run-7'), encode(document))
     config = {'lithops': {'storage': 'minio'}, 'minio': {'storage_bucket': 'mine'}}
     return Run(config, Facts(bucket), document), bucket
@@ -272,7 +273,7 @@ def test_showing_a_run_costs_two_requests_at_the_most(shown):
 
 def test_a_run_that_has_ended_is_shown_with_its_status(shown):
     run, bucket = shown
-    bucket.put_new(outcome_key(run.session), encode({'status': 'failed', 'time': 1.0}))
+    bucket.put_new(outcome_key(run.session), encode({'status': 'failed', 'error': ['ValueError', 'no'], 'time': 1.0}))
     run._counted = (4, 3)
     assert '<td>failed</td>' in run._repr_html_() and 'Calls' not in run._repr_html_()
 

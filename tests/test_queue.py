@@ -197,6 +197,12 @@ def test_what_is_no_file_or_too_large_is_put_aside(make, queue, tmp_path, calls_
     assert sorted(os.listdir()) == ['1.json.unreadable', '2.json'] and peak < 10 * 1024 * 1024
 
 
+def test_what_is_still_being_written_is_neither_accepted_nor_put_aside(queue, put, calls_of):
+    put('.1.json', calls_of())
+    put('.2.json', calls_of()[:20])
+    assert not accept(queue) and sorted(os.listdir(queue._folder)) == ['.1.json', '.2.json']
+
+
 def test_what_cannot_be_put_aside_is_read_only_once(queue, put, caplog):
     put('1.json', '[]')
     folder(Path(queue._folder) / '1.json.unreadable')

@@ -220,9 +220,10 @@ def test_an_outcome_is_not_cancelled_any_more(executor):
 
 
 def test_a_cancelled_run_starts_no_further_call(executor, tmp_path):
-    started, cancelled = tmp_path / 'started', tmp_path / 'cancelled'
+    begun, started, cancelled = tmp_path / 'begun', tmp_path / 'started', tmp_path / 'cancelled'
 
     def first(x):
+        begun.touch()
         until_there(cancelled.exists)
 
     def second(x):
@@ -234,7 +235,7 @@ def test_a_cancelled_run_starts_no_further_call(executor, tmp_path):
         fexec.get_result(fexec.call_async(second, 0))
 
     run = executor.run(orchestrator)
-    until_there(lambda: any(found['type'] == event.ACTIVATION_SUSPENDED for found in run.history()))
+    until_there(lambda: begun.exists() and any(found['type'] == event.ACTIVATION_SUSPENDED for found in run.history()))
     run.cancel()
     cancelled.touch()
     until_there(lambda: any(found['type'] == event.SUCCESS for found in run.history()))

@@ -258,6 +258,8 @@ def test_no_process_of_the_run_can_be_sent_a_signal(waiting):
 
 
 def assert_refused(place, *reasons):
+    # If it were not refused, it would not wait
+    place.gate.touch()
     said = said_by(place.first_user())
     assert said.startswith('refused: The temporary folder of Lithops cannot be used: ') and len(said.splitlines()) == 1, said
     assert all(reason in said for reason in reasons), said
@@ -275,6 +277,15 @@ def test_a_folder_that_a_second_user_has_made_before_is_refused(place):
     expected = f'{place.lithops} belongs to user {SECOND}, and this process is of user {FIRST}. Remove it, or set TMPDIR'
     assert_refused(place, expected)
     assert nothing_of_the_first_user(place.lithops)
+
+
+@pytest.mark.parametrize('place', ['022'], indirect=True)
+def test_a_folder_that_a_second_user_has_made_and_closed_lets_nothing_run(place):
+    """Lithops itself cannot be imported then."""
+    place.second_user('os.mkdir(lithops, 0o755)')
+    said = said_by(place.first_user())
+    assert said.splitlines()[-1].startswith('PermissionError: ') and str(place.lithops) in said
+    assert not Path(f'{place.gate}.ran').exists()
 
 
 def test_a_symbolic_link_in_its_place_is_refused(place):

@@ -15,10 +15,11 @@ FLOORS = (
     {'triggers'},
     {'errors', 'fingerprint', 'history', 'lookout', 'outputs', 'pending', 'readings', 'replay', 'retry', 'world'}
     | {'content', 'difference', 'introspection', 'readers', 'tokens', 'wording'},
-    {'backends', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report', 'storage'},
+    {'backends', 'causes', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report'}
+    | {'storage'},
     {'seams', 'layers', 'job', 'mismatch', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
     | {'class_reducers', 'culprit', 'homes', 'made_again', 'main_module', 'packing', 'pickling', 'places', 'reducers', 'values'}
-    | {'processes', 'run', 'runtime', 'probe', 'program', 'client', 'localhost', 'travelling', 'waiting'},
+    | {'care', 'client', 'localhost', 'pickles', 'probe', 'processes', 'program', 'run', 'runtime', 'travelling', 'waiting'},
     {'native'},
     {'__init__', 'cli', 'doctor', 'testing'},
 )

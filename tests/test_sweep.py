@@ -1,6 +1,7 @@
 """What nobody reports: the sweep, attempts that run out, and activations that die again and again."""
 
 import pytest
+import whole
 
 from triggerflow_lithops.triggers import attempt, condition, keys
 from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, Failure
@@ -12,6 +13,7 @@ from triggerflow_lithops.triggers.trigger import Members, Trigger
 
 LIMITS = Limits(life=100, start=10, max_deaths=3)
 CALLS = [Call('0-M000', number) for number in range(3)]
+STATUS = encode(whole.event(CALLS[0], exception=True))
 LOST = Failure('killed', lost=True)
 RAISED = Failure('ValueError: no', ('builtins.ValueError', 'ValueError', 'builtins.Exception', 'Exception'))
 
@@ -37,15 +39,14 @@ def claim(engine, number, time=0.0):
 def suspend(engine, number=0, time=0.0, due=None):
     """Activation ``number`` has scheduled CALLS at position 0, and waits for all of them."""
     claim(engine, number)
-    fact = {'job': '0-M000', 'activation': number, 'lifetime': 50, 'lanes': 0, 'retry': DEFAULT, 'invocation': {'inputs': None}}
-    engine.facts.write(keys.fact_key('s', 0), encode(fact))
+    engine.facts.write(keys.fact_key('s', 0), encode(whole.job(activation=number)))
     trigger = Trigger('s', number, 1, condition.join(3), Members.of(CALLS), False, {'0-M000': 0}, due)
-    engine.facts.write(keys.trigger_key('s', number), encode({**trigger.document(), 'time': time}))
+    engine.facts.write(keys.trigger_key('s', number), encode(whole.trigger(trigger, time)))
     assert not engine.plant(trigger)
 
 
 def end(engine, call):
-    engine.facts.write(keys.event_key('s', call), encode({'exception': False}))
+    engine.facts.write(keys.event_key('s', call), encode(whole.event(call)))
 
 
 def execution(number=0, **kwargs):
@@ -62,7 +63,7 @@ def test_a_call_that_was_looked_at_in_vain_is_found_though_nobody_waits_for_it(e
     suspend(engine)
     asleep = Trigger('s', 1, 5, condition.never(), Members({}), False, {'0-M000': 0}, 500.0, looked_at=Members.of(CALLS[1:2]))
     claim(engine, 1)
-    engine.facts.write(keys.trigger_key('s', 1), encode({**asleep.document(), 'time': 20.0}))
+    engine.facts.write(keys.trigger_key('s', 1), encode(whole.trigger(asleep, 20.0)))
     assert Trigger.from_document('s', asleep.document()) == asleep
     assert sweep(engine, now=49) == []
     assert sweep(engine, now=51) == ['call 0-M000/00001 was lost (attempt 0)']
@@ -132,75 +133,75 @@ def test_a_call_is_lost_at_once_when_the_function_service_says_so(engine):
 
 def test_a_further_attempt_has_a_deadline_of_its_own(engine, actions):
     suspend(engine)
-    engine.report(execution(), b'{}', LOST, now=40)
+    engine.report(execution(), STATUS, LOST, now=40)
     due = actions.pop()['attempt']['due']
     assert not any('00000' in said for said in sweep(engine, now=due + 49))
     assert 'call 0-M000/00000 was lost (attempt 1)' in sweep(engine, now=due + 51)
 
 
 def schedule(engine):
-    engine.facts.write(keys.fact_key('s', 0), encode({'activation': 0, 'lifetime': 50, 'lanes': 0, 'retry': DEFAULT}))
+    engine.facts.write(keys.fact_key('s', 0), encode(whole.job()))
 
 
 def test_nothing_runs_again_in_a_run_that_has_ended(engine, actions):
     schedule(engine)
-    engine.facts.create(keys.outcome_key('s'), {'status': 'cancelled'})
-    engine.report(execution(), b'{}', LOST, now=5)
+    engine.facts.create(keys.outcome_key('s'), {'status': 'cancelled', 'time': 0.0})
+    engine.report(execution(), STATUS, LOST, now=5)
     assert not actions
 
 
 def test_nothing_runs_again_in_a_run_that_was_purged(engine, actions):
-    engine.report(execution(), b'{}', LOST, now=5)
+    engine.report(execution(), STATUS, LOST, now=5)
     assert not actions
 
 
 def test_a_call_that_was_lost_runs_again(engine, actions):
     schedule(engine)
-    engine.report(execution(), b'{}', LOST, now=5)
+    engine.report(execution(), STATUS, LOST, now=5)
     assert [(action['name'], action['attempt']['attempt']) for action in actions] == [('START_CALL', 1)]
     assert engine.facts.read(keys.event_key('s', CALLS[0])) is None
 
 
 def test_a_call_that_raised_does_not_run_again_unless_it_is_said(engine, actions):
-    engine.report(execution(), b'{}', RAISED, now=5)
+    engine.report(execution(), STATUS, RAISED, now=5)
     assert not actions and engine.facts.read(keys.event_key('s', CALLS[0])) is not None
 
 
 @pytest.mark.parametrize('on', ['ValueError', 'builtins.ValueError', 'builtins.Exception'])
 def test_an_exception_is_retried_by_its_name_or_that_of_a_base(engine, actions, on):
     schedule(engine)
-    engine.report(execution(policy={**DEFAULT, 'on': [on]}), b'{}', RAISED, now=5)
+    engine.report(execution(policy={**DEFAULT, 'on': [on]}), STATUS, RAISED, now=5)
     assert [action['name'] for action in actions] == ['START_CALL']
 
 
 def test_an_exception_of_another_kind_is_not_retried(engine, actions):
-    engine.report(execution(policy={**DEFAULT, 'on': ['builtins.KeyError']}), b'{}', RAISED, now=5)
+    engine.report(execution(policy={**DEFAULT, 'on': ['builtins.KeyError']}), STATUS, RAISED, now=5)
     assert not actions
 
 
 def test_retries_are_used_up(engine, actions):
-    engine.report(execution(attempt=3), b'{}', LOST, now=5)
+    engine.report(execution(attempt=3), STATUS, LOST, now=5)
     assert not actions and engine.facts.read(keys.event_key('s', CALLS[0])) is not None
 
 
 def test_two_executions_of_one_attempt_that_fail_start_the_next_one_once(engine, actions):
     schedule(engine)
     for _ in range(2):
-        engine.report(execution(), b'{}', LOST, now=5)
+        engine.report(execution(), STATUS, LOST, now=5)
     assert len(actions) == 1
 
 
 def test_what_is_delivered_again_starts_the_next_attempt_again(engine, actions):
     """Whoever wrote that attempt may have died before it invoked it."""
     schedule(engine)
-    engine.report(execution(), b'{}', LOST, now=5)
-    engine.report(execution(redelivered=True), b'{}', LOST, now=6)
+    engine.report(execution(), STATUS, LOST, now=5)
+    engine.report(execution(redelivered=True), STATUS, LOST, now=6)
     assert [action['attempt']['attempt'] for action in actions] == [1, 1]
 
 
 def test_a_late_failure_starts_nothing_when_the_call_has_ended(engine, actions):
     end(engine, CALLS[0])
-    engine.report(execution(), b'{}', LOST, now=5)
+    engine.report(execution(), STATUS, LOST, now=5)
     assert not actions
 
 
@@ -276,15 +277,19 @@ def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(
     assert not actions and engine.facts.read(keys.death_key('s', 0)) is None
 
 
+def test_an_activation_that_died_before_it_set_its_timer_has_it_set(engine, actions):
+    suspend(engine, due=100.0)
+    Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=1.0)
+    assert [(action['number'], action['due']) for action in actions] == [(1, 100.0)]
+
+
 def in_one_lane(engine, ended):
     """The three calls follow upon each other; some have ended, at 60."""
     suspend(engine)
     engine.facts.store.delete([keys.fact_key('s', 0)])
-    invocation = {'inputs': None, 'data_key': None, 'data_byte_ranges': None, 'data': ['', '', '']}
-    fact = {'job': '0-M000', 'activation': 0, 'lifetime': 50, 'lanes': 1, 'calls': 3, 'chunksize': 1, 'runtime_memory': None}
-    engine.facts.write(keys.fact_key('s', 0), encode({**fact, 'retry': DEFAULT, 'invocation': invocation}))
+    engine.facts.write(keys.fact_key('s', 0), encode(whole.job(lanes=1)))
     for call in ended:
-        engine.facts.write(keys.event_key('s', call), encode({'worker_end_tstamp': 60.0}))
+        engine.facts.write(keys.event_key('s', call), encode(whole.event(call, ended=60.0)))
 
 
 def test_a_call_that_waits_for_its_turn_is_not_lost(engine, actions):
@@ -310,7 +315,7 @@ def test_a_lane_goes_on_as_long_as_whoever_ended_its_call_is_alive(engine, actio
 def test_a_sweep_stops_when_the_run_ends(bucket, actions):
     def perform(action):
         actions.append(action)
-        engine.facts.create(keys.outcome_key('s'), {'status': 'completed'})
+        engine.facts.create(keys.outcome_key('s'), {'status': 'cancelled', 'time': 0.0})
 
     engine = Engine(bucket, perform)
     suspend(engine)
@@ -319,5 +324,5 @@ def test_a_sweep_stops_when_the_run_ends(bucket, actions):
 
 def test_nothing_is_repaired_in_a_run_that_has_ended(engine, actions):
     suspend(engine)
-    engine.facts.create(keys.outcome_key('s'), {'status': 'completed'})
+    engine.facts.create(keys.outcome_key('s'), {'status': 'cancelled', 'time': 0.0})
     assert sweep(engine, now=1000, held=set()) == [] and not actions

@@ -1,6 +1,7 @@
 """Floor 0: events, keys, conditions, triggers and the engine."""
 
 import pytest
+import whole
 
 from triggerflow_lithops.triggers import condition, event, keys
 from triggerflow_lithops.triggers.attempt import Execution
@@ -60,13 +61,13 @@ def wait_for(engine, calls, when=None, until_failure=False, number=0):
     calls = list(calls)
     jobs = {call.job: 0 for call in calls}
     trigger = Trigger('s', number, 5, when or condition.join(len(calls)), Members.of(calls), until_failure, jobs)
-    engine.facts.write(keys.claim_key('s', number), encode({}))
-    engine.facts.write(keys.trigger_key('s', number), encode(trigger.document()))
+    engine.facts.write(keys.claim_key('s', number), encode({'cause': '', 'time': 0.0}))
+    engine.facts.write(keys.trigger_key('s', number), encode(whole.trigger(trigger)))
     return engine.plant(trigger)
 
 
 def end(engine, call, failed=False):
-    engine.publish(Execution('s', call, 0, 0), encode({'exception': failed}), failed=failed, now=0.0)
+    engine.publish(Execution('s', call, 0, 0), encode(whole.event(call, failed)), failed=failed, now=0.0)
 
 
 def calls_of(job, count):
@@ -160,13 +161,13 @@ def test_a_second_value_of_a_call_is_never_seen(engine, store):
     call = Call('0-A000', 0)
     end(engine, call)
     end(engine, call, failed=True)
-    assert store.get(keys.event_key('s', call)) == encode({'exception': False})
+    assert store.get(keys.event_key('s', call)) == encode(whole.event(call))
 
 
 def test_a_number_that_is_claimed_is_not_started_again(engine, actions):
     calls = calls_of('0-M000', 12)
     wait_for(engine, calls, condition.threshold(1, 12))
-    engine.facts.write(claim_key('s', 1), encode({}))
+    engine.facts.write(claim_key('s', 1), encode({'cause': '', 'time': 0.0}))
     end(engine, calls[3])
     assert not actions
 
@@ -201,6 +202,21 @@ def test_enough_of_many_fire(engine, actions):
         assert not actions
         end(engine, calls[number])
     assert len(actions) == 1
+
+
+@pytest.mark.parametrize(('until_failure', 'needed'), [(False, 1), (True, 3)])
+def test_a_worker_that_died_before_it_woke_the_run_is_stood_in_for_by_its_report(engine, actions, until_failure, needed):
+    calls = calls_of('0-M000', 3)
+    when = condition.join(3) if needed == 3 else condition.threshold(needed, 3)
+    assert not wait_for(engine, calls, when, until_failure)
+    # What a worker writes that is about to wake the run, and is killed
+    engine.facts.write(keys.event_key('s', calls[0]), encode(whole.event(calls[0], exception=until_failure)))
+    engine.facts.write(keys.fired_key('s', 0), encode({}))
+    end(engine, calls[0])
+    assert not actions
+    again = Execution('s', calls[0], 0, 0, redelivered=True)
+    engine.publish(again, encode({'exception': True}), failed=True, now=0.0)
+    assert [action['number'] for action in actions] == [1]
 
 
 @pytest.mark.parametrize('count', [100, 1000])

@@ -221,6 +221,9 @@ class World:
     def hurt(self, process):
         pass
 
+    def wrote(self, process, key):
+        pass
+
     def broken(self, law):
         self.wrong.append(law)
 

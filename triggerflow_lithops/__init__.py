@@ -19,8 +19,10 @@ with _installation.imports_of_lithops():
 from .errors import (
     ChangedCodeError,
     ConfigurationError,
+    ConfigurationTypeError,
     InstallationError,
     InvalidRunError,
+    InvalidRunTypeError,
     NotDurableError,
     OutcomeError,
     OutsideOrchestratorError,
@@ -42,7 +44,9 @@ from .native.events import CloudEvent, Failed, Succeeded
 from .native.triggers import InvalidTriggerError
 from .retry import Retry
 from .run import Run
+from .triggers import limits as _limits
 from .triggers.condition import InvalidConditionError
+from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
 from .triggers.workspace import TriggerExistsError, TriggerNotFoundError
 
@@ -58,13 +62,16 @@ __all__ = [
     'ChangedCodeError',
     'CloudEvent',
     'ConfigurationError',
+    'ConfigurationTypeError',
     'Context',
+    'Damaged',
     'Failed',
     'InstallationError',
     'InvalidActionError',
     'InvalidConditionError',
     'InvalidEventError',
     'InvalidRunError',
+    'InvalidRunTypeError',
     'InvalidTriggerError',
     'Map',
     'NotDurableError',
@@ -116,11 +123,11 @@ def sleep(seconds: float) -> None:
 
     :param seconds: 0 or more
     :raises OutsideOrchestratorError: no orchestrator runs here
-    :raises ValueError: not a number of seconds
+    :raises ValueError: negative, not a number, or more than a hundred years
+    :raises TypeError: no number
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float('inf'):
-        raise ValueError(f'sleep() takes a number of seconds, 0 or more; found {seconds!r}.')
-    _seams.hooks('sleep()').sleep(seconds)
+    slept = _limits.seconds(seconds, 'What sleep() takes')
+    _seams.hooks('sleep()').sleep(slept)
 
 
 def uuid4() -> _uuid.UUID:

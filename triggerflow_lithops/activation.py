@@ -33,7 +33,7 @@ from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups, trigge
 from .config import SECTION, follow_lithops_logging
 from .errors import InstallationError
 from .executor import Hooks
-from .history import History
+from .history import History, lines_of
 from .main_module import cannot_be_loaded, load
 from .outcome import Raised, Returned, completed, raised
 from .processes import end_helpers
@@ -41,11 +41,12 @@ from .replay import Replay
 from .runner import Stage
 from .storage import create_store
 from .triggers.action import start_activation
+from .triggers.damage import Unfit
 from .triggers.deferred import Each, one_by_one
 from .triggers.ended import clear_if_purged
 from .triggers.engine import Engine
 from .triggers.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
-from .triggers.loss import Gone, lose
+from .triggers.loss import Gone, end, lose
 from .triggers.outcome import failed_run
 from .triggers.store import Facts
 from .triggers.sweep import Held
@@ -92,7 +93,7 @@ class Orchestrator:
         perform = performer(config, run, facts)
 
         def is_claimed() -> bool:
-            return facts.read(claim_key(session, number)) is not None
+            return facts.has(claim_key(session, number))
 
         if not wait_until(due, run['orchestrator']['execution_timeout'], is_claimed):
             perform(start_activation(session, number, cause, due))
@@ -162,12 +163,12 @@ class Activation:
 
         :param cause: why it was started, for people to read
         """
-        ours, _ = self._facts.create(claim_key(self._session, number), {'cause': cause, 'time': self._stage.time()})
-        if not ours:
-            return Superseded(number, 'its number is claimed')
-        if self._facts.read(outcome_key(self._session)) is not None:
-            return Superseded(number, 'the run has ended')
         try:
+            ours, _ = self._facts.create(claim_key(self._session, number), {'cause': cause, 'time': self._stage.time()})
+            if not ours:
+                return Superseded(number, 'its number is claimed')
+            if self._facts.has(outcome_key(self._session)):
+                return Superseded(number, 'the run has ended')
             history = read_history(self._facts, self._session, number, self._stage.each)
         except Gone as gone:
             logger.info('Run %s - activation %d - %s', self._run['run_id'], number, self._lose(str(gone)))
@@ -209,7 +210,7 @@ class Activation:
             replay.finish(raised(left.error, self._stage.time()))
             result = 'failed'
         elif isinstance(left, Failed):
-            self._facts.create(outcome_key(self._session), failed_run(left.error, self._stage.time()))
+            end(self._facts, self._session, failed_run(left.error, self._stage.time()))
             result = 'failed'
         elif isinstance(left, Lost):
             result = self._lose(left.reason)
@@ -234,18 +235,21 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
     activations that died.
 
     :param each: does something with each of many, at the same time where that is faster
-    :raises Gone: that trigger was removed, or a pack that it names
+    :raises Gone: that trigger was removed, or a pack that it names, or one of them is damaged
     """
     history = History()
     for earlier in range(number - 1, -1, -1):
         trigger = facts.read(trigger_key(session, earlier))
         if trigger is None:
             # An activation is followed only if it has written its trigger, or has died
-            if facts.read(death_key(session, earlier)) is None:
+            if not facts.has(death_key(session, earlier)):
                 raise Gone(f'{trigger_key(session, earlier)}, which activation {earlier} had written, is gone')
             history.torn = True
             continue
-        history.load(trigger, _read_packs(facts, trigger['history']['packs'], earlier, each))
+        try:
+            history.load(trigger, _read_packs(facts, trigger['history']['packs'], earlier, each))
+        except Unfit as unfit:
+            raise unfit.of(trigger_key(session, earlier)) from None
         break
     if history.torn:
         keys = {position_of(key): key for key in facts.list(facts_prefix(session))}
@@ -255,9 +259,13 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
     return history
 
 
-def _read_packs(facts: Facts, packs: list[str], number: int, each: Each) -> list[bytes]:
+def _read_packs(facts: Facts, packs: list[str], number: int, each: Each) -> list[list[str]]:
     """What packs hold, by their keys, which the trigger of activation ``number`` names."""
-    found = list(each(facts.read_bytes, packs))
+
+    def read(key: str) -> list[str] | None:
+        return facts.read_as(key, lines_of)
+
+    found = list(each(read, packs))
     gone = [key for key, packed in zip(packs, found, strict=True) if packed is None]
     if gone:
         raise Gone(f'{gone[0]}, which holds the history up to activation {number}, is gone')

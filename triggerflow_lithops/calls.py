@@ -31,6 +31,7 @@ from .retry import innermost
 from .runtime import require_runtime
 from .steps import Steps, UsersError
 from .travelling import document_of, exception_of
+from .triggers import limits
 from .triggers.inputs import Inputs
 from .triggers.store import StoreUnavailable
 from .triggers.trigger import Members
@@ -73,7 +74,7 @@ class Calls(Steps):
         extra_env: dict[str, Any] | None = None,
         include_modules: list[str] | None = None,
         exclude_modules: list[str] | None = None,
-        timeout: int | None = None,
+        timeout: float | None = None,
         chunksize: int | None = None,
         extra_args: Any = None,
         obj_chunk_size: int | None = None,
@@ -82,6 +83,7 @@ class Calls(Steps):
         job_prefix: str = 'M',
     ) -> tuple[str, Any, list[ResponseFuture]]:
         """``FunctionExecutor._submit_map``: the common path of ``call_async`` and ``map``."""
+        timeout = limits.timeout(timeout)
         kind = _kind(job_prefix, map_function)
         items = list(iterdata) if isinstance(iterdata, Iterator) else iterdata
         chained = lithops.utils._chained_futures(items)

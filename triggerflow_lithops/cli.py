@@ -5,7 +5,7 @@ import errno
 import functools
 import json
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import click
 from tabulate import tabulate
@@ -16,15 +16,17 @@ from .errors import RunNotFoundError, TriggerflowError
 from .native.client import Triggerflow
 from .native.events import CloudEvent
 from .native.triggers import InvalidTriggerError
-from .run import Run, utc
+from .run import DamagedRun, Run, utc
 from .triggers import event
+from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
+from .triggers.limits import printable
 from .triggers.loss import LOST
 from .triggers.store import StoreUnavailable
 from .triggers.workspace import TriggerNotFoundError
 
-#: What floor 0 says of bad input
-INVALID = (InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
+#: What floor 0 says of bad input, and of what is damaged
+INVALID = (Damaged, InvalidEventError, InvalidTriggerError, TriggerNotFoundError)
 
 
 class _Failed(click.ClickException):
@@ -71,11 +73,12 @@ def _is_of_click(error: Exception) -> bool:
 
 def _told(error: Exception) -> click.ClickException:
     """An error as a sentence on standard error, and its exit status."""
+    said = _printable(str(error))
     if isinstance(error, RunNotFoundError):
-        return _NotThere(str(error))
+        return _NotThere(said)
     if isinstance(error, (TriggerflowError, StoreUnavailable, *INVALID)):
-        return _Failed(str(error))
-    return _Failed(f'{type(error).__name__}: {error}. This was not expected: --debug shows where it comes from.')
+        return _Failed(said)
+    return _Failed(f'{type(error).__name__}: {said}. This was not expected: --debug shows where it comes from.')
 
 
 @click.group('triggerflow-lithops')
@@ -84,6 +87,9 @@ def main() -> None:
     """
     Durable orchestrators on Lithops: their runs, and whether they can run here.
 
+    A command that looks at a run that has not ended takes part in its care: it wakes the local service, or
+    sweeps. What others have written is printed without control characters.
+
     The exit status is 0, 1 for an error, 2 for wrong usage, and 5 if there is no run of the given id.
     """
 
@@ -91,28 +97,28 @@ def main() -> None:
 @main.command()
 @_configured
 def runs(create: Callable[[], TriggerflowExecutor]) -> None:
-    """List all runs in the bucket."""
+    """List all runs in the bucket, the oldest first."""
     rows = [
-        [run.run_id, run.name, status, utc(run.document['time']), len(run.activations())]
+        [run.run_id, run.name, status, _started(run), len(run.activations())]
         for run, status in _with_status(create().list_runs())
     ]
-    click.echo(tabulate(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations']))
+    _echo_table(rows, headers=['Run', 'Name', 'Status', 'Started (UTC)', 'Activations'])
 
 
 @main.command()
 @click.argument('run_id', metavar='RUN')
 @_configured
 def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
-    """Tell how a run stands."""
+    """Tell how a run stands. If it has not ended, this also takes part in its care: what nobody reported is looked for."""
     run = create().get_run(run_id)
     history = run.history()
     scheduled = sum(found['data']['calls'] for found in history if found['type'] == event.JOB_SCHEDULED)
     ended = sum(found['type'] in (event.SUCCESS, event.FAILURE) for found in history)
-    rows = [
+    rows: list[list[object]] = [
         ['Run', run.run_id],
         ['Name', run.name],
         ['Status', run.status()],
-        ['Started (UTC)', utc(run.document['time'])],
+        ['Started (UTC)', _started(run)],
         ['Activations', len(run.activations())],
         ['Calls ended', f'{ended} of {scheduled}'],
     ]
@@ -121,7 +127,7 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
         rows.append(['Error', f'{error[0]}: {error[1].splitlines()[0] if error[1] else ""}'])
     if run.status() == LOST:
         rows.append(['Reason', told['reason']])
-    click.echo(tabulate(rows, tablefmt='plain'))
+    _echo_table(rows, tablefmt='plain')
 
 
 @main.command()
@@ -129,14 +135,14 @@ def status(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print the CloudEvents as one JSON list')
 @_configured
 def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: bool) -> None:
-    """Tell what happened in a run: a line per event."""
+    """Tell what happened in a run: a line per event, a cause before what it caused."""
     events = create().get_run(run_id).history()
     if as_json:
         click.echo(json.dumps(events, indent=2))
         return
     for found in events:
         kind = found['type'].removeprefix(f'{event.PREFIX}.')
-        click.echo(f"{found['time']}  {kind:22}  {found['subject']}  {_summary(found)}".rstrip())
+        _echo(f"{found['time']}  {kind:22}  {found['subject']}  {_summary(found)}".rstrip())
 
 
 @main.command()
@@ -147,10 +153,13 @@ def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None
     tf = create()
     swept = [tf.get_run(run_id)] if run_id else [run for run, status in _with_status(tf.list_runs()) if status == 'running']
     for run in swept:
-        click.echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
+        _echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
     for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
-        found = Triggerflow(name, create=False, executor=tf).sweep()
-        click.echo(f"workspace {name}: {'; '.join(found) or 'nothing to repair'}")
+        try:
+            said = '; '.join(Triggerflow(name, create=False, executor=tf).sweep()) or 'nothing to repair'
+        except Damaged as damage:
+            said = str(damage)
+        _echo(f'workspace {name}: {said}')
 
 
 @main.command()
@@ -160,7 +169,7 @@ def cancel(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
     """End a run as cancelled."""
     run = create().get_run(run_id)
     run.cancel()
-    click.echo(f'{run.run_id}: {run.status()}')
+    _echo(f'{run.run_id}: {run.status()}')
 
 
 @main.command()
@@ -170,7 +179,7 @@ def purge(create: Callable[[], TriggerflowExecutor], run_id: str) -> None:
     """Remove everything of a run that has ended from the bucket."""
     run: Run[Any] = create().get_run(run_id)
     run.purge()
-    click.echo(f'{run.run_id}: purged')
+    _echo(f'{run.run_id}: purged')
 
 
 @main.command()
@@ -191,7 +200,7 @@ def publish(create: Callable[[], TriggerflowExecutor], workspace: str, **given: 
         **{name: value for name, value in named.items() if value is not None},
     )
     new = Triggerflow(workspace, create=False, executor=create()).publish(found)
-    click.echo(f"{found.id}: {'published' if new else 'was published before'}")
+    _echo(f"{found.id}: {'published' if new else 'was published before'}")
 
 
 @main.command()
@@ -199,7 +208,7 @@ def publish(create: Callable[[], TriggerflowExecutor], workspace: str, **given: 
 def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
     """List all workspaces of triggers in the bucket."""
     for name in Triggerflow(executor=create()).list_workspaces():
-        click.echo(name)
+        _echo(name)
 
 
 @main.command()
@@ -207,8 +216,9 @@ def workspaces(create: Callable[[], TriggerflowExecutor]) -> None:
 @_configured
 def delete(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """Delete a workspace, with its triggers, its events and its runs."""
-    Triggerflow(workspace, create=False, executor=create()).delete_workspace()
-    click.echo(f'{workspace}: deleted')
+    # Without opening it: its document may be damaged
+    Triggerflow(executor=create()).delete_workspace(workspace)
+    _echo(f'{workspace}: deleted')
 
 
 @main.command()
@@ -218,11 +228,16 @@ def triggers(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
     """List the triggers of a workspace."""
     tf = Triggerflow(workspace, create=False, executor=create())
     rows = []
-    for found in map(tf.get_trigger, tf.list_triggers()):
+    for trigger_id in tf.list_triggers():
+        try:
+            found = tf.get_trigger(trigger_id)
+        except Damaged as damage:
+            rows.append([trigger_id, str(damage), '', '', ''])
+            continue
         events = ', '.join(f"{wanted['type']} of {wanted['subject']}" for wanted in found['activation_events'])
         fired = f"{found['fired']}{'' if found['enabled'] else ', disabled'}"
         rows.append([found['id'], events, found['condition']['name'], found['action']['name'], fired])
-    click.echo(tabulate(rows, headers=['Trigger', 'Events', 'Condition', 'Action', 'Fired']))
+    _echo_table(rows, headers=['Trigger', 'Events', 'Condition', 'Action', 'Fired'])
 
 
 @main.command()
@@ -231,16 +246,43 @@ def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
     """Check whether orchestrators can run here, and say what to do if not."""
     findings = list(checks.examine(create))
     for finding in findings:
-        click.echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
+        _echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
+
+
+def _echo(line: str) -> None:
+    """
+    A line on standard output. What it tells of may come from anybody who can write to the bucket: no
+    control character of it reaches the terminal, and it stays one line.
+    """
+    click.echo(printable(line))
+
+
+def _echo_table(rows: Iterable[Iterable[object]], **options: Any) -> None:
+    # As texts: tabulate would take the id '1e5' for a number, and write 100000
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
+    click.echo(tabulate(texts, disable_numparse=True, **options))
+
+
+def _printable(text: str) -> str:
+    """Of several lines."""
+    return '\n'.join(map(printable, text.split('\n')))
 
 
 def _with_status(runs: list[Run[Any]]) -> Iterator[tuple[Run[Any], str]]:
     """Runs with their status, less those that were purged since they were listed."""
     for run in runs:
         with contextlib.suppress(RunNotFoundError):
-            yield run, run.status()
+            try:
+                status = run.status()
+            except Damaged:
+                status = 'unknown: of a newer version of this plugin'
+            yield run, f'{status}: its document is damaged' if isinstance(run, DamagedRun) and status == LOST else status
+
+
+def _started(run: Run[Any]) -> str:
+    return 'unknown' if isinstance(run, DamagedRun) else utc(run.document['time'])
 
 
 def _json(text: str | None) -> Any:

@@ -1,6 +1,8 @@
 """Where runs are started, and found again."""
 
 import logging
+import os
+import random
 import re
 import threading
 import time
@@ -18,11 +20,14 @@ from .job import qualified_name
 from .lithops_config import load_given
 from .program import packed
 from .retry import policy_of
-from .run import DriverNotKept, Run, begin_run, utc
+from .run import DamagedRun, DriverNotKept, Run, begin_run, find_run, utc
 from .runtime import Runtime, prepare_runtime
 from .storage import bucket_of, open_store, require_guarded
+from .triggers import limits
 from .triggers.attempt import Policy
-from .triggers.keys import RUNS, code_key, is_run_id, outcome_key, run_ids, run_key, session_of
+from .triggers.keys import ID, RUNS, code_key, is_run_id, outcome_key, run_ids, session_of
+from .triggers.limits import shown
+from .triggers.loss import outcome_of
 from .triggers.store import Facts, StoreUnavailable
 from .user_code import NO_ARGUMENTS, require_fitting
 
@@ -45,7 +50,8 @@ class TriggerflowExecutor:
         a mapping, or a number of retries; as the configuration says, unless given
     :param deploy: whether the runtime is deployed anew before the first run: with this Lithops, and this plugin
     :param backend_options: anything that the compute backend's section may have
-    :raises ConfigurationError: the configuration cannot be used
+    :raises ConfigurationError: the configuration cannot be used. It is a ``TypeError``, too, where an argument has a
+        type that cannot be meant
     :raises InstallationError: this Lithops lacks what workers need
     """
 
@@ -53,7 +59,7 @@ class TriggerflowExecutor:
         self,
         mode: str | None = None,
         config: dict[str, Any] | None = None,
-        config_file: str | None = None,
+        config_file: str | os.PathLike[str] | None = None,
         backend: str | None = None,
         storage: str | None = None,
         log_level: str | bool | None = False,
@@ -67,7 +73,8 @@ class TriggerflowExecutor:
                 'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
                 'Call the function, or make it a call.'
             )
-        given = load_given(config, config_file)
+        _require_types(mode=mode, config=config, config_file=config_file, backend=backend, storage=storage, deploy=deploy)
+        given = load_given(config, None if config_file is None else os.fspath(config_file))
         _set_up_logging(log_level, given)
         installation.require_patch()
         seams.require_seams()
@@ -121,11 +128,12 @@ class TriggerflowExecutor:
         :param args: what it is called with, by the rules of ``call_async``, ``None`` included: a tuple and a dict
             that fit its signature are unpacked, and any other value is its one argument. When none are given,
             one that requires exactly one argument gets ``{}``
-        :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``; the same one twice is the same run
-        :param name: for people to read; the function's own unless given
+        :param run_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``, the first a letter or a digit; the same one twice is the same run
+        :param name: for people to read, 1 to 128 printable characters; the function's own unless given
         :param retry: when calls of this run that failed run again, as the executor takes it
-        :raises InvalidRunError: not callable with these arguments, not picklable, or no run id
-        :raises RunExistsError: the run id is taken by another orchestrator
+        :raises InvalidRunError: not callable with these arguments, not picklable, no run id, or no name. It is a
+            ``TypeError``, too, where a type cannot be meant
+        :raises RunExistsError: the run id is taken by another orchestrator, if only since a moment ago
         :raises InstallationError: the runtime of its functions lacks what workers need
         :raises ConfigurationError: the runtime cannot be deployed, or the storage overwrites what was written first
         """
@@ -133,10 +141,11 @@ class TriggerflowExecutor:
         require_fitting(orchestrator, args)
         function_name = qualified_name(orchestrator)
         checked = _checked_run_id(_new_run_id(function_name) if run_id is None else run_id)
+        named = _readable(function_name.rpartition('.')[2]) if name is None else _checked_name(name)
         try:
             existing = None if run_id is None else self._find(checked)
             if existing is None:
-                return self._start(orchestrator, args, checked, name, function_name, policy)
+                return self._start(orchestrator, args, checked, named, function_name, policy)
         except DriverNotKept as error:
             raise errors.ConfigurationError(str(error)) from error
         except StoreUnavailable as error:
@@ -144,12 +153,8 @@ class TriggerflowExecutor:
                 f'The bucket {self.bucket} cannot be used, so the run was not started: {error}. '
                 "Check its permissions and its space; 'triggerflow-lithops doctor' tries every request."
             ) from error
-        if existing.document['orchestrator']['function'] != function_name:
-            raise errors.RunExistsError(
-                f"Run {run_id!r} is there already, of {existing.document['orchestrator']['function']}, and not of "
-                f'{function_name}. Choose another run id, or purge that run.'
-            )
-        outcome = self.facts.read(outcome_key(existing.session))
+        _require_same(existing, function_name)
+        outcome = outcome_of(self.facts, existing.session)
         if outcome is None:
             existing.sweep()
         else:
@@ -169,19 +174,25 @@ class TriggerflowExecutor:
 
     def list_runs(self) -> list[Run[Any]]:
         """All runs in the bucket, the oldest first."""
-        runs = [self._find(run_id) for run_id in run_ids(self.facts.list(f'{RUNS}/'))]
-        return sorted((run for run in runs if run), key=lambda run: run.document['time'])
+        listed = self.facts.list(f'{RUNS}/')
+        runs = [run for run_id in run_ids(listed) if (run := self._find(run_id))]
+        over = {key for key in listed if key.endswith('.outcome.json')}
+        going_on = [run for run in runs if outcome_key(run.session) not in over]
+        # A few are swept at a time: not always the same ones by commands that look once. The user's random numbers stay his
+        random.Random().shuffle(going_on)
+        for run in going_on:
+            run.tend()
+        return sorted(runs, key=lambda run: run.document['time'])
 
     def _find(self, run_id: str) -> Run[Any] | None:
-        document = self.facts.read(run_key(run_id))
-        return None if document is None else Run(self.config, self.facts, document)
+        return find_run(self.config, self.facts, run_id)
 
     def _start(
         self,
         orchestrator: Callable[..., Any],
         args: Any,
         run_id: str,
-        name: str | None,
+        name: str,
         function_name: str,
         retry: Policy,
     ) -> Run[Any]:
@@ -193,14 +204,16 @@ class TriggerflowExecutor:
             'version': 1,
             'run_id': run_id,
             'incarnation': incarnation,
-            'name': name or _readable(described['function_name']),
+            'name': name,
             'orchestrator': described,
             'retry': retry,
             'time': time.time(),
         }
         run, ours = begin_run(self.config, self.facts, document)
         if not ours:
+            # Another client was faster, since this one had looked: who comes later than it is told the same
             self.store.delete([key])
+            _require_same(run, function_name)
         return run
 
     def store_code(self, key: str, orchestrator: Callable[..., Any], args: Any = NO_ARGUMENTS) -> dict[str, Any]:
@@ -253,10 +266,49 @@ def _tell_old_outcome(run_id: str, outcome: dict[str, Any]) -> None:
     )
 
 
+def _require_same(existing: Run[Any], function_name: str) -> None:
+    """:raises RunExistsError: the run that has an id is of another orchestrator"""
+    if isinstance(existing, DamagedRun):
+        raise errors.RunExistsError(
+            f'Run {existing.run_id!r} is there already, and what it is cannot be told: {existing.damage}. '
+            f'Purge it (get_run({existing.run_id!r}).purge()), or choose another run id.'
+        )
+    found = existing.document['orchestrator']['function']
+    if found != function_name:
+        raise errors.RunExistsError(
+            f'Run {existing.run_id!r} is there already, of {found}, and not of {function_name}. '
+            'Choose another run id, or purge that run.'
+        )
+
+
+def _require_types(deploy: object, config_file: object, config: object, **named: object) -> None:
+    """:raises ConfigurationTypeError: an argument of an executor is of a type that cannot be meant"""
+    _require_type('deploy', deploy, bool, 'True or False')
+    _require_type('config', config, (dict, type(None)), 'a dict, as Lithops takes it')
+    _require_type('config_file', config_file, (str, os.PathLike, type(None)), 'a path')
+    for name, value in named.items():
+        _require_type(name, value, (str, type(None)), 'a name, as Lithops has it')
+
+
+def _require_type(name: str, value: object, kinds: Any, expected: str) -> None:
+    if not isinstance(value, kinds):
+        raise errors.ConfigurationTypeError(f"'{name}' is {expected}; found {shown(value)}, a {type(value).__name__}.")
+
+
 def _checked_run_id(run_id: object) -> str:
     if not is_run_id(run_id):
-        raise errors.InvalidRunError(f'Found run id {run_id!r}; a run id is 1 to 64 of A-Z a-z 0-9 . _ -')
+        kind = errors.InvalidRunError if isinstance(run_id, str) else errors.InvalidRunTypeError
+        raise kind(f'Found run id {shown(run_id)}; a run id is {ID}.')
     return str(run_id)
+
+
+def _checked_name(name: object) -> str:
+    try:
+        return limits.name(name, 'The name of a run')
+    except TypeError as error:
+        raise errors.InvalidRunTypeError(str(error)) from error
+    except ValueError as error:
+        raise errors.InvalidRunError(str(error)) from error
 
 
 def _new_run_id(function_name: str) -> str:
@@ -266,7 +318,7 @@ def _new_run_id(function_name: str) -> str:
 
 def _readable(function_name: str) -> str:
     """A name for people, which begins with a letter or a digit: what begins with a dash is an option of a command."""
-    return re.sub(r'^[\W_]+', '', function_name.rstrip('>')) or 'run'
+    return limits.printable(re.sub(r'^[\W_]+', '', function_name.rstrip('>')))[: limits.NAME] or 'run'
 
 
 def _set_up_logging(log_level: str | bool | None, given: dict[str, Any]) -> None:

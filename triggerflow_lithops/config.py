@@ -22,6 +22,8 @@ from .errors import ConfigurationError
 from .lithops_config import completed, load_given
 from .retry import policy_of
 from .storage import UNGUARDED
+from .triggers import limits
+from .triggers.keys import ID, is_run_id
 
 SECTION = 'triggerflow'
 
@@ -91,6 +93,7 @@ def create_config(
         },
     )
     _require_functions(complete['lithops']['backend'], complete, {})
+    _check_times_of_functions(complete, complete['lithops']['backend'])
     _require_wake_ups(section[BACKEND], complete['lithops']['backend'])
     # Lithops fills in the number of processes, and runs a chunk by that many. Here one
     # process serves a chunk in turn, and the service runs processes side by side
@@ -139,11 +142,34 @@ def _checked_section(section: Any) -> dict[str, Any]:
     for key, value in (section or {}).items():
         if key in others:
             continue
-        kind, _ = KEYS[key]
-        if isinstance(value, bool) or not isinstance(value, (int, kind)) or value <= 0:
-            raise ConfigurationError(f"'{SECTION}: {key}' is a positive {kind.__name__}; found {value!r}.")
-        checked[key] = value
+        checked[key] = _positive(f"'{SECTION}: {key}'", value, KEYS[key][0])
     return checked
+
+
+def _positive(name: str, value: Any, kind: type) -> Any:
+    """A whole number, or a number of seconds, which is not 0."""
+    if kind is float:
+        value = _seconds(name, value)
+    elif isinstance(value, bool) or not isinstance(value, kind):
+        raise ConfigurationError(f'{name} is a whole number, 1 or more; found {limits.shown(value)}.')
+    if value <= 0:
+        raise ConfigurationError(f'{name} is more than 0; found {limits.shown(value)}.')
+    return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        return limits.seconds(value, name)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _check_times_of_functions(complete: dict[str, Any], backend: str) -> None:
+    """How long a function may take, as Lithops' own sections say it: runs keep it, and deadlines follow from it."""
+    for section, key in (('lithops', 'execution_timeout'), (backend, 'runtime_timeout')):
+        found = complete.get(section) or {}
+        if key in found and (section == 'lithops' or found[key] is not None):
+            found[key] = _positive(f"'{section}: {key}'", found[key], float)
 
 
 def _require_known(section: dict[str, Any], known: list[str], name: str) -> None:
@@ -173,8 +199,8 @@ def _checked_wake_ups(section: dict[str, Any]) -> dict[str, Any]:
             raise ConfigurationError(f"'{SECTION}: {key}' of a service is a text; found {type(value).__name__}.")
     if not re.match(r'https?://[^/?#@]+(/|$)', str(checked['endpoint'])):
         raise ConfigurationError(f"'{SECTION}: endpoint' begins with https:// (or http://) and a host, without user or password.")
-    if not re.fullmatch(r'[A-Za-z0-9._-]+', str(checked['workspace'])):
-        raise ConfigurationError(f"'{SECTION}: workspace' is made of A-Z a-z 0-9 . _ -; found {checked['workspace']!r}.")
+    if not is_run_id(checked['workspace']):
+        raise ConfigurationError(f"'{SECTION}: workspace' is {ID}; found {limits.shown(checked['workspace'])}.")
     return {BACKEND: chosen, **checked, SINK: _checked_sink(section.get(SINK), str(checked['workspace']))}
 
 

@@ -25,12 +25,20 @@ class ConfigurationError(TriggerflowError, ValueError):
     """The configuration asks for something that is not there."""
 
 
+class ConfigurationTypeError(ConfigurationError, TypeError):
+    """An argument of the configuration is of a type that cannot be meant."""
+
+
 class InstallationError(TriggerflowError):
     """The plugin is not where this Lithops would take it along."""
 
 
 class InvalidRunError(TriggerflowError, ValueError):
     """What was given to ``run()`` cannot be run."""
+
+
+class InvalidRunTypeError(InvalidRunError, TypeError):
+    """What was given to ``run()`` or ``get_run()`` is of a type that cannot be meant."""
 
 
 class RunNotFoundError(TriggerflowError, LookupError):
@@ -60,18 +68,18 @@ class RunCancelled(TriggerflowError):
 
 class RunLost(TriggerflowError):
     """
-    Something that the run cannot go on without was removed from the bucket.
+    Something that the run cannot go on without was removed from the bucket, or is damaged.
 
-    :param reason: what is gone
+    :param reason: what is gone, or damaged
     """
 
     def __init__(self, run_id: str, reason: str):
         self.run_id = run_id
         self.reason = reason
         super().__init__(
-            f'Run {run_id} is lost: {reason}. Something other than run.purge() removed it, such as a rule of the bucket '
-            'that deletes old objects: make it leave alone what begins with triggerflow. Nothing of this run starts again. '
-            'Purge it, and start a new one.'
+            f'Run {run_id} is lost: {reason}. Something other than this plugin removed it or changed it, such as a rule of '
+            'the bucket that deletes old objects: make it leave alone what begins with triggerflow. Nothing of this run '
+            'starts again. Purge it, and start a new one.'
         )
 
 
@@ -194,6 +202,6 @@ _BY_NAME: dict[str, type[TriggerflowError]] = {
     for kind in (
         *(ChangedCodeError, ConfigurationError, InstallationError, InvalidRunError, NotDurableError, OutcomeError),
         *(OutsideOrchestratorError, PayloadTooLarge, RunCancelled, RunDied, RunExistsError, RunLost, RunNotFoundError),
-        *(RuntimeGone, TooManyPendingCalls),
+        *(ConfigurationTypeError, InvalidRunTypeError, RuntimeGone, TooManyPendingCalls),
     )
 }

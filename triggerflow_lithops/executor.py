@@ -11,6 +11,7 @@ from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 from .calls import Calls
 from .errors import ConfigurationError
 from .replay import Replay
+from .triggers import limits
 from .waits import Waits
 from .world import World
 
@@ -66,6 +67,8 @@ class Hooks(Calls, Waits):
     def check_executor(self, executor: Any) -> None:
         """:raises ConfigurationError: it would store, or compute, elsewhere than the run"""
         self._check_backends(executor.config['lithops'])
+        # Deadlines follow from it, and it is written
+        limits.seconds(executor.config['lithops']['execution_timeout'], "'lithops: execution_timeout'")
         bucket = executor.internal_storage.bucket
         storage = self.config['lithops']['storage']
         if bucket != self.config[storage]['storage_bucket']:

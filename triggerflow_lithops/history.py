@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
+from .triggers.damage import Unfit
 from .triggers.keys import Call
 
 #: In the fact of a choice: what its arguments were, in words
@@ -120,20 +121,21 @@ class History:
         self.events[call] = brief
         self._tail.append(json.dumps(['event', call.job, call.number, brief], separators=(',', ':')))
 
-    def load(self, trigger: dict[str, Any], packs: Sequence[bytes]) -> None:
+    def load(self, trigger: dict[str, Any], packs: Sequence[list[str]]) -> None:
         """
         Learns what the last trigger carries.
 
         :param trigger: its document
-        :param packs: the objects that it names as ``packs``
+        :param packs: what it names as ``packs``, each as :func:`lines_of` reads it
+        :raises Unfit: what it carries is no history
         """
         carried = trigger['history']
         self.position = self.reached = trigger['context']['position']
         self.waiting = carried['waiting']
         self.due = trigger['context']['due']
         self.outputs = carried['outputs']
-        self._packs = [Pack(key, _unpacked(pack)) for key, pack in zip(carried['packs'], packs, strict=True)]
-        self._tail = _unpacked(base64.b64decode(carried['tail']))
+        self._packs = [Pack(key, lines) for key, lines in zip(carried['packs'], packs, strict=True)]
+        self._tail = lines_of('', base64.b64decode(carried['tail']))
         for lines in [*(pack.lines for pack in self._packs), self._tail]:
             self._learn(lines)
 
@@ -154,14 +156,17 @@ class History:
         return {'packs': [pack.key for pack in self._packs], 'tail': base64.b64encode(_compressed(self._tail)).decode('ascii')}
 
     def _learn(self, lines: Iterable[str]) -> None:
-        # One parse of one document is several times faster than one of each line
-        for kind, *entry in json.loads(f"[{','.join(lines)}]"):
-            if kind == 'fact':
-                self._know_fact(entry[0], entry[1])
-            elif kind == 'readings':
-                self._know_readings(entry[0])
-            else:
-                self.events[Call(entry[0], entry[1])] = entry[2]
+        try:
+            # One parse of one document is several times faster than one of each line
+            for kind, *entry in json.loads(f"[{','.join(lines)}]"):
+                if kind == 'fact':
+                    self._know_fact(entry[0], entry[1])
+                elif kind == 'readings':
+                    self._know_readings(entry[0])
+                else:
+                    self.events[Call(entry[0], entry[1])] = entry[2]
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+            raise Unfit(f'a line that is none of a history ({error})', 'facts, events and readings') from None
 
     def _know_fact(self, position: int, fact: dict[str, Any]) -> None:
         self.facts[position] = fact
@@ -179,6 +184,14 @@ def _compressed(lines: Iterable[str]) -> bytes:
     return zlib.compress('\n'.join(lines).encode('ascii'), 1)
 
 
-def _unpacked(pack: bytes) -> list[str]:
-    """The inverse of :func:`_compressed`. A line has no end of line in it."""
-    return zlib.decompress(pack).decode('ascii').splitlines()
+def lines_of(key: str, pack: bytes) -> list[str]:
+    """
+    The lines of a pack, none of which has an end of line in it. A pack has a checksum: what can be read is what was written.
+
+    :param key: where it lies
+    :raises Unfit: it is no pack
+    """
+    try:
+        return zlib.decompress(pack).decode('ascii').splitlines()
+    except (zlib.error, ValueError, MemoryError) as error:
+        raise Unfit(f'{len(pack)} bytes that are no pack ({error})', 'a pack of a history') from None

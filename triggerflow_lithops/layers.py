@@ -18,6 +18,7 @@ from lithops.concurrent import futures as adapter
 
 from .errors import NotDurableError
 from .job import is_pending
+from .triggers import limits
 
 if TYPE_CHECKING:
     from .executor import Hooks
@@ -38,6 +39,7 @@ def _wait(
     fs = set(fs)
     if not _are_ours(fs):
         return original(fs, timeout, return_when)
+    timeout = limits.timeout_of_wait(timeout)
     waiting = [future for future in _in_order(fs) if not _is_done(future)]
     enough = {
         concurrent.futures.ALL_COMPLETED: False,
@@ -57,7 +59,7 @@ def _as_completed(
     fs = set(fs)
     if not _are_ours(fs):
         return original(fs, timeout)  # type: ignore[no-any-return]
-    return _one_after_the_other(active, _in_order(fs), timeout)
+    return _one_after_the_other(active, _in_order(fs), limits.timeout_of_wait(timeout))
 
 
 def _one_after_the_other(active: 'Hooks', fs: list[Any], timeout: float | None) -> Iterator[Any]:
@@ -73,6 +75,7 @@ def _one_after_the_other(active: 'Hooks', fs: list[Any], timeout: float | None) 
 
 
 def _result(active: 'Hooks', original: Callable[..., Any], future: Any, timeout: float | None = None) -> Any:
+    timeout = limits.timeout_of_wait(timeout)
     due = active.results_due if timeout is None else None
     if not _is_done(future) and not _settle(active, [future], 1, False, timeout, due):
         raise concurrent.futures.TimeoutError
@@ -88,6 +91,7 @@ def _map(
     timeout: float | None = None,
     **options: Any,
 ) -> Iterator[Any]:
+    timeout = limits.timeout_of_wait(timeout)
     # Lithops would count from this activation
     due = None if timeout is None else active.now() + timeout
     results: Iterator[Any] = original(executor, fn, *iterables, **options)
@@ -205,6 +209,8 @@ def _track(active: 'Hooks', original: Callable[..., Any], pool: Any, result: Any
 
 
 def _wait_for_result(active: 'Hooks', original: Callable[..., Any], result: Any, timeout: float | None = None) -> None:
+    # Lithops takes any error for the end of a time
+    limits.timeout_of_wait(timeout)
     original(result, timeout)
     _call_back(result)
 

@@ -7,8 +7,10 @@ ones are left where they are. A pack is a cache: what is not in one is read from
 """
 
 import pickle
+import pickletools
 from typing import Any, Iterable, NamedTuple, Sequence
 
+from .triggers.damage import Unfit
 from .triggers.deferred import Each
 from .triggers.keys import Call, pack_key
 from .triggers.loss import Gone
@@ -89,14 +91,38 @@ class Outputs:
 
     def _pack(self, key: str) -> dict[Call, bytes]:
         if key not in self._loaded:
-            packed = self._facts.read_bytes(key)
-            if packed is None:
+            found = self._facts.read_as(key, _unpacked)
+            if found is None:
                 raise Gone(f'{key}, which holds what calls returned, is gone')
-            self._loaded[key] = {Call(*call): value for call, value in pickle.loads(packed).items()}
+            self._loaded[key] = found
         return self._loaded[key]
 
     def _read(self, output: Output) -> bytes:
-        value = self._facts.read_bytes(output.key)
+        def whole(key: str, value: bytes) -> bytes:
+            if len(value) != output.size:
+                raise Unfit(f'{len(value)} bytes', f'the {output.size} that its event says')
+            return value
+
+        value = self._facts.read_as(output.key, whole)
         if value is None:
             raise Gone(f'{output.key}, which a call returned, is gone')
         return value
+
+
+def _unpacked(key: str, pack: bytes) -> dict[Call, bytes]:
+    """What is in a pack: looked through first, for what is no longer as it was written could make pickle do anything."""
+    try:
+        if all(opcode.name in _WRITTEN for opcode, _, _ in pickletools.genops(pack)):
+            found = {Call(*call): value for call, value in pickle.loads(pack).items()}
+            if all(type(call.job) is str and type(value) is bytes for call, value in found.items()):
+                return found
+    except Exception as error:
+        raise Unfit(f'{len(pack)} bytes that are no pack ({type(error).__name__}: {error})', 'a pack of outputs') from None
+    raise Unfit(f'{len(pack)} bytes that are no pack', 'a pack of outputs')
+
+
+#: All that pickle makes of calls and bytes
+_WRITTEN = {
+    *('PROTO', 'FRAME', 'STOP', 'MARK', 'MEMOIZE', 'BINGET', 'LONG_BINGET', 'EMPTY_DICT', 'SETITEM', 'SETITEMS', 'TUPLE2'),
+    *('SHORT_BINUNICODE', 'BINUNICODE', 'BININT', 'BININT1', 'BININT2', 'SHORT_BINBYTES', 'BINBYTES', 'BINBYTES8'),
+}

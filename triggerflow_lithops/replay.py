@@ -22,10 +22,10 @@ from .outputs import Outputs
 from .pending import PendingCalls
 from .readings import TOO_MANY, Readings
 from .triggers import condition as conditions
-from .triggers.action import start_activation
 from .triggers.engine import Engine
 from .triggers.inputs import Inputs
-from .triggers.keys import Call, claim_key, event_key, fact_key, outcome_key, pack_key, trigger_key
+from .triggers.keys import Call, claim_key, event_key, fact_key, pack_key, trigger_key
+from .triggers.loss import end
 from .triggers.outcome import failed_run
 from .triggers.store import encode, new_nonce
 from .triggers.sweep import Held, unknown
@@ -256,8 +256,7 @@ class Replay:
         if self.position < self.history.position:
             recorded = f'a wait at step {self.history.position}'
             outcome = failed_run(errors.ChangedCodeError(self.run_id, self.position + 1, recorded, 'the end'), self.world.time())
-        ours, _ = self.facts.create(outcome_key(self.session), outcome)
-        return ours
+        return end(self.facts, self.session, outcome)
 
     def seed(self) -> None:
         """
@@ -395,7 +394,7 @@ class Replay:
     def _finish_invoking(self, fact: dict[str, Any], invoke: Callable[[dict[str, Any], Sequence[int], int], None]) -> None:
         """Invokes what an activation that died while it invoked may have left out."""
         by = fact['activation']
-        if not fact['calls'] or by in self._lives or self.facts.read(trigger_key(self.session, by)) is not None:
+        if not fact['calls'] or by in self._lives or self.facts.has(trigger_key(self.session, by)):
             return
         whole = self.facts.read(fact_key(self.session, self.position)) or fact
         job, calls = fact['job'], range(fact['calls'])
@@ -489,8 +488,8 @@ class Replay:
         self._readings.keep()
         self._write_trigger(trigger, fingerprint)
         if not self.engine.plant(trigger):
-            if due is not None:
-                self.engine.perform(start_activation(self.session, self.number + 1, 'its time was up', due))
+            if trigger.timer is not None:
+                self.engine.perform(trigger.timer)
             jobs = len(members.ranges)
             self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}" if jobs else 'sleeps'))
         # The function service knows this process by the number that it was started as

@@ -6,6 +6,7 @@ from typing import Any, Iterable
 
 from .errors import ConfigurationError, OutsideOrchestratorError
 from .triggers.attempt import DEFAULT, Policy
+from .triggers.limits import seconds, shown
 
 #: The policies of the ``with`` blocks that the orchestrator is in, the innermost last.
 #: There are none, not even an empty list, where no orchestrator runs
@@ -52,11 +53,13 @@ class Retry:
     memory_factor: float = DEFAULT['memory_factor']
 
     def __post_init__(self) -> None:
+        for name in ('backoff', 'max_backoff'):
+            object.__setattr__(self, name, _seconds(f"'retry: {name}'", getattr(self, name)))
         for name, kind, least, most in _BOUNDS:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:
                 what = 'a whole number' if kind is int else 'a number'
-                raise ConfigurationError(f"'retry: {name}' is {what} from {least} to {most}; found {value!r}.")
+                raise ConfigurationError(f"'retry: {name}' is {what} from {least} to {most}; found {shown(value)}.")
         _names(self.on)
 
     def __enter__(self) -> 'Retry':
@@ -90,7 +93,7 @@ class Retry:
         known = [field.name for field in fields(cls)]
         if not isinstance(given, dict) or not set(given) <= set(known):
             raise ConfigurationError(
-                f"'retry' is a Retry, a number of retries, or a mapping of {', '.join(known)}; found {given!r}."
+                f"'retry' is a Retry, a number of retries, or a mapping of {', '.join(known)}; found {shown(given)}."
             )
         return cls(**given)
 
@@ -110,14 +113,22 @@ def innermost(policy: Policy) -> Policy:
     return (policy, *(_blocks.get() or ()))[-1]
 
 
+#: Seconds between two attempts: a day
+_LONGEST_BACKOFF = 86_400
+
 _BOUNDS: tuple[tuple[str, Any, float, float], ...] = (
     ('retries', int, 0, 100),
-    ('backoff', (int, float), 0, 86_400),
     ('factor', (int, float), 1, 100),
-    ('max_backoff', (int, float), 0, 86_400),
     ('jitter', (int, float), 0, 1),
     ('memory_factor', (int, float), 1, 16),
 )
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        return seconds(value, name, at_most=_LONGEST_BACKOFF)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _names(on: Any) -> list[str]:
@@ -125,7 +136,7 @@ def _names(on: Any) -> list[str]:
     for kind in kinds:
         if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigurationError(
-                f"'retry: on' is an exception, its name, or several of them; found {kind!r}. "
+                f"'retry: on' is an exception, its name, or several of them; found {shown(kind)}. "
                 "Write, for instance, on=ConnectionError or on=['requests.exceptions.Timeout']."
             )
     return sorted(kind if isinstance(kind, str) else f'{kind.__module__}.{kind.__qualname__}' for kind in kinds)

@@ -113,7 +113,7 @@ def require_runtime(
         facts.write(known, b'{}')
         return metadata
     _verify_runtime_meta(metadata, name)
-    if facts.read(known) is None:
+    if not facts.has(known):
         _require_patch(Probe(config, internal_storage, handler, (name, memory, metadata)).ask(), ours, config, info)
         facts.write(known, b'{}')
     return metadata

@@ -253,7 +253,8 @@ def _status(
         active.settle([future], 0 if check_only else 1)
         if is_pending(future):
             return None
-    return original(future, throw_except, internal_storage)
+    with _readable(active, future):
+        return original(future, throw_except, internal_storage)
 
 
 def _result(
@@ -268,7 +269,18 @@ def _result(
     if is_pending(future):
         active.settle([future], 1)
     # Any object will do as the storage: the output is read by a hook, below
-    return original(future, throw_except, internal_storage or active, 1)
+    with _readable(active, future):
+        return original(future, throw_except, internal_storage or active, 1)
+
+
+@contextlib.contextmanager
+def _readable(active: 'Hooks', future: Any) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # Of the call, or of what there is of it
+        active.require_readable(future)
+        raise
 
 
 def _query_call_output(active: 'Hooks', original: Callable[..., Any], future: Any, internal_storage: Any) -> bytes:

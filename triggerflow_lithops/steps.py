@@ -14,14 +14,16 @@ from lithops.monitoring.backends.triggerflow.error_text import described
 
 from . import clocks, values
 from .difference import Difference, difference_in_words, in_words
-from .errors import NotDurableError, OutsideOrchestratorError
+from .errors import NotDurableError, OutcomeError, OutsideOrchestratorError
 from .fingerprint import digest_of
 from .history import ARGUMENTS
 from .job import job_name, qualified_name
 from .mismatch import surroundings
+from .pickles import is_pickle
 from .replay import Replay
 from .travelling import document_of, exception_of, value_of
-from .triggers.keys import Call
+from .triggers.damage import Damaged, Gone
+from .triggers.keys import Call, fact_key
 from .triggers.store import StoreUnavailable
 from .world import Crashed, World
 
@@ -56,6 +58,16 @@ class Steps:
     def is_silent(self) -> bool:
         """Whether what there is to see now has been seen."""
         return self.replay.is_silent
+
+    @property
+    def is_in_own_thread(self) -> bool:
+        """Whether the orchestrator's own thread runs."""
+        return threading.get_ident() == self._thread.ident
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether ``record()`` runs a function."""
+        return self._recording is not None
 
     def guarded(self, function: Callable[[], Any], name: str) -> Any:
         """
@@ -155,13 +167,22 @@ class Steps:
         # The first time, too, what was recorded is read: so a replay gets the same
         if 'error' in choice:
             raise exception_of(choice, f'record({name})')
-        return value_of(choice['value'], f'What record({name}) got')
+        try:
+            return value_of(choice['value'], f'What record({name}) got')
+        except OutcomeError:
+            self.guarded(lambda: self._require_pickle(choice['value']), f'record({name})')
+            raise
+
+    def _require_pickle(self, encoded: str) -> None:
+        """:raises Damaged: what was recorded last is no pickle"""
+        if not is_pickle(base64.b64decode(encoded)):
+            raise Damaged(fact_key(self.replay.session, self.replay.position), 'bytes that are no pickle', 'what was recorded')
 
 
 def _recorded(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
     try:
         value = function(*args)
-    except StoreUnavailable:
+    except (StoreUnavailable, Gone):
         # Of ours, and no outcome of the step: another activation tries again
         raise
     except BaseException as error:

@@ -11,10 +11,12 @@ from typing import Any, Callable, Iterator, List, TypeVar
 
 from lithops.constants import LOCALHOST
 from lithops.monitoring.backends.triggerflow import store as travelling
+from lithops.monitoring.backends.triggerflow.triggers.damage import Damaged as TravellingDamaged
 from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
 
 from .errors import ConfigurationError
 from .lithops_config import opened_storage
+from .triggers.damage import Damaged
 from .triggers.store import Store, StoreUnavailable
 
 _Answer = TypeVar('_Answer')
@@ -108,8 +110,10 @@ class MappedStore:
 
 @contextlib.contextmanager
 def map_store_errors() -> Iterator[None]:
-    """What the other installation raises as unavailable is raised as ours."""
+    """What the other installation raises as unavailable, or damaged, is raised as ours."""
     try:
         yield
     except TravellingStoreUnavailable as error:
         raise StoreUnavailable(str(error)) from error
+    except TravellingDamaged as error:
+        raise Damaged(error.key, error.found, error.expected, error.newer) from error

@@ -9,7 +9,8 @@ import functools
 import inspect
 from typing import Any, Callable
 
-from .errors import InvalidRunError
+from .errors import InvalidRunError, InvalidRunTypeError
+from .triggers.limits import shown
 
 #: What ``run()`` was given as arguments when it was given none
 NO_ARGUMENTS = object
@@ -35,7 +36,7 @@ def require_fitting(function: Callable[..., Any], args: Any) -> None:
     :raises InvalidRunError: it cannot, or it does not
     """
     if not callable(function):
-        raise InvalidRunError(f'run() takes a function to run as an orchestrator; found {function!r}.')
+        raise InvalidRunTypeError(f'run() takes a function to run as an orchestrator; found {shown(function)}.')
     called = _what_is_called(function)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
         raise InvalidRunError(

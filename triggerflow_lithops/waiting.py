@@ -1,20 +1,21 @@
-"""What a client does that waits: it looks, bears an outage of the bucket, and has sweeps made meanwhile."""
+"""What a client does that waits: it looks, bears an outage of the bucket, and takes part in the care meanwhile."""
 
 import contextlib
 import logging
 import sys
-import threading
 import time
 from typing import Any, Callable, Iterator
 
+from .care import care
+from .triggers import limits
 from .triggers.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks: at first, and at the most
 POLL = (0.01, 0.25)
-#: Seconds between two sweeps
-SWEEP = 5.0
+#: Seconds between two questions whether it can still come
+REQUIRE = 5.0
 #: Seconds for which the bucket may be out of reach
 OUTAGE = 300.0
 
@@ -29,6 +30,7 @@ def interruptible(goes_on: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        care.leave()
         # Not logged: it is the answer to what the user did, at whatever level his log is
         with contextlib.suppress(Exception):
             print(goes_on, file=sys.stderr, flush=True)
@@ -39,7 +41,7 @@ def wait_for(
     what: str,
     look: Callable[[], Any],
     require: Callable[[], Any],
-    sweep: Callable[[], Any],
+    tend: Callable[[], Any],
     timeout: float | None,
     again: str = 'ask again',
 ) -> Any:
@@ -49,24 +51,25 @@ def wait_for(
     :param what: is waited for, such as ``'Run main-3f9a1c2b'``
     :param look: returns it; None while it is not there
     :param require: raises if it can never come
-    :param sweep: repairs what keeps it from coming
-    :param timeout: seconds
+    :param tend: takes part in its care, at each look that finds nothing; it returns at once
+    :param timeout: seconds; 0 to look once
     :param again: how to go on waiting for it, in words
     :raises TimeoutError: it was not there by then
+    :raises ValueError: the timeout is no number of seconds
     """
+    timeout = limits.timeout(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
-    reached = swept = time.monotonic()
-    sweeps = _Sweeps(sweep)
+    reached = required = time.monotonic()
     for _ in _looks(deadline):
         try:
             found = look()
             if found is not None:
                 return found
             reached = time.monotonic()
-            if reached - swept > SWEEP:
+            if reached - required > REQUIRE:
                 require()
-                sweeps.begin()
-                swept = reached
+                required = reached
+            tend()
         except (StoreUnavailable, OSError) as error:
             if time.monotonic() - reached > OUTAGE:
                 raise
@@ -75,27 +78,6 @@ def wait_for(
     with contextlib.suppress(StoreUnavailable, OSError):
         require()
     raise TimeoutError(f'{what} has not ended within {timeout} s. It goes on: {again}.')
-
-
-class _Sweeps:
-    """Sweeps beside whoever waits: one looks twice, with a pause, and nobody waits for that."""
-
-    def __init__(self, sweep: Callable[[], Any]):
-        self._sweep = sweep
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """Sweeps, unless one is under way."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name='sweep', daemon=True)
-            self._thread.start()
-
-    def _work(self) -> None:
-        try:
-            self._sweep()
-        except Exception as error:
-            # The next one may come through
-            logger.warning('A sweep failed: %s: %s', type(error).__name__, error)
 
 
 def _looks(deadline: float | None) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """What the hooked methods of Lithops do that wait, and that ask what came out."""
 
+import ast
 import base64
 import functools
 import math
@@ -15,8 +16,11 @@ from lithops.storage.utils import create_output_key
 from .hidden import wait_module
 from .job import future_like, is_pending
 from .outputs import Output
+from .pickles import is_pickle
 from .replay import Ended
 from .steps import Steps
+from .triggers import limits
+from .triggers.damage import Damaged
 from .triggers.keys import event_key
 
 
@@ -38,6 +42,7 @@ class Waits(Steps):
         futures_from_executor_wait: bool = False,
     ) -> Any:
         """``lithops.wait.wait``. What Lithops polls is a durable wait here; the rest is Lithops'."""
+        limits.timeout_of_wait(timeout)
         if not fs:
             return [], []
         fs = lithops.utils._as_future_list(fs)
@@ -85,6 +90,27 @@ class Waits(Steps):
         status: dict[str, Any] = self.guarded(lambda: self.replay.facts.read(key), 'ResponseFuture.logs') or {}
         return zlib.decompress(base64.b64decode(status['logs'])).decode() if 'logs' in status else None
 
+    def require_readable(self, future: ResponseFuture) -> None:
+        """Of a call whose end raised when it was read: leaves the orchestrator if what there is of it is damaged."""
+        status, key = future._call_status or {}, event_key(self.replay.session, self.call_of(future))
+
+        def require() -> None:
+            for name in ('result', 'exc_info', 'new_futures'):
+                if name in status and not is_pickle(ast.literal_eval(status[name])):
+                    raise Damaged(key, f'bytes that are no pickle as {name!r}', 'one')
+            if _has_output(status):
+                output = self._output(future)
+                if not is_pickle(self.replay.outputs.get(output)):
+                    raise Damaged(output.key, 'bytes that are no pickle', 'one')
+
+        if not status or is_pending(future) or not self.is_in_own_thread:
+            return
+        if self.is_recording:
+            # A step of its own, which ends as this one would
+            require()
+        else:
+            self.guarded(require, 'ResponseFuture.result()')
+
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Reads the results of many calls that are about to be asked for, those that are too large for their events."""
         wanted = [future for future in futures if _has_output(future._call_status)]
@@ -114,6 +140,7 @@ class Waits(Steps):
         :param timeout: seconds
         :param due: seconds since the epoch, instead
         """
+        timeout = limits.timeout_of_wait(timeout)
         of_call = {self.call_of(future): future for future in pending}
         ended: Ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
         for call in ended.calls:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import servers
-from helpers import children, renewing, settled, take_plugin_out, until, until_calls_began
+from helpers import children, has_ended, renewing, settled, take_plugin_out, until, until_calls_began
 from lithops.monitoring.backends.triggerflow import functions, status, sweep
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
@@ -248,7 +248,7 @@ def test_a_token_of_an_hour_is_enough_for_a_run_of_days(openwhisk, executor):
         for number in (1, 2, 3):
             until_calls_began(openwhisk, number)
             openwhisk.later(2 * 86400)
-        until(lambda: run.status() == 'completed', 180)
+        until(lambda: has_ended(run), 180)
     assert run.result() == 3
     # Whoever ended a call, days later, had to renew its token, and did so before it used it
     assert len(openwhisk.tokens) >= 1 + 3 and openwhisk.unauthorized == 0
@@ -414,13 +414,32 @@ def test_a_run_that_nobody_waits_for_is_swept_by_an_alarm_or_else_by_a_function(
 
     openwhisk.fate = fate
     run = TriggerflowExecutor(config={**cloud, 'triggerflow': {'sweep_seconds': 2}}, log_level=None).run(twice)
-    until(lambda: run.status() == 'completed', 180)
+    until(lambda: has_ended(run), 180)
     assert run.result() == 6 and dropped
     # The next one sees that the run has ended, and is the last one
     until(lambda: openwhisk.bound == {'triggers': {}, 'rules': {}} and not openwhisk.clocks and not openwhisk.running, 180)
     numbers = [found.subject[1] for found in openwhisk.of_run('sweep')]
     assert set(numbers) == {0} if has_alarms else numbers == [*range(1, len(numbers) + 1)]
     assert bool(openwhisk.fired) == has_alarms
+
+
+def test_a_command_that_looks_at_a_run_once_is_enough_for_it_to_go_on(openwhisk, executor, config_file):
+    openwhisk.has_alarms, dropped = False, []
+
+    def fate(found):
+        if found.subject == ('activation', 1) and not dropped:
+            dropped.append(found)
+            return 'drop'
+        return None
+
+    openwhisk.fate = fate
+    run = executor.run(twice)
+    until(lambda: dropped)
+    command = [str(Path(sys.executable).with_name('triggerflow-lithops')), 'status', run.run_id]
+    looked = subprocess.run(command, env=config_file, capture_output=True, text=True, timeout=120)
+    assert 'running' in looked.stdout and 'swept: activation 0 was not woken' in looked.stderr
+    until(lambda: has_ended(run))
+    assert run.result() == 6
 
 
 def test_nobody_sweeps_a_run_that_was_purged(openwhisk, executor):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from helpers import renewing, settled, take_plugin_out, until, until_calls_began
+from helpers import has_ended, renewing, settled, take_plugin_out, until, until_calls_began
 from lithops.constants import LOCALHOST, SERVERLESS_BACKENDS, STANDALONE_BACKENDS
 from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
 from lithops.monitoring.backends.triggerflow.store import KINDS
@@ -159,7 +159,7 @@ def test_an_identity_service_that_fails_for_a_moment_loses_nothing(openwhisk, ex
         else:
             openwhisk.later(86400)
         openwhisk.troubles = 2
-        until(lambda: run.status() == 'completed')
+        until(lambda: has_ended(run))
     assert run.result() == 6 and openwhisk.troubles == 0
 
 

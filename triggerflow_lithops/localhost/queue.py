@@ -18,6 +18,7 @@ from lithops.monitoring.backends.triggerflow.documents import Damaged
 from lithops.monitoring.backends.triggerflow.invocations import Invocation, chunks_done, read_invocation
 from lithops.monitoring.backends.triggerflow.localhost import ACCEPTED
 from lithops.monitoring.backends.triggerflow.private import append_file
+from lithops.monitoring.backends.triggerflow.unfinished import unfinished_name
 
 from .turns import Accepted, Chunk, Turns
 
@@ -57,7 +58,8 @@ class Queue:
             names = os.listdir(self._folder)
         except FileNotFoundError:
             return []
-        return sorted(name for name in names if name.endswith(ACCEPTED) and name not in self._known)
+        whole = (name for name in names if name.endswith(ACCEPTED) and not name.startswith(unfinished_name('')))
+        return sorted(name for name in whole if name not in self._known)
 
     def accept(self, redelivered: bool, names: Iterable[str] | None = None) -> Iterator[Invocation]:
         """

@@ -2,14 +2,18 @@
 
 import contextlib
 import functools
+import time
 from typing import Any
 
 from .. import errors, seams
+from ..care import care
 from ..client import TriggerflowExecutor
 from ..retry import policy_of
 from ..run import Run, begin_run
+from ..triggers import limits
+from ..triggers.damage import Damaged
 from ..triggers.home import Home
-from ..triggers.keys import is_run_id
+from ..triggers.keys import ID, is_run_id
 from ..triggers.workspace import TriggerNotFoundError
 from ..waiting import interruptible, wait_for
 from . import workspaces
@@ -34,12 +38,13 @@ class Triggerflow:
     """
     Triggers of one's own, and the functions that they run: an event-condition-action service with nothing running.
 
-    :param workspace: 1 to 64 of ``A-Z a-z 0-9 . _ -``. It is made if it is not there
+    :param workspace: 1 to 64 of ``A-Z a-z 0-9 . _ -``, the first a letter or a digit. It is made if it is not there
     :param context: that all callables of the workspace may read, JSON. Only of a workspace that is made here
     :param create: whether a workspace that is not there is made
     :param executor: whose configuration is used
     :param options: without one, as for :class:`~triggerflow_lithops.TriggerflowExecutor`: ``config=``, ``retry=``, …
     :raises WorkspaceNotFoundError: it is not there, and is not to be made
+    :raises Damaged: its document cannot be read: ``Triggerflow().delete_workspace(name)`` removes it all
     :raises InvalidTriggerError: it is no name
     :raises ConfigurationError: the configuration cannot be used
     :raises NotDurableError: an orchestrator runs here
@@ -59,10 +64,16 @@ class Triggerflow:
                 'Triggerflow inside an orchestrator, or a callable of a trigger: a second activation would do all of it again. '
                 'A PythonCallable has context.publish and context.add_trigger; what ends publishes its end; a call may publish.'
             )
+        if not isinstance(executor, (TriggerflowExecutor, type(None))):
+            raise errors.ConfigurationTypeError(
+                f"'executor' is a TriggerflowExecutor; found {limits.shown(executor)}, a {type(executor).__name__}."
+            )
         self.executor = executor or TriggerflowExecutor(**options)
         self._facts = self.executor.facts
         self._name = workspace
         self._triggers: Triggers | None = None
+        # When it was made, in seconds since the epoch
+        self._since = 0.0
         if workspace is not None:
             self._open(workspace, context, create)
 
@@ -88,8 +99,23 @@ class Triggerflow:
         :raises WorkspaceNotFoundError: it is not there
         """
         name = self._named if name is None else name
-        document = self._find(name)
-        triggers = self._triggers_of(workspaces.home_of(document))
+        try:
+            document = self._find(name)
+        except Damaged as damage:
+            if damage.newer:
+                raise
+            for home in workspaces.homes(self._facts, name):
+                self._empty(home)
+            workspaces.delete_damaged(self._facts, name)
+        else:
+            self._empty(workspaces.home_of(document))
+            workspaces.delete(self._facts, document)
+        if name == self._name:
+            self._triggers = None
+
+    def _empty(self, home: str) -> None:
+        """Deletes the triggers of a workspace, and their runs."""
+        triggers = self._triggers_of(home)
         # So that nothing fires any more
         triggers.flush()
         for run in [run for found in triggers.workspace.triggers(deleted_too=True) for run in triggers.runs(found)]:
@@ -97,9 +123,6 @@ class Triggerflow:
             with contextlib.suppress(errors.RunNotFoundError, errors.InvalidRunError):
                 run.cancel()
                 run.purge()
-        workspaces.delete(self._facts, document)
-        if name == self._name:
-            self._triggers = None
 
     def list_workspaces(self) -> list[str]:
         """The names of all workspaces in the bucket."""
@@ -120,7 +143,7 @@ class Triggerflow:
         """
         Adds a trigger. Events that are there already count.
 
-        :param trigger_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``. The same trigger may be added twice
+        :param trigger_id: 1 to 64 of ``A-Z a-z 0-9 . _ -``, the first a letter or a digit. The same trigger may be added twice
         :param event: of which type and subject an event activates it; one, or several
         :param condition: ``TRUE`` unless given, ``ANY``, ``JOIN``, ``THRESHOLD``, ``TIMEOUT``, or a function
             ``(context, event) -> bool`` that is asked at each event
@@ -141,6 +164,7 @@ class Triggerflow:
         it is 'enabled', and how often it has 'fired'. Where the condition is a function, how often that was asked.
 
         :raises TriggerNotFoundError: there is none
+        :raises Damaged: it is there, and cannot be read: delete it
         """
         require_trigger_id(trigger_id)
         own = self._require()
@@ -165,7 +189,6 @@ class Triggerflow:
 
         :raises TriggerNotFoundError: there is none
         """
-        require_trigger_id(trigger_id)
         if not self._require().delete(trigger_id):
             raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
 
@@ -220,17 +243,24 @@ class Triggerflow:
         """
         Waits until an ``END`` was reached, and sweeps meanwhile.
 
-        :param timeout: seconds
+        :param timeout: seconds, from 0, to look once, to a hundred years
         :return: the data of the events that it was reached by
         :raises TimeoutError: it was not reached by then
+        :raises ValueError: the timeout is no number of seconds
         :raises WorkspaceNotFoundError: the workspace was deleted
         """
+        limits.timeout(timeout)
         what, again = f'Workspace {self._name}', f'Triggerflow({self._name!r}).wait() waits for its end'
         with interruptible(f'{what} goes on. {again}; delete_workspace() ends it.'):
             own = self._require()
+
+            def tend() -> None:
+                care.take(own.home, self.sweep, age=time.time() - self._since)
+
             ended: dict[str, Any] = wait_for(
-                what, lambda: self._facts.read(Home(own.home).end()), self._require, self.sweep, timeout, again
+                what, lambda: self._facts.read(Home(own.home).end()), self._require, tend, timeout, again
             )
+            care.is_over(own.home)
         return list(ended['data'])
 
     def sweep(self) -> list[str]:
@@ -263,14 +293,16 @@ class Triggerflow:
         return own
 
     def _open(self, name: str, context: dict[str, Any] | None, create: bool) -> None:
-        if not is_run_id(name):
-            raise InvalidTriggerError(f'Found workspace {name!r}; a name is 1 to 64 of A-Z a-z 0-9 . _ -')
+        _require_name(name)
         context = checked_context(context, 'The context of a workspace')
-        document = workspaces.create(self._facts, name, context)[1] if create else self._find(name)
-        self._name = name
+        new, document = workspaces.create(self._facts, name, context) if create else (False, self._find(name))
+        self._name, self._since = name, document['time']
         self._triggers = self._triggers_of(workspaces.home_of(document))
+        if new:
+            care.began(self._triggers.home)
 
     def _find(self, name: str) -> dict[str, Any]:
+        _require_name(name)
         document = workspaces.find(self._facts, name)
         if document is None:
             raise WorkspaceNotFoundError(name, self.executor.bucket)
@@ -283,6 +315,12 @@ class Triggerflow:
 
     def _policy_of(self, retry: Any) -> dict[str, Any]:
         return self.executor.retry if retry is None else policy_of(retry)
+
+
+def _require_name(name: object) -> None:
+    """:raises InvalidTriggerError: it is no name of a workspace"""
+    if not is_run_id(name):
+        raise InvalidTriggerError(f'Found workspace {limits.shown(name)}; a name is {ID}.')
 
 
 def publish(workspace: str, event: CloudEvent | dict[str, Any], **options: Any) -> bool:

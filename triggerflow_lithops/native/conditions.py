@@ -4,6 +4,7 @@ from typing import Any
 
 from ..triggers import condition
 from ..triggers.condition import Condition, InvalidConditionError
+from ..triggers.limits import seconds
 
 #: Any event fires
 TRUE: Condition = condition.always()
@@ -52,4 +53,5 @@ def document_of(given: Any) -> Condition:
     found = condition.validated(given)
     if found == condition.of_callable():
         raise InvalidConditionError(f'A condition that is a function is that function; found {given!r}.')
-    return found
+    # As JSON can hold it
+    return {**found, 'seconds': seconds(found['seconds'], 'A time-out')} if 'seconds' in found else found

@@ -5,7 +5,7 @@ from typing import Any, Mapping
 
 from ..triggers.event import encoded
 from .events import CloudEvent, published, require_json
-from .triggers import definition
+from .triggers import definition, require_trigger_id
 
 
 class Context(dict[str, Any]):
@@ -49,18 +49,23 @@ class Context(dict[str, Any]):
 
     def delete_trigger(self, trigger_id: str) -> None:
         """Deletes a trigger, for good."""
+        require_trigger_id(trigger_id)
         self._asked.append(('delete', (trigger_id,), {}))
 
     def enable_trigger(self, trigger_id: str) -> None:
         """A trigger may fire again, and does at once if its condition holds."""
+        require_trigger_id(trigger_id)
         self._asked.append(('enable', (trigger_id,), {}))
 
     def disable_trigger(self, trigger_id: str) -> None:
         """A trigger does not fire. Events go on to count."""
+        require_trigger_id(trigger_id)
         self._asked.append(('disable', (trigger_id,), {}))
 
     def intercept_trigger(self, trigger_id: str, by: str) -> None:
         """Whenever ``trigger_id`` fires, the callable of trigger ``by`` is first."""
+        require_trigger_id(trigger_id)
+        require_trigger_id(by)
         self._asked.append(('intercept', (trigger_id, by), {}))
 
     def asked(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:

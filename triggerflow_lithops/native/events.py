@@ -8,6 +8,7 @@ from typing import Any
 
 from ..triggers import event
 from ..triggers.event import InvalidEventError
+from ..triggers.limits import shown
 from ..triggers.workspace import require_subject
 
 #: Source of an event that names none
@@ -37,7 +38,8 @@ class CloudEvent:
         for name in ('type', 'subject', 'source', 'id'):
             value = getattr(self, name)
             if not isinstance(value, str) or not value:
-                raise InvalidEventError(f'A CloudEvent has a non-empty string as {name!r}; found {value!r}.')
+                raise InvalidEventError(f'A CloudEvent has a non-empty string as {name!r}; found {shown(value)}.')
+            event.require_attribute(name, value)
         require_json(self.data, f'The data of event {self.type!r}')
 
     def document(self) -> dict[str, Any]:
@@ -90,6 +92,6 @@ def checked_context(given: Any, what: str) -> dict[str, Any]:
     :raises InvalidEventError: it is no dict, or JSON cannot hold it
     """
     if not isinstance(given, (dict, type(None))):
-        raise InvalidEventError(f'{what} is a dict; found {given!r}.')
+        raise InvalidEventError(f'{what} is a dict; found {shown(given)}.')
     require_json(given, what)
     return given or {}

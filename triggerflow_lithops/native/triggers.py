@@ -7,6 +7,7 @@ start it start one run, and what was lost is found as in any run.
 
 import contextlib
 import hashlib
+import logging
 import time
 import uuid
 from typing import Any, Callable
@@ -14,18 +15,22 @@ from typing import Any, Callable
 from lithops.monitoring.backends.triggerflow.error_text import name_of, text_of
 
 from ..errors import RunLost, RunNotFoundError
-from ..run import Run
+from ..run import Run, find_run, how_ended
 from ..triggers import condition as conditions
 from ..triggers.condition import InvalidConditionError
+from ..triggers.damage import Damaged
 from ..triggers.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
 from ..triggers.home import Document, Home
-from ..triggers.keys import RUNS, is_run_id, outcome_key, run_key
+from ..triggers.keys import ID, RUNS, is_run_id, run_key
+from ..triggers.limits import shown
 from ..triggers.loss import LOST
 from ..triggers.store import Facts, encode, new_nonce
 from ..triggers.workspace import Firing, Workspace
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
 from .events import CloudEvent, checked_context, require_json
+
+logger = logging.getLogger(__name__)
 
 #: Characters of what an exception says that its event has
 WORDS = 10_000
@@ -102,6 +107,7 @@ class Triggers:
 
     def delete(self, trigger_id: str) -> bool:
         """Whether there was such a trigger."""
+        require_trigger_id(trigger_id)
         there = self.workspace.delete(trigger_id)
         if there:
             self._end_timer(trigger_id)
@@ -109,14 +115,18 @@ class Triggers:
 
     def enable(self, trigger_id: str) -> None:
         """A trigger may fire again."""
+        require_trigger_id(trigger_id)
         self.workspace.switch(trigger_id, True)
 
     def disable(self, trigger_id: str) -> None:
         """A trigger does not fire."""
+        require_trigger_id(trigger_id)
         self.workspace.switch(trigger_id, False)
 
     def intercept(self, trigger_id: str, by: str) -> None:
         """``by`` is first."""
+        require_trigger_id(trigger_id)
+        require_trigger_id(by)
         self.workspace.intercept(trigger_id, by)
 
     def flush(self) -> None:
@@ -175,28 +185,30 @@ class Triggers:
         repaired = [f'trigger {found} was evaluated again' for found in self.workspace.sweep(self.not_started)]
         # What a trigger that was deleted has started goes on, its own end of all triggers included
         for trigger_id in self.workspace.triggers(deleted_too=True):
-            self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
+            try:
+                self._start_timer(self.workspace.trigger(trigger_id) or {'condition': {}})
+            except Damaged as damage:
+                logger.warning('Trigger %s does not fire: %s', trigger_id, damage)
             for run in self.runs(trigger_id):
-                outcome = self._facts.read(outcome_key(run.session))
+                outcome = how_ended(self._facts, run)
                 if outcome is None:
                     repaired += [f'{run.run_id}: {said}' for said in run.sweep()]
-                elif outcome['status'] in ('failed', LOST) and self._has_died(run, outcome):
+                elif outcome['status'] in ('failed', LOST) and self._has_died(trigger_id, run, outcome):
                     repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
 
-    def _has_died(self, run: Run[Any], outcome: Document) -> bool:
+    def _has_died(self, trigger_id: str, run: Run[Any], outcome: Document) -> bool:
         """Whether an action has failed in a way in which nobody was left to publish that. It is published here."""
-        firing = run.document['orchestrator']['firing']
-        success, failure = (self._end_of(firing['trigger'], run.run_id, kind) for kind in (SUCCESS, FAILURE))
-        if firing['number'] == TIMER or any(self.workspace.has(document) for document in (success, failure)):
+        success, failure = (self._end_of(trigger_id, run.run_id, kind) for kind in (SUCCESS, FAILURE))
+        is_timer = run.run_id == run_id_of(self.home, trigger_id, TIMER)
+        if is_timer or any(self.workspace.has(document) for document in (success, failure)):
             return False
         name, words = outcome.get('error') or [RunLost.__name__, outcome['reason']]
         self.publish_with(failure, {'error': [name, words[:WORDS]]})
         return True
 
     def _run(self, trigger_id: str, number: str) -> Run[Any] | None:
-        document = self._facts.read(run_key(run_id_of(self.home, trigger_id, number)))
-        return None if document is None else Run(self._config, self._facts, document)
+        return find_run(self._config, self._facts, run_id_of(self.home, trigger_id, number))
 
     def not_started(self, trigger_id: str, numbers: list[str]) -> list[str]:
         """Those of a trigger's firings, by their numbers, of which there is no run and should be."""
@@ -281,7 +293,7 @@ def _begin_of(trigger_id: str) -> str:
 def require_trigger_id(trigger_id: Any) -> None:
     """:raises InvalidTriggerError: it is no id"""
     if not is_run_id(trigger_id):
-        raise InvalidTriggerError(f'Found trigger id {trigger_id!r}; one is 1 to 64 of A-Z a-z 0-9 . _ -')
+        raise InvalidTriggerError(f'Found trigger id {shown(trigger_id)}; one is {ID}.')
 
 
 class InvalidTriggerError(ValueError):
@@ -292,7 +304,7 @@ def _patterns(given: Any) -> list[dict[str, str]]:
     events = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
     for found in events:
         if not isinstance(found, CloudEvent):
-            raise InvalidTriggerError(f'A trigger is activated by a CloudEvent, or a list of them; found {found!r}.')
+            raise InvalidTriggerError(f'A trigger is activated by a CloudEvent, or a list of them; found {shown(found)}.')
     return [dict(pair) for pair in dict.fromkeys(tuple(found.pattern().items()) for found in events)]
 
 

@@ -38,6 +38,17 @@ def delete(facts: Facts, document: Document) -> None:
         facts.store.delete([_key(document['name'])])
 
 
+def homes(facts: Facts, name: str) -> list[str]:
+    """Prefixes of the keys of all workspaces that have, or had, a name."""
+    return sorted({'/'.join(key.split('/')[:2]) for key in facts.list(f'{HOMES}/{name}@')})
+
+
+def delete_damaged(facts: Facts, name: str) -> None:
+    """Everything of a workspace leaves the bucket whose document cannot be read."""
+    facts.store.delete(facts.list(f'{HOMES}/{name}@'))
+    facts.store.delete([_key(name)])
+
+
 def home_of(document: Document) -> str:
     """The prefix of all keys of a workspace."""
     return f"{HOMES}/{document['name']}@{document['incarnation']}"

@@ -19,7 +19,7 @@ from .. import Retry, now, record, sleep, uuid4
 from ..replay import SKEW
 from ..seams import hooks
 from ..world import Crashed
-from . import faults, firings, layers
+from . import faults, firings, joins, layers
 from .functions import (
     NOTES,
     add3,
@@ -29,6 +29,7 @@ from .functions import (
     even_only,
     large,
     slow_or_failing,
+    soon_failing,
     third_time_lucky,
     too_slow,
     total,
@@ -61,6 +62,14 @@ def together() -> Any:
     futures = [*one.map(add3, list(range(11))), other.call_async(add3, 50)]
     done, pending = lithops.wait(futures)
     return [future.result() for future in futures], len(done), len(pending)
+
+
+def pairs() -> int:
+    """Many waits, each for the calls of two jobs."""
+    fexec, value = lithops.FunctionExecutor(), 0
+    for step in range(7):
+        value += sum(fexec.get_result([fexec.call_async(add3, step), fexec.call_async(add3, value)]))
+    return value
 
 
 def any_of() -> Any:
@@ -141,6 +150,20 @@ def fails_fast() -> Any:
         fexec.get_result(fexec.map(slow_or_failing, list(range(11))))
     except ValueError as error:
         return str(error)
+
+
+def fails_soon() -> Any:
+    """Waits that begin about when one of their calls fails, some steps after they were made. The others take long."""
+    fexec, caught = lithops.FunctionExecutor(), []
+    for steps in (1, 0, 2):
+        futures = fexec.map(soon_failing, [0, 1, 2])
+        for step in range(steps):
+            fexec.call_async(add3, step).result()
+        try:
+            fexec.get_result(futures)
+        except ValueError as error:
+            caught.append(str(error))
+    return caught
 
 
 def loop() -> Any:
@@ -262,6 +285,16 @@ def chained() -> Any:
     futures = fexec.map(add3, fexec.map(add3, list(range(8, 12))))
     last = fexec.call_async(add3, fexec.call_async(add3, futures[2]))
     return last.result(), fexec.get_result(futures)
+
+
+def chained_late() -> Any:
+    """Inputs that have ended when they are handed over, and are not known to have."""
+    fexec = lithops.FunctionExecutor()
+    futures, late = fexec.map(add3, list(range(4))), []
+    for step in range(4):
+        fexec.call_async(add3, step).result()
+        late.append(fexec.call_async(double, futures[step]))
+    return fexec.get_result(late)
 
 
 def chained_to_the_known() -> Any:
@@ -446,10 +479,12 @@ def cleans_up() -> Any:
 
 
 def calls_without_waiting() -> Any:
-    """Many calls, one after the other, before the first wait."""
+    """Many steps, and calls among them, before the first wait."""
     fexec = lithops.FunctionExecutor()
-    for number in range(25):
+    for number in range(8):
+        record(abs, number)
         fexec.call_async(add3, number)
+        record(abs, -number)
     return fexec.get_result()
 
 
@@ -534,5 +569,9 @@ CORPUS: dict[str, Callable[[], Any]] = {
         poisoned,
         *layers.ALL,
         *firings.ALL,
+        *joins.ALL,
+        fails_soon,
+        pairs,
+        chained_late,
     )
 }

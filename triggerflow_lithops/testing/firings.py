@@ -110,7 +110,8 @@ def _fired(action: Any, asked: Any = None, of: conditions.Condition | None = Non
     events = [{**SHARD.document(), 'id': str(data), 'data': data, 'time': '2026-11-24T00:00:00Z'} for data in (1, 2)]
 
     def prepare() -> str:
-        facts.create(f'{WORKSPACES}/simulated.json', {'name': 'simulated', 'incarnation': '0', 'context': {}})
+        document = {'version': 1, 'name': 'simulated', 'incarnation': '0', 'context': {}, 'time': 0.0}
+        facts.create(f'{WORKSPACES}/simulated.json', document)
         home = Workspace(facts, HOME, lambda firing: None)
         home.add(_trigger('other', Succeeded('fired'), conditions.always()))
         home.add(_trigger('fired', SHARD, condition))
@@ -137,7 +138,7 @@ def _trigger(trigger_id: str, event: CloudEvent, condition: conditions.Condition
         'transient': True,
         'retry': policy_of({'retries': 1}),
         'time': 0.0,
-        'orchestrator': {},
+        'orchestrator': seams.hooks('A simulated trigger').run['orchestrator'],
     }
 
 

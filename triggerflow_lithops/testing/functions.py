@@ -46,6 +46,13 @@ def slow_or_failing(x: int) -> int:
     return x
 
 
+def soon_failing(x: int) -> int:
+    time.sleep(5 if x == 1 else 300)
+    if x == 1:
+        raise ValueError('soon')
+    return x
+
+
 def too_slow(x: int) -> int:
     time.sleep(5_000)
     return x

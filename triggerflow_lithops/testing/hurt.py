@@ -22,12 +22,14 @@ _REPAIRED = re.compile(r'activation (?P<number>\d+) had (?:not begun|vanished)|c
 class Hurt:
     """
     :ivar subjects: those whose process, or invocation, a fault has hurt
+    :ivar delayed: those of which an invocation did not come, or came late
     :ivar anyone: somebody was hurt who starts whatever there is: a sweep, or the service that triggers live in
     :ivar by_a_cleaner: something that the run needs was removed
     """
 
     def __init__(self, memory: Memory, session: str):
         self.subjects: set[Call | int] = set()
+        self.delayed: set[Call | int] = set()
         self.anyone = False
         self.by_a_cleaner = False
         self._memory = memory
@@ -60,19 +62,27 @@ class Hurt:
         return {number, claim.get('lived_by', number)}
 
     def _starters_of_call(self, call: Call) -> Iterator[Call | int]:
-        """It, who scheduled it, those before it in its lane, and the calls that it waits for."""
-        yield call
-        parts = call.job.split('-')
-        if len(parts) > 2:
-            # Made by a call
-            yield from self._starters_of_call(Call('-'.join(parts[:2]), int(parts[2])))
-            return
-        job = next(fact for fact in self._facts() if fact.get('job') == call.job)
-        yield from self._lives(job['activation'])
-        if job['lanes']:
-            yield from (Call(call.job, number) for number in range(call.number))
-        for needed in Inputs.from_document(job['invocation']['inputs']).of_call.get(call.number, ()):
-            yield from self._starters_of_call(needed)
+        """It, who scheduled it, those before it in its lane, and the calls that it waits for; of these the same."""
+        jobs = {fact['job']: fact for fact in self._facts() if 'job' in fact}
+        inputs = {name: Inputs.from_document(fact['invocation']['inputs']).of_call for name, fact in jobs.items()}
+        found, left = {call}, [call]
+        while left:
+            call = left.pop()
+            yield call
+            parts = call.job.split('-')
+            job = jobs.get(call.job)
+            if len(parts) > 2:
+                # Made by a call
+                needed = {Call('-'.join(parts[:2]), int(parts[2]))}
+            elif job is None:
+                needed = set()
+            else:
+                yield from self._lives(job['activation'])
+                if job['lanes']:
+                    yield from (Call(call.job, number) for number in range(call.number))
+                needed = set(inputs[call.job].get(call.number, ()))
+            left += needed - found
+            found |= needed
 
     def _facts(self) -> Iterator[dict[str, Any]]:
         for key in self._memory.list(keys.facts_prefix(self._session)):

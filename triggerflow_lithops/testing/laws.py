@@ -5,7 +5,7 @@ What is left to whoever compares runs is that the outcome is that of a run witho
 faults.
 """
 
-from typing import Any, Protocol
+from typing import Any, Callable, Iterable, Protocol
 
 from ..lookout import STEPS
 from ..triggers import keys
@@ -14,6 +14,7 @@ from ..triggers.keys import Call
 from ..triggers.store import decode
 from ..triggers.trigger import Trigger
 from .hurt import Hurt
+from .promptness import Promptness
 from .scheduler import Process
 from .store import Memory
 
@@ -37,13 +38,18 @@ class Ended(Protocol):
 
 class Laws:
     """
+    :param costs: whether the plugin's own cost is a law, too. How much a run may cost is known of the orchestrators of
+        the corpus; of a user's it is not
     :ivar broken: which were broken, in words
     :ivar hurt: whom faults have hurt
+    :ivar promptness: how long wake-ups took
     """
 
-    def __init__(self, memory: Memory, session: str):
+    def __init__(self, memory: Memory, session: str, costs: bool = False):
         self.broken: list[str] = []
         self.hurt = Hurt(memory, session)
+        self.promptness = Promptness(memory, session, self.hurt)
+        self._costs = costs
         self._memory = memory
         self._session = session
 
@@ -54,6 +60,28 @@ class Laws:
         if isinstance(subject, int) and subject and by.kind == 'call' and self._is_early(subject - 1):
             self.broken.append(f'{by} woke activation {subject} before what it waits for had ended')
 
+    def starts(self, by: Process, position: int, calls: Iterable[Call], now: float) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+        _, scheduled_by = self._memory.written.get(keys.fact_key(self._session, position), (0.0, by))
+        if not self._costs or scheduled_by is by:
+            # Who has scheduled it does not look, even if it stood still meanwhile
+            return
+        ended = [call for call in calls if self._has_ended(call, now)]
+        if ended:
+            self.broken.append(f'{by} invoked {ended} although they had ended')
+
+    def woken(self, number: int, alive: Callable[[Process], bool]) -> None:
+        """
+        A sweep has started the activation after ``number``, for nobody had. The function service tells what it has.
+
+        :param alive: whether a process is
+        """
+        found = self._memory.get(keys.trigger_key(self._session, number))
+        due = decode(found)['context']['due'] if found else None
+        _, living = self._memory.written.get(keys.claim_key(self._session, number), (0.0, None))
+        if self._costs and found and due is None and living and alive(living):
+            self.broken.append(f'a sweep started activation {number + 1} although activation {number} was alive')
+
     def wrote_after_the_end(self, by: Process, key: str) -> None:
         """Somebody wrote something new of a run that has ended, or was purged."""
         if by.kind == 'activation' and key.startswith(keys.facts_prefix(self._session)):
@@ -63,12 +91,17 @@ class Laws:
 
     def at_rest(self, run: Ended) -> None:
         """Everything has come to its end."""
+        if run.seen['purged']:
+            # What was written and invoked, and why, is not there any more
+            return
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
         unhurt = [repair for repair in run.repaired if not self.hurt.explains(repair)]
         self.broken += [f'a sweep repaired what no fault had hurt: {repair}' for repair in unhurt]
-        if run.seen['purged']:
-            # What was invoked twice, and why, is not there any more
-            return
+        if self._costs:
+            self._at_rest(run)
+
+    def _at_rest(self, run: Ended) -> None:
+        self.broken += self.promptness.broken()
         attempts = sum(bool(keys.retried_call(key)) for key in self._memory.list(keys.JOBS))
         if not run.repaired and not any(run.counts[fault] for fault in DEADLY):
             self._once(run, attempts)
@@ -97,6 +130,13 @@ class Laws:
             self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
         if run.requests['call'] > CALL * (calls + attempts):
             self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")
+
+    def _has_ended(self, call: Call, now: float) -> bool:
+        """Whether an activation that looks before it invokes would have seen that ``call`` had ended."""
+        written = self._memory.written.get(keys.event_key(self._session, call))
+        # Deferred calls are looked at one after the other, and invoked together
+        deferred = self._memory.get(keys.attempt_key(self._session, call, 0)) is not None
+        return written is not None and written[0] < now and not deferred
 
     def _is_early(self, number: int) -> bool:
         found = self._memory.get(keys.trigger_key(self._session, number))

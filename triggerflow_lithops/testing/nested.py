@@ -34,7 +34,7 @@ class NestedHooks(Hooks):
     def __init__(
         self, facts: Facts, session: str, caller: str, runtime_meta: dict[str, Any], start_calls: Callable[..., None]
     ):
-        self._facts = facts
+        self.facts = facts
         self._session = session
         # Its executors are numbered from 0, in a session of its own
         self.session_of_executors = f'{session}-{caller}-{new_nonce()}'
@@ -76,7 +76,7 @@ class NestedHooks(Hooks):
             due = time.time() + timeout
         while True:
             for future in [future for future in pending if not future.ready]:
-                status = self._facts.read(create_status_key(future.executor_id, future.job_id, future.call_id))
+                status = self.facts.read(create_status_key(future.executor_id, future.job_id, future.call_id))
                 if status is not None:
                     future._set_ready(status)
             in_time = sum(future.ready for future in pending) >= needed
@@ -92,12 +92,15 @@ class NestedHooks(Hooks):
     def logs(self, future: ResponseFuture) -> None:
         """Nobody keeps them."""
 
+    def require_readable(self, future: ResponseFuture) -> None:
+        """Whatever fails is an exception of the call."""
+
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Each is read when it is asked for."""
 
     def get_data(self, key: str) -> bytes:
         """As Lithops' storage gives it."""
-        found = self._facts.read_bytes(key)
+        found = self.facts.read_bytes(key)
         if found is None:
             raise StoreUnavailable(f'{key} is not there')
         return found
@@ -112,7 +115,7 @@ class NestedHooks(Hooks):
         is_choice: bool = False,
     ) -> dict[str, Any]:
         job = job_name(self._session, executor.executor_id, job_id)
-        uploads = Uploads(SimpleNamespace(facts=self._facts, session=self._session), job, executor.internal_storage)  # type: ignore[arg-type]
+        uploads = Uploads(SimpleNamespace(facts=self.facts, session=self._session), job, executor.internal_storage)  # type: ignore[arg-type]
         made = create(
             config=executor.config,
             internal_storage=uploads,

@@ -28,6 +28,7 @@ class Process:
     :ivar hooks: those in force in it
     :ivar saw_outcome: whether it has read that the run has ended
     :ivar facts_too_late: how many it has written since the run has ended
+    :ivar was_hurt: whether a fault has hurt it
     :ivar deadline: when its function is killed, and the greenlet that waits for it
     """
 
@@ -38,6 +39,7 @@ class Process:
         self.hooks: Hooks | None = None
         self.saw_outcome = False
         self.facts_too_late = 0
+        self.was_hurt = False
         self.deadline: tuple[float, Any] | None = None
 
     def __repr__(self) -> str:

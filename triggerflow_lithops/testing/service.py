@@ -8,7 +8,7 @@ import json
 import pickle
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterable, Protocol, Sequence
+from typing import Any, Callable, ContextManager, Iterable, Protocol, Sequence
 
 from lithops.constants import REDUCE_JOB_ENV
 from lithops.monitoring.backends.triggerflow.failure import failure_of
@@ -38,6 +38,8 @@ from .worker import Worker, lost_status
 
 #: In seconds. Activations live shorter than this, unless something is wrong
 LIMITS = Limits(life=1500.0, start=120.0, max_deaths=6)
+#: Seconds by which a clock is off at the most
+LARGEST_SKEW = 8.0
 #: Seconds between two tries of a request that a call itself makes. Lithops' storage clients try for longer than we do
 PATIENT = (*PAUSES, 10.0, 20.0, 30.0)
 
@@ -66,6 +68,9 @@ class World(Protocol):
     def invoked(self, by: Process, subject: Call | int, due: float) -> None:
         """Somebody invoked something, to start when it is due."""
 
+    def starts(self, by: Process, position: int, calls: Iterable[Call]) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+
     def began(self, turn: int, live_activations: int) -> None:
         """
         What was invoked begins.
@@ -77,11 +82,32 @@ class World(Protocol):
     def ended(self, process: Process) -> None:
         """A process came to its end by itself."""
 
-    def astray(self, subjects: Iterable[Call | int]) -> None:
-        """An invocation of these does not come, or not in time."""
+    def astray(self, subjects: Iterable[Call | int], late: bool = False) -> None:
+        """
+        An invocation of these does not come, or not in time.
 
-    def taken_for_lost(self, call: Call, attempt: int) -> None:
-        """A sweep reports an attempt of a call as lost."""
+        :param late: it comes, and a sweep can know that it does
+        """
+
+    def reporting(self, process: Process, call: Call) -> ContextManager[None]:
+        """Inside of it, this process reports the end of a call."""
+
+    def woken(self, number: int, alive: Callable[[Process], bool]) -> None:
+        """
+        A sweep has started the activation after ``number``, which it takes for one that was not woken.
+
+        :param alive: whether a process is
+        """
+
+    def broken(self, law: str) -> None:
+        """A law was broken."""
+
+    def taken_for_lost(self, call: Call, attempt: int, early: bool) -> None:
+        """
+        A sweep reports an attempt of a call as lost.
+
+        :param early: its time is not up, and nobody has said that it is gone
+        """
 
 
 @dataclass(frozen=True)
@@ -168,6 +194,9 @@ class SimulatedService:
         """Accepts an activation."""
         self._world.invokes(by)
         self._world.invoked(by, number, due)
+        # Not what a call that it reports as lost wakes
+        if self._asked and cause == f'a sweep: activation {number - 1} was not woken':
+            self._world.woken(number - 1, self._alive.__contains__)
 
         def bury(process: Process) -> None:
             self._bury(process, number, 'its process was killed')
@@ -201,13 +230,19 @@ class SimulatedService:
         if action['name'] == actions.START_CALL:
             self._start(by, job['activation'], position, job, [Start([call.number], following)], action['attempt'])
         else:
-            self._world.taken_for_lost(call, action['attempt'])
             attempt = facts.read(keys.attempt_key(self._world.session, call, action['attempt'])) if action['attempt'] else None
+            left = attempt['due'] + job['lifetime'] - self._scheduler.now if attempt else 0.0
+            self._world.taken_for_lost(call, action['attempt'], not self._asked and left > LARGEST_SKEW)
             execution = self._execution(call, job['activation'], position, job, attempt, following)
             self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
 
     def _start_calls(self, by: Process, number: int, position: int, job: dict[str, Any], indices: Sequence[int]) -> None:
-        self._start(by, number, position, job, Lanes(job).open(indices))
+        starts = list(Lanes(job).open(indices))
+        if job['lanes'] and len(starts) > job['lanes']:
+            self._world.broken(f"{by} started {len(starts)} chunks of {job['job']} in {job['lanes']} lanes")
+        if by.kind == 'activation':
+            self._world.starts(by, position, [Call(job['job'], index) for start in starts for index in start.numbers])
+        self._start(by, number, position, job, starts)
 
     def _start(
         self,
@@ -257,8 +292,7 @@ class SimulatedService:
             delay = max(0.0, due - self._scheduler.now) + self._scheduler.random.uniform(0.01, 2)
             if self._world.happens('late'):
                 delay += self._scheduler.random.uniform(10, 300)
-                if not self._asked:
-                    self._world.astray(invocation.subjects)
+                self._world.astray(invocation.subjects, late=self._asked)
             self._spawn(invocation, delay)
             if invocation.kind == 'activation':
                 self._timers.append((invocation.subjects[0], due))
@@ -266,7 +300,7 @@ class SimulatedService:
     # What runs
 
     def _spawn(self, invocation: _Invocation, delay: float) -> None:
-        process = Process(invocation.kind, invocation.subjects[0], self._scheduler.random.uniform(-8, 8))
+        process = Process(invocation.kind, invocation.subjects[0], self._scheduler.random.uniform(-LARGEST_SKEW, LARGEST_SKEW))
         self._running[process] = invocation
         self._here.update(invocation.subjects)
         self._accepted += 1
@@ -355,7 +389,8 @@ class SimulatedService:
             **ended,
         }
         encoded = json.dumps(status).encode('ascii')
-        self.engine(process).report(execution, encoded, failure_of(status), self._scheduler.now)
+        with self._world.reporting(process, execution.call):
+            self.engine(process).report(execution, encoded, failure_of(status), self._scheduler.now)
 
     def _of_job(self, job: str) -> tuple[str, str]:
         executor, _, job_id = job.rpartition('-')

@@ -91,6 +91,7 @@ def simulate_seeds(first: int, seeds: int, names: list[str], mutant: str | None 
                 cleaned=CLEANED,
                 cancelled=CANCELLED,
                 most_pending=MOST_PENDING,
+                ours=True,
             )
             tally.add(name, run, wrong)
             if wrong and until_broken:
@@ -150,7 +151,7 @@ def _simulate_chunk(chunk: Any) -> Tally:
 def _without_faults(name: str) -> Simulated:
     NOTES.clear()
     with simulating():
-        return Simulation(CORPUS[name], NO_ARGUMENTS, 0, most_pending=MOST_PENDING).run()
+        return Simulation(CORPUS[name], NO_ARGUMENTS, 0, most_pending=MOST_PENDING, costs=True).run()
 
 
 def _report(first: int, asked: Any, tally: Tally, seldom: dict[str, int], seconds: float) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from .faults import NONE, Faults
 from .laws import Laws
 from .removal import WHEN, remove_one
 from .scheduler import EPOCH, Process, Scheduler
-from .service import LIMITS, SimulatedService
+from .service import LARGEST_SKEW, LIMITS, SimulatedService
 from .store import Memory, SimulatedStore
 from .worker import InputStorage
 
@@ -65,10 +65,13 @@ ELSEWHERE = 'elsewhere'
 MOST_PENDING = 200_000
 #: After so many requests a run is taken for one that never ends …
 MOST_REQUESTS = 1_000_000
-#: … and after so many sweeps while nothing else was under way
-MOST_SWEEPS = 50
 #: A run is cancelled within so many seconds, and this share of those that are is purged at once
 SOON, PURGED = (2.0, 120.0), 0.5
+#: Seconds after which sweeps become rarer, the longer a run lasts
+LONG_RUN = 20_000.0
+#: … and after so many sweeps while nothing else was under way, of which the first ones come after a few minutes each,
+#: and the last one after a century
+PATIENT_SWEEPS, MOST_SWEEPS = 10, 35
 
 
 #: What follows from faults, and is counted where it is seen
@@ -160,6 +163,7 @@ class Simulation:
     :param cleaned: whether something that the run needs is removed at some moment
     :param cancelled: whether it is cancelled at some moment, and maybe purged
     :param most_pending: how many calls it may have scheduled and not yet waited for
+    :param costs: whether what it costs, and how long a wake-up takes, are laws, too
     """
 
     def __init__(
@@ -177,6 +181,7 @@ class Simulation:
         cleaned: bool = False,
         cancelled: bool = False,
         most_pending: int = MOST_PENDING,
+        costs: bool = False,
     ):
         self.seed = seed
         self.session = keys.session_of(RUN_ID, INCARNATION)
@@ -203,7 +208,7 @@ class Simulation:
         self._sweeps = sweeps
         self._cleaned = cleaned
         self._cancelled = cancelled
-        self.laws = Laws(self.memory, self.session)
+        self.laws = Laws(self.memory, self.session, costs)
         policy = policy_of(retry)
         self._document = _document(orchestrator, policy, lanes, most_pending)
         self._of_run = (f'{keys.JOBS}/', keys.outcome_key(self.session))
@@ -281,6 +286,7 @@ class Simulation:
 
     def hurt(self, process: Process) -> None:
         """A fault has hurt this process, which may not do in time what it should, or at all."""
+        process.was_hurt = True
         if process.kind == 'sweep':
             # Who only looks starts nothing
             self.laws.hurt.anyone |= self._repairing == process
@@ -289,9 +295,25 @@ class Simulation:
         else:
             self.laws.hurt.subjects.update(self._service.subjects(process))
 
-    def astray(self, subjects: Iterable[Call | int]) -> None:
+    def astray(self, subjects: Iterable[Call | int], late: bool = False) -> None:
         """An invocation of these does not come, or not in time."""
-        self.laws.hurt.subjects.update(subjects)
+        self.laws.hurt.delayed.update(subjects)
+        if not late:
+            self.laws.hurt.subjects.update(subjects)
+
+    @contextlib.contextmanager
+    def reporting(self, process: Process, call: Call) -> Iterator[None]:
+        """Inside of it, this process reports the end of a call."""
+        key = keys.event_key(self.session, call)
+        ended = self.memory.get(key) is not None
+        yield
+        # Who found no event, and has written none, has started another attempt
+        if ended or self.memory.written.get(key, (0.0, None))[1] is process:
+            self.laws.promptness.reported(call, self.scheduler.now)
+
+    def woken(self, number: int, alive: Callable[[Process], bool]) -> None:
+        """A sweep has started the activation after ``number``."""
+        self.laws.woken(number, alive)
 
     def kill(self, process: Process, reported: bool) -> None:
         """The current process dies."""
@@ -325,6 +347,9 @@ class Simulation:
 
     def invokes(self, by: Process) -> None:
         """The current process is about to invoke something, and may die before it does."""
+        if by.kind == 'client' and not self._sweeps:
+            # Nobody would report that
+            return
         for fault in ('killed', 'vanished'):
             if self.happens(fault):
                 self.kill(by, reported=fault == 'killed')
@@ -335,6 +360,10 @@ class Simulation:
         self.timers += by.kind == 'activation' and isinstance(subject, int) and due > 0
         self.laws.invoked(by, subject)
 
+    def starts(self, by: Process, position: int, calls: Iterable[Call]) -> None:
+        """An activation invokes calls of the job that was scheduled at ``position``."""
+        self.laws.starts(by, position, calls, self.scheduler.now)
+
     def began(self, turn: int, live_activations: int) -> None:
         """What was invoked begins."""
         self.seen['out_of_order'] += turn < self._latest_turn
@@ -343,10 +372,13 @@ class Simulation:
 
     def ended(self, process: Process) -> None:
         """A process came to its end by itself."""
+        self.laws.promptness.ended(process, self.scheduler.now)
         self.seen['zombie'] += self._ended is not None and process.kind == 'activation'
 
-    def taken_for_lost(self, call: Call, attempt: int) -> None:
+    def taken_for_lost(self, call: Call, attempt: int, early: bool) -> None:
         """A sweep reports an attempt of a call as lost."""
+        if early:
+            self.laws.broken.append(f'attempt {attempt} of {call} was taken for lost before its time was up')
         # Of one that is written, nobody knows whether it was invoked, too
         written = self.memory.get(keys.attempt_key(self.session, call, attempt))
         if written is None and not self.invocations[call]:
@@ -379,8 +411,10 @@ class Simulation:
             self.laws.hurt.anyone = self.laws.hurt.by_a_cleaner = True
 
     def _spawn_sweeper(self) -> None:
-        process = Process('sweep', RUN_ID, self._random.uniform(-8, 8))
-        self.scheduler.spawn(process, lambda: self._sweep(process), self._random.uniform(20, 400))
+        process = Process('sweep', RUN_ID, self._random.uniform(-LARGEST_SKEW, LARGEST_SKEW))
+        # What was lost may have been due in a year, and a run may last as long: sweeps become rare
+        longer = max(1.0, (self.scheduler.now - EPOCH) / LONG_RUN) * 2.0 ** max(0, self._swept_in_vain - PATIENT_SWEEPS)
+        self.scheduler.spawn(process, lambda: self._sweep(process), self._random.uniform(20, 400) * longer)
 
     def _sweep(self, process: Process) -> None:
         now = self.scheduler.now + process.skew

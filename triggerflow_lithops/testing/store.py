@@ -52,11 +52,13 @@ class Memory(MemoryStore):
     The bucket. Unlike ours, Lithops' own writes overwrite.
 
     :ivar written_twice: keys that were given a second value
+    :ivar written: when a key was written first, and by which process
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.written_twice: List[str] = []
+        self.written: dict[str, tuple[float, Process]] = {}
         self._first: dict[str, bytes] = {}
 
     def put_new(self, key: str, value: bytes) -> bool:
@@ -66,10 +68,16 @@ class Memory(MemoryStore):
             self.written_twice.append(key)
         return created
 
+    def load(self, objects: dict[str, bytes]) -> None:
+        """Many objects that are not there yet, at once."""
+        self._objects.update(objects)
+        self._keys = sorted(self._objects)
+
     def forget(self, key: str) -> None:
         """Removes an object that may be written again, with another value."""
         self.delete([key])
         self._first.pop(key, None)
+        self.written.pop(key, None)
 
     def put(self, key: str, value: bytes) -> None:
         """Writes an object, whatever was there."""
@@ -114,6 +122,7 @@ class SimulatedStore:
             created = self._memory.put_new(key, value)
             if created:
                 self._fate.wrote(self._process, key)
+                self._memory.written.setdefault(key, (self._fate.scheduler.now, self._process))
             if self._fate.happens('lied'):
                 raise StoreUnavailable('the answer was lost')
             return created
@@ -127,6 +136,11 @@ class SimulatedStore:
     def delete(self, keys: List[str]) -> None:
         """Removes objects."""
         self._request(keys[0] if keys else '', lambda: self._memory.delete(keys))
+
+    def load(self, objects: dict[str, bytes]) -> None:
+        """What others have written long ago. Once, however often it is said."""
+        if not objects.keys() & set(self._memory.list(min(objects))):
+            self._memory.load(objects)
 
     def _request(self, key: str, request: Callable[[], _Answer]) -> _Answer:
         fate, scheduler = self._fate, self._fate.scheduler

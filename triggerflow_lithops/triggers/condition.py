@@ -7,10 +7,9 @@ distinct events ``(source, id)`` there are, never how many deliveries.
 
 from typing import Any, Callable
 
-Condition = dict[str, Any]
+from . import limits
 
-#: Seconds of a time-out
-LONGEST = 1e12
+Condition = dict[str, Any]
 
 
 class InvalidConditionError(ValueError):
@@ -39,7 +38,7 @@ def of_callable() -> Condition:
 
 def or_after(seconds: float, condition: Condition | None = None) -> Condition:
     """``condition``, or when so much time has passed. Time alone without one."""
-    return validated({**(condition or never()), 'seconds': seconds})
+    return validated({**(condition or never()), 'seconds': _checked(seconds)})
 
 
 def never() -> Condition:
@@ -99,9 +98,14 @@ def validated(condition: Any) -> Condition:
     return condition  # type: ignore[no-any-return]
 
 
+def _checked(seconds: Any) -> float:
+    try:
+        return limits.seconds(seconds, 'A time-out')
+    except ValueError as error:
+        raise InvalidConditionError(str(error)) from error
+
+
 def _check_seconds(condition: Condition) -> None:
-    seconds = condition['seconds']
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= LONGEST:
-        raise InvalidConditionError(f'A time-out is a number of seconds, from 0 to {LONGEST:.0e}; found {seconds!r}.')
+    _checked(condition['seconds'])
     if condition['name'] == 'CALLABLE':
         raise InvalidConditionError('A callable is asked at each event, and a TIMEOUT is for a count: use JOIN or THRESHOLD.')

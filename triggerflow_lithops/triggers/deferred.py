@@ -66,7 +66,7 @@ class Deferred(Watching):
 
         :param again: whether whoever did may have died before they were invoked
         """
-        if not numbers or self.facts.read(outcome_key(session)) is not None:
+        if not numbers or self.facts.has(outcome_key(session)):
             return
         calls = [Call(job['job'], number) for number in numbers]
         first = {'attempt': 0, 'time': now, 'due': now, 'runtime_memory': job['runtime_memory']}
@@ -105,4 +105,4 @@ class Deferred(Watching):
 
     def _is_ours(self, session: str, call: Call, first: dict[str, Any], again: bool) -> bool:
         ours, _ = self.facts.create(attempt_key(session, call, 0), first)
-        return ours or (again and self.facts.read(event_key(session, call)) is None)
+        return ours or (again and not self.facts.has(event_key(session, call)))

@@ -3,10 +3,11 @@ Runs that have ended, or were purged. To look for that costs requests and decide
 an activation, a worker or a sweep from doing what nobody waits for any more.
 """
 
+import time
 from typing import Iterable
 
 from .keys import JOBS, is_key_of, outcome_key
-from .loss import document_of
+from .loss import Damaged, document_of, lose
 from .store import Facts
 
 #: How a run is over
@@ -14,10 +15,16 @@ ENDED, PURGED = 'the run has ended', 'the run was purged'
 
 
 def how_over(facts: Facts, session: str) -> str | None:
-    """``ENDED`` or ``PURGED``; None while the run goes on. Two requests."""
-    if document_of(facts, session) is None:
-        return PURGED
-    return None if facts.read(outcome_key(session)) is None else ENDED
+    """``ENDED`` or ``PURGED``; None while the run goes on. Two requests. One whose document cannot be read ends, as lost."""
+    try:
+        if document_of(facts, session) is None:
+            return PURGED
+    except Damaged as damage:
+        if damage.newer:
+            return None
+        lose(facts, session, str(damage), time.time())
+        return ENDED
+    return ENDED if facts.has(outcome_key(session)) else None
 
 
 def clear_away(facts: Facts, session: str, prefixes: Iterable[str] = (JOBS,)) -> list[str]:
@@ -42,7 +49,11 @@ def clear_if_purged(facts: Facts, session: str, prefixes: Iterable[str] = (JOBS,
 
     :return: the keys of that
     """
-    if document_of(facts, session) is not None:
+    try:
+        if document_of(facts, session) is not None:
+            return []
+    except Damaged:
+        # It is there
         return []
     facts.store.delete([outcome_key(session)])
     return clear_away(facts, session, prefixes)

@@ -36,6 +36,7 @@ from .keys import (
     watch_key,
     watchers,
 )
+from .loss import Gone, lose
 from .store import Facts, encode
 from .trigger import Members, Trigger
 
@@ -81,25 +82,30 @@ class Engine(Deferred):
     def report(self, execution: Execution, status: bytes, failure: Failure | None, now: float) -> None:
         """
         What a worker does when a call has ended: another attempt starts, or the event
-        that ends the call is published.
+        that ends the call is published. A run of which something cannot be read is lost.
 
         :param status: Lithops' status object, as it will be read
         :param failure: how it failed, if it did
         :param now: seconds since the epoch
         """
-        if failure is None or not self._try_again(execution, failure, now):
-            self.publish(execution, status, failed=failure is not None, now=now)
-        if failure is not None or execution.seconds >= LONG:
-            clear_if_purged(self.facts, execution.session)
+        try:
+            if failure is None or not self._try_again(execution, failure, now):
+                self.publish(execution, status, failed=failure is not None, now=now)
+            if failure is not None or execution.seconds >= LONG:
+                clear_if_purged(self.facts, execution.session)
+        except Gone as gone:
+            # How this call ended is known all the same
+            self.facts.write(event_key(execution.session, execution.call), status)
+            lose(self.facts, execution.session, str(gone), now)
 
     def _try_again(self, execution: Execution, failure: Failure, now: float) -> bool:
         """Starts another attempt, if there is to be one. Whether there is, or nobody waits for it any more."""
         planned = next_attempt(execution, failure, now)
         session, call = execution.session, execution.call
-        if planned is None or self.facts.read(event_key(session, call)) is not None:
+        if planned is None or self.facts.has(event_key(session, call)):
             return False
         scheduled = self.facts.read(fact_key(session, execution.position))
-        if scheduled is None or self.facts.read(outcome_key(session)) is not None:
+        if scheduled is None or self.facts.has(outcome_key(session)):
             # The run was purged meanwhile, or it has ended
             return True
         ours, attempt = self.facts.create(attempt_key(session, call, planned['attempt']), planned)
@@ -123,14 +129,14 @@ class Engine(Deferred):
         ended, watching, fired = ended_calls(call.job, listed), watchers(listed), False
         if watching:
             # An activation watches only when all before it are succeeded: the last one counts
-            fired = self._evaluate(session, watching[-1], call, ended)
+            fired = self._evaluate(session, watching[-1], call, ended, execution.redelivered)
         if not first:
             failed = self._failed_before(session, call)
         if self._service and not self._service.tell(session, *call, failed):
             # Also if one has fired that was planted in the bucket: another one may wait by now
-            fired = self._watch_instead(session, call, execution.number) or fired
+            fired = self._watch_instead(session, call, execution.number, execution.redelivered) or fired
         if failed:
-            self._report_failure(session, call, execution.number, fired)
+            self._report_failure(session, call, execution.number, fired, execution.redelivered)
         for key in dependents(listed):
             self._start_dependent(session, key, call, ended, now, again=execution.redelivered)
         if execution.following and execution.following['call'] == call.number:
@@ -174,7 +180,7 @@ class Engine(Deferred):
 
     def fire(self, trigger: Trigger) -> None:
         """Performs the action of ``trigger``, unless that was done already."""
-        if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
+        if not self.facts.has(claim_key(trigger.session, trigger.number + 1)):
             self.perform(trigger.action)
 
     def trigger(self, session: str, number: int) -> Trigger | None:
@@ -193,7 +199,7 @@ class Engine(Deferred):
             return max((int(key.split('/')[-2]) for key in listed if key.endswith('/claim.json')), default=-1)
 
         def is_claimed(number: int) -> bool:
-            return self.facts.read(claim_key(session, number)) is not None
+            return self.facts.has(claim_key(session, number))
 
         step = 1
         while is_claimed(since + step):
@@ -208,13 +214,18 @@ class Engine(Deferred):
         """The lane of a call that has ended goes on: by whoever ended it, unless the run has ended."""
         session = execution.session
         ours = first or self.facts.read_bytes(event_key(session, execution.call)) == status
-        if ours and execution.following and self.facts.read(outcome_key(session)) is None:
+        if ours and execution.following and not self.facts.has(outcome_key(session)):
             self.perform(start_following(session, execution.position, execution.following))
 
     # How a trigger is evaluated
 
-    def _evaluate(self, session: str, number: int, call: Call, ended: set[Call]) -> bool:
-        """Fires the trigger that watches the group of ``call``, if it holds. Whether it does."""
+    def _evaluate(self, session: str, number: int, call: Call, ended: set[Call], again: bool = False) -> bool:
+        """
+        Fires the trigger that watches the group of ``call``, if it holds.
+
+        :param again: whether a worker that did this before may have died in between
+        :return: whether it holds
+        """
         group = group_of(call)
         document = self.facts.read(watch_key(session, group, number))
         trigger = document and Trigger.from_document(session, document)
@@ -226,7 +237,7 @@ class Engine(Deferred):
             here = len(trigger.members.in_group(group) & ended)
             if not holds(trigger.condition, here) and not self._holds(trigger):
                 return False
-            self._fire_alone(trigger)
+            self._fire_alone(trigger, again)
         elif not trigger.members.in_group(group) <= ended:
             return False
         elif trigger.members.groups() == [group]:
@@ -238,15 +249,17 @@ class Engine(Deferred):
             return False
         return True
 
-    def _fire_alone(self, trigger: Trigger) -> None:
+    def _fire_alone(self, trigger: Trigger, again: bool = False) -> None:
         """
         As :meth:`fire`, where each call that ends while the activation is starting sees
         that its trigger holds. What the first one writes keeps the others from starting
-        it, too. It decides nothing: if that one dies before it acts, a sweep does.
+        it, too. It decides nothing: if that one dies before it acts, its report does, or a sweep.
+
+        :param again: whether this worker was started in place of one that may have died in between
         """
-        if self.facts.read(claim_key(trigger.session, trigger.number + 1)) is None:
+        if not self.facts.has(claim_key(trigger.session, trigger.number + 1)):
             ours, _ = self.facts.create(fired_key(trigger.session, trigger.number), {})
-            if ours:
+            if ours or again:
                 self.perform(trigger.action)
 
     # Where a service counts
@@ -260,7 +273,7 @@ class Engine(Deferred):
         told = [service.tell(trigger.session, *call, failed=False) for call in sorted(ended - known)]
         return not all(told) and self._plant_here(trigger)
 
-    def _watch_instead(self, session: str, call: Call, scheduled_by: int) -> bool:
+    def _watch_instead(self, session: str, call: Call, scheduled_by: int, again: bool) -> bool:
         """
         The service does not know of ``call``, so it will never have counted enough: what waits
         for it is watched in the bucket. Whether it holds, and fires.
@@ -268,7 +281,7 @@ class Engine(Deferred):
         trigger = self._waiting_for(session, call, scheduled_by)
         if trigger is None or not self._plant_here(trigger):
             return False
-        self._fire_alone(trigger)
+        self._fire_alone(trigger, again)
         return True
 
     def _waiting_for(self, session: str, call: Call, scheduled_by: int) -> Trigger | None:
@@ -300,10 +313,10 @@ class Engine(Deferred):
         listed = self.facts.list(failure_prefix(trigger.session))
         return any(failed_call(key) in trigger.members for key in listed)
 
-    def _report_failure(self, session: str, call: Call, scheduled_by: int, fired: bool) -> None:
+    def _report_failure(self, session: str, call: Call, scheduled_by: int, fired: bool, again: bool) -> None:
         self.facts.write(failure_key(session, call), encode({}))
         if fired:
             return
         trigger = self._waiting_for(session, call, scheduled_by)
         if trigger and trigger.until_failure and len(trigger.members) > 1:
-            self._fire_alone(trigger)
+            self._fire_alone(trigger, again)

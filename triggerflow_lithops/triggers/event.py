@@ -10,7 +10,9 @@ import uuid
 from datetime import datetime, timezone
 from typing import Any
 
-from .store import encode
+from . import limits
+from .damage import encode
+from .limits import shown
 
 PREFIX = 'event.triggerflow'
 SUCCESS = f'{PREFIX}.termination.success'
@@ -95,14 +97,26 @@ def validated(event: Any) -> dict[str, Any]:
     for name in REQUIRED:
         if not isinstance(event.get(name), str) or not event[name]:
             raise InvalidEventError(
-                f'An event needs a non-empty string as {name!r} (CloudEvents 1.0, section 3.1); found {event.get(name)!r}.'
+                f'An event needs a non-empty string as {name!r} (CloudEvents 1.0, section 3.1); '
+                f'found {shown(event.get(name))}.'
             )
     for name in OPTIONAL:
         if not isinstance(event.get(name), (str, type(None))):
-            raise InvalidEventError(f'An event has a string as {name!r}, if any; found {event[name]!r}.')
+            raise InvalidEventError(f'An event has a string as {name!r}, if any; found {shown(event[name])}.')
+    for name in (*REQUIRED, *OPTIONAL):
+        require_attribute(name, event.get(name) or '')
     if event['specversion'] != '1.0':
-        raise InvalidEventError(f"Found specversion {event['specversion']!r}; this understands '1.0'.")
+        raise InvalidEventError(f"Found specversion {shown(event['specversion'])}; this understands '1.0'.")
     return event
+
+
+def require_attribute(name: str, value: str) -> None:
+    """:raises InvalidEventError: it is too long, or has characters that CloudEvents does not allow"""
+    if not limits.is_attribute(value):
+        raise InvalidEventError(
+            f'The {name!r} of an event has {limits.ATTRIBUTE} characters at the most, and no control characters (CloudEvents '
+            f'1.0, section 3.1); found {shown(value)}.'
+        )
 
 
 def encoded(event: dict[str, Any]) -> bytes:
@@ -114,7 +128,7 @@ def encoded(event: dict[str, Any]) -> bytes:
     value = encode(event)
     if len(value) > MAX_BYTES:
         raise InvalidEventError(
-            f"Event {event['type']!r} has {len(value)} bytes; {MAX_BYTES} are the most. Put what makes it large into the "
+            f"Event {shown(event['type'])} has {len(value)} bytes; {MAX_BYTES} are the most. Put what makes it large into the "
             'bucket, and its key into the event.'
         )
     return value

@@ -59,9 +59,9 @@ class Home:
         """That a trigger waits for the events of a channel."""
         return f'{self.watches(channel)}{trigger_id}'
 
-    def watches(self, channel: str) -> str:
-        """Prefix of who waits for the events of a channel."""
-        return f'{self.prefix}/w/{channel}/'
+    def watches(self, channel: str = '') -> str:
+        """Prefix of who waits for the events of a channel, or of any."""
+        return f'{self.prefix}/w/{channel}/' if channel else f'{self.prefix}/w/'
 
     def mark(self, trigger_id: str, channel: str, digest: str) -> str:
         """That an event counts for a trigger."""

@@ -32,7 +32,9 @@ GROUP = 10
 #: Call ids have five digits, and a longer one would be in two groups
 MAX_CALLS = 100_000
 
-_RUN_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
+#: What an id is: of a run, of a trigger, and the name of a workspace, which are parts of keys
+ID = '1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit'
+_RUN_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}')
 _WATCH = re.compile(r'/\d{4}\.w(\d{6})$')
 _DEPENDENT = re.compile(r'/\d{4}\.d\d{6}\.\d{5}$')
 _EVENT = re.compile(r'/(\d{5})/status\.json$')
@@ -62,8 +64,8 @@ class Group(NamedTuple):
 
 
 def is_run_id(text: object) -> bool:
-    """Whether ``text`` is 1 to 64 of ``A-Z a-z 0-9 . _ -``, and no path."""
-    return isinstance(text, str) and bool(_RUN_ID.fullmatch(text)) and text not in ('.', '..')
+    """Whether ``text`` is 1 to 64 of ``A-Z a-z 0-9 . _ -``, the first a letter or a digit: no path, no hidden file, no option."""
+    return isinstance(text, str) and bool(_RUN_ID.fullmatch(text))
 
 
 def session_of(run_id: str, incarnation: str) -> str:
@@ -100,6 +102,17 @@ def runtime_key(name: str, digest: str) -> str:
 def run_ids(listed: Iterable[str]) -> list[str]:
     """The ids of the runs whose documents are among the ``listed`` keys."""
     return [key.split('/')[1] for key in listed if key.endswith('/run.json')]
+
+
+def sessions_of(run_id: str, listed: Iterable[str]) -> list[str]:
+    """
+    The sessions of a run, one for each time that it was started, of which there is anything.
+
+    :param listed: keys of it, and maybe of runs whose ids begin alike
+    """
+    own = re.compile(rf'(?:{JOBS}/({re.escape(run_id)}-[0-9a-f]+)/|{RUNS}/{re.escape(run_id)}/([0-9a-f]+)\.outcome\.json$)')
+    found = (match for match in map(own.match, listed) if match)
+    return sorted({match[1] or session_of(run_id, match[2]) for match in found})
 
 
 def outcome_key(session: str) -> str:

@@ -6,14 +6,21 @@ A store answers a write with *created* or *exists*, a read with a value or
 never taken for absent. :class:`Facts` asks until the answer is definite.
 """
 
-import json
 import time
 import uuid
 from typing import Any, Callable, List, Protocol, TypeVar
 
+from .damage import Damaged, Unfit, decode, encode
+from .kinds import document_at
+
+__all__ = ['Facts', 'Store', 'StoreUnavailable', 'decode', 'encode', 'new_nonce']
+
 #: Seconds between two tries of one request. Their sum, about 6 s, is what an
 #: outage may last before it ends an activation
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.0)
+
+#: How often an object is read that is damaged, and each time another one
+READS = 5
 
 
 class StoreUnavailable(Exception):
@@ -43,16 +50,6 @@ class Store(Protocol):
 def new_nonce() -> str:
     """What tells one execution from another: 12 random hexadecimal digits."""
     return uuid.uuid4().hex[:12]
-
-
-def encode(document: Any) -> bytes:
-    """A document as it is stored: ASCII JSON."""
-    return json.dumps(document, separators=(',', ':')).encode('ascii')
-
-
-def decode(value: bytes) -> Any:
-    """The inverse of :func:`encode`."""
-    return json.loads(value)
 
 
 _Answer = TypeVar('_Answer')
@@ -98,9 +95,36 @@ class Facts:
         return self._definite(lambda: self.store.put_new(key, value))
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """A document, or None when there is none."""
+        """
+        A document, or None when there is none.
+
+        :raises Damaged: it is not one of the kind that belongs there
+        """
+        return self.read_as(key, document_at)
+
+    def read_as(self, key: str, parse: Callable[[str, bytes], _Answer]) -> _Answer | None:
+        """
+        An object, read by ``parse``, or None when there is none.
+
+        :param parse: given the key and what is there; raises Unfit or Damaged if it is not what it should be
+        :raises Damaged: so it was twice. What was damaged on its way comes whole the next time
+        """
         value = self.read_bytes(key)
-        return None if value is None else decode(value)
+        for _ in range(READS):
+            if value is None:
+                return None
+            try:
+                return parse(key, value)
+            except (Damaged, Unfit) as damage:
+                again = self.read_bytes(key)
+                if again == value:
+                    raise damage.of(key) if isinstance(damage, Unfit) else damage from None
+                value = again
+        raise StoreUnavailable(f'{key} was read {READS} times, and was another one each time')
+
+    def has(self, key: str) -> bool:
+        """Whether there is an object, whatever it is."""
+        return self.read_bytes(key) is not None
 
     def read_bytes(self, key: str) -> bytes | None:
         """An object, or None when there is none."""

@@ -26,7 +26,7 @@ from .keys import (
     trigger_key,
 )
 from .lanes import Lanes
-from .loss import end_if_lost, lose
+from .loss import Gone, end, end_if_lost, lose, lost_for
 from .trigger import Members, Trigger
 
 #: Seconds until an activation starts that follows upon one that died: at first, and
@@ -86,6 +86,12 @@ class Sweeper:
         :param pause: gives what is just under way the time to arrive
         :return: what was repaired, in words
         """
+        try:
+            return self._sweep(now, started, pause)
+        except Gone as gone:
+            return lost_for(self._facts, self._session, gone, now)
+
+    def _sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[str]:
         overdue = {repair.said for repair in self._overdue(now, started)}
         if not overdue:
             return []
@@ -96,7 +102,7 @@ class Sweeper:
             return over
         repaired = []
         for repair in repairs:
-            if self._facts.read(outcome_key(self._session)) is not None:
+            if self._facts.has(outcome_key(self._session)):
                 break
             repair.do()
             repaired.append(repair.said)
@@ -110,13 +116,21 @@ class Sweeper:
 
         :param reason: what it died of
         """
+        try:
+            self._bury(number, reason, now)
+        except Gone as gone:
+            lose(self._facts, self._session, str(gone), now)
+
+    def _bury(self, number: int, reason: str, now: float) -> None:
         lived_by = number
         while (trigger := self._engine.trigger(self._session, number)) is not None:
             following = self._facts.read(claim_key(self._session, number + 1))
             if following is None:
-                # It had suspended, and may have died before its second look
+                # It had suspended, and may have died before its second look, or before it set its timer
                 if self._engine.plant(trigger):
                     self._engine.fire(trigger)
+                elif trigger.timer is not None:
+                    self._engine.perform(trigger.timer)
                 return
             if following.get('lived_by') != lived_by:
                 return
@@ -137,7 +151,7 @@ class Sweeper:
             return
         told = '; '.join(f"activation {dead} of: {found['reason']}" for dead, found in deaths)
         outcome = {'status': 'failed', 'error': ['RunDied', f'{len(deaths)} activations in a row died, {told}'], 'time': now}
-        self._facts.create(outcome_key(self._session), outcome)
+        end(self._facts, self._session, outcome)
 
     def _deaths_before(self, number: int) -> list[tuple[int, dict[str, Any]]]:
         deaths: list[tuple[int, dict[str, Any]]] = []
@@ -145,7 +159,7 @@ class Sweeper:
             number -= 1
             death = self._facts.read(death_key(self._session, number))
             # One that gave way was in good health
-            if death is None or death.get('gave_way') or self._facts.read(trigger_key(self._session, number)) is not None:
+            if death is None or death.get('gave_way') or self._facts.has(trigger_key(self._session, number)):
                 break
             deaths.insert(0, (number, death))
         return deaths
@@ -153,7 +167,7 @@ class Sweeper:
     def _overdue(self, now: float, started: float) -> Iterator[_Repair]:
         # Before anything is listed: what ends meanwhile is listed then
         self._holdings = self._held()
-        if self._facts.read(outcome_key(self._session)) is not None:
+        if self._facts.has(outcome_key(self._session)):
             return
         number = self._engine.newest_activation(self._session)
         if number < 0:

@@ -88,6 +88,11 @@ class Trigger:
         """The next activation starts."""
         return start_activation(self.session, self.number + 1)
 
+    @property
+    def timer(self) -> Action | None:
+        """The next activation starts when the time is up, whatever has ended by then."""
+        return None if self.due is None else start_activation(self.session, self.number + 1, 'its time was up', self.due)
+
     def document(self) -> dict[str, Any]:
         """This trigger as it is stored."""
         return {

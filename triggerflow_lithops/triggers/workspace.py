@@ -8,14 +8,20 @@ that comes before its trigger counts, and one with an id that was seen counts on
 A *channel* has the events of one type and subject.
 """
 
+import contextlib
+import logging
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Iterator
 
 from . import condition, event
+from .damage import Damaged
 from .home import NUMBER, Document, Home, channel_of, channels_of, digest_of, last_of
+from .limits import shown
 from .marks import Look, Marks, is_long
 from .state import State
 from .store import Facts, decode, encode
+
+logger = logging.getLogger(__name__)
 
 
 class TriggerExistsError(ValueError):
@@ -71,10 +77,11 @@ class Workspace:
         # One that was there may have lost its publisher before it looked, …
         watching = [last_of(key) for key in self._facts.list(self._home.watches(channel))]
         for trigger_id in watching:
-            self._evaluate(trigger_id, (channel, digest))
-            if not new:
-                # … or before it started what had fired
-                self._start_again(trigger_id, self._home.event(channel, digest))
+            with _alone(trigger_id):
+                self._evaluate(trigger_id, (channel, digest))
+                if not new:
+                    # … or before it started what had fired
+                    self._start_again(trigger_id, self._home.event(channel, digest))
         if not watching:
             unwatched()
         return new
@@ -82,7 +89,7 @@ class Workspace:
     def has(self, document: Document) -> bool:
         """Whether an event was published."""
         channel = channel_of(document['type'], document['subject'])
-        return self._facts.read(self._home.event(channel, digest_of(document))) is not None
+        return self._facts.has(self._home.event(channel, digest_of(document)))
 
     def events(self, keys: list[str]) -> list[Document]:
         """The events that lie at ``keys``."""
@@ -154,11 +161,17 @@ class Workspace:
 
         :return: whether there was one
         """
-        trigger = self.trigger(trigger_id)
-        if trigger is None:
-            return False
+        try:
+            trigger = self.trigger(trigger_id)
+        except Damaged:
+            # Nobody can tell what it waits for
+            watches = [key for key in self._facts.list(self._home.watches()) if last_of(key) == trigger_id]
+        else:
+            if trigger is None:
+                return False
+            watches = [self._home.watch(channel, trigger_id) for channel in channels_of(trigger)]
         self._facts.write(self._home.states(trigger_id, 'deleted'), b'{}')
-        self._facts.store.delete([self._home.watch(channel, trigger_id) for channel in channels_of(trigger)])
+        self._facts.store.delete(watches)
         return True
 
     def trigger(self, trigger_id: str) -> Document | None:
@@ -204,20 +217,24 @@ class Workspace:
         """
         repaired = []
         for trigger_id in self.triggers():
-            # Whoever added it may have died before it watched
-            self._watch(self._facts.read(self._home.trigger(trigger_id)) or {'activation_events': []})
-            before = len(self.numbers(trigger_id))
-            self._evaluate(trigger_id)
-            now = self.numbers(trigger_id)
-            lost = not_started(trigger_id, now)
-            if lost:
-                purged = self._state(trigger_id).purged
-                lost = [number for number in lost if number not in purged]
-            for firing in filter(None, (self.firing(trigger_id, number) for number in lost)):
-                self._start(firing)
-            if lost or len(now) > before:
-                repaired.append(trigger_id)
+            with _alone(trigger_id):
+                if self._sweep(trigger_id, not_started):
+                    repaired.append(trigger_id)
         return repaired
+
+    def _sweep(self, trigger_id: str, not_started: Callable[[str, list[str]], list[str]]) -> bool:
+        # Whoever added it may have died before it watched
+        self._watch(self._facts.read(self._home.trigger(trigger_id)) or {'activation_events': []})
+        before = len(self.numbers(trigger_id))
+        self._evaluate(trigger_id)
+        now = self.numbers(trigger_id)
+        lost = not_started(trigger_id, now)
+        if lost:
+            purged = self._state(trigger_id).purged
+            lost = [number for number in lost if number not in purged]
+        for firing in filter(None, (self.firing(trigger_id, number) for number in lost)):
+            self._start(firing)
+        return bool(lost) or len(now) > before
 
     def _watch(self, trigger: Document) -> None:
         for channel in channels_of(trigger):
@@ -322,7 +339,7 @@ class Workspace:
 
     def _existing(self, trigger_id: str) -> State:
         state = self._state(trigger_id)
-        if state.deleted or self._facts.read(self._home.trigger(trigger_id)) is None:
+        if state.deleted or not self._facts.has(self._home.trigger(trigger_id)):
             raise TriggerNotFoundError(f'No trigger {trigger_id!r} is there: it was never added, or it was deleted.')
         return state
 
@@ -332,11 +349,20 @@ class Workspace:
         return [key.removeprefix(prefix) for key in self._facts.list(prefix)]
 
 
+@contextlib.contextmanager
+def _alone(trigger_id: str) -> Iterator[None]:
+    """What is damaged of one trigger keeps no other one from firing."""
+    try:
+        yield
+    except Damaged as damage:
+        logger.warning('Trigger %s does not fire: %s', trigger_id, damage)
+
+
 def require_subject(document: Document) -> Document:
     """:raises InvalidEventError: no trigger can wait for such an event"""
     subject = document.get('subject')
     if not isinstance(subject, str) or not subject:
-        raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {subject!r}.')
+        raise event.InvalidEventError(f'Triggers know an event by its type and its subject; found subject {shown(subject)}.')
     return document
 
 

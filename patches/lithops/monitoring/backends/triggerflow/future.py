@@ -19,14 +19,21 @@ call that returns futures of its own.
 import json
 import os
 import pickle
+import time
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from lithops.config import extract_storage_config
 from lithops.future import ResponseFuture
+from lithops.storage.utils import create_status_key
 
 from .error_text import described
 from .failure import InputLost
+from .store import create_store
+from .triggers import documents
+from .triggers.damage import Unfit
+from .triggers.loss import lose
+from .triggers.store import Facts
 
 #: In the status of a call: where its output lies, when it is not in the status
 OUTPUT_FIELD = 'triggerflow_output'
@@ -47,7 +54,10 @@ class TravellingFuture(ResponseFuture):
         return reduced(self, produces=self._produce_output, read=self._read)
 
     def _query_call_status(self, internal_storage) -> Optional[Dict[str, Any]]:
-        return _lost_unless_read(super()._query_call_status, internal_storage)
+        status = _lost_unless_read(super()._query_call_status, internal_storage)
+        if status is not None:
+            _require_event(status, self.executor_id, self.job_id, self.call_id)
+        return status
 
     def _query_call_output(self, internal_storage) -> bytes:
         if OUTPUT_FIELD not in self._call_status:
@@ -87,6 +97,19 @@ def _made(found: Dict[str, Any], produces: bool, read: bool, storage_config: Dic
     future._produce_output, future._read = produces, read
     future._set_state(ResponseFuture.State.Invoked)
     return future
+
+
+def _require_event(status: Any, executor_id: str, job_id: str, call_id: str) -> None:
+    """What Lithops evaluates is looked at before. If it is damaged the run is lost, and so is this call"""
+    try:
+        documents.event(status)
+    except Unfit as unfit:
+        damage = unfit.of(create_status_key(executor_id, job_id, call_id))
+        config = json.loads(os.environ['LITHOPS_CONFIG'])
+        run = config.get('triggerflow', {}).get('run')
+        if run:
+            _lost_unless_read(lose, Facts(create_store(config)), run['session'], str(damage), time.time())
+        raise InputLost(f'What another call returned could not be read: {damage}') from None
 
 
 def _lost_unless_read(read: Callable[..., Any], *arguments: Any) -> Any:

@@ -39,6 +39,7 @@ from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, START
 from .triggers.attempt import DEFAULT, Policy
 from .triggers.inputs import data_of
 from .triggers.lanes import Following, Lanes, Start, neighbours, start_of
+from .triggers.loss import end
 from .triggers.outcome import failed_run
 from .triggers.store import Facts, StoreUnavailable
 
@@ -111,7 +112,7 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
 
 def fail_run(facts: Facts, run: Dict[str, Any], error: Exception) -> None:
     """The run has failed: whoever tries again would find the same"""
-    facts.create(keys.outcome_key(run['session']), failed_run(error, time.time()))
+    end(facts, run['session'], failed_run(error, time.time()))
 
 
 def starter(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callable[[Action], None]:

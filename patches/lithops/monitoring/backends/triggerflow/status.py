@@ -170,7 +170,7 @@ class CallStatus(StorageCallStatus):
         """An activation that died is succeeded, until it has been enough"""
         engine = self._engine()
         Sweeper(engine, self.run['session'], limits_of(self.run)).bury(self.run['number'], reason, time.time())
-        if backend_of(self.config) != 'storage' and engine.facts.read(keys.outcome_key(self.run['session'])) is not None:
+        if backend_of(self.config) != 'storage' and engine.facts.has(keys.outcome_key(self.run['session'])):
             end_wake_ups(self.config, run_of(self.run))
 
 

@@ -32,7 +32,7 @@ from .triggers import keys
 from .triggers.action import REPORT_LOST
 from .triggers.ended import clear_if_purged, how_over
 from .triggers.engine import Engine
-from .triggers.loss import document_of
+from .triggers.loss import Damaged, document_of, lose
 from .triggers.store import Facts, StoreUnavailable
 from .triggers.sweep import Sweeper
 from .wakeups import triggers_of
@@ -83,14 +83,20 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
 
 def sweep_unless_over(config: Dict[str, Any], run: Dict[str, Any]) -> bool:
     """
-    Sweeps a run, unless it has ended, or was purged
+    Sweeps a run, unless it has ended, or was purged. One whose document cannot be read has ended, as lost
 
     :param run: what every payload of the run carries
     :return: whether it goes on
     """
     facts = Facts(create_store(config))
-    document = document_of(facts, run['session'])
-    if document is None or facts.read(keys.outcome_key(run['session'])) is not None:
+    try:
+        document = document_of(facts, run['session'])
+    except Damaged as damage:
+        if damage.newer:
+            raise
+        lose(facts, run['session'], str(damage), time.time())
+        return False
+    if document is None or facts.has(keys.outcome_key(run['session'])):
         return False
     sweep_run(config, run, document['time'])
     return True
