@@ -10,11 +10,20 @@ from home import settle
 
 from triggerflow_lithops import TRUE, CallAsync, CloudEvent, PythonCallable, Triggerflow, TriggerflowExecutor
 from triggerflow_lithops.triggers import condition
+from triggerflow_lithops.triggers.attempt import DEFAULT
 from triggerflow_lithops.triggers.event import new_event
 from triggerflow_lithops.triggers.memory import MemoryStore
 from triggerflow_lithops.triggers.store import Facts
 from triggerflow_lithops.triggers.workspace import Workspace
 
+#: What the trigger says of an action that is never run
+NOT_RUN = {
+    **{'action': {'name': 'CallAsync'}, 'context': {}, 'retry': DEFAULT, 'time': 0.0},
+    'orchestrator': {
+        **{'code_key': 'code', 'execution_timeout': 600, 'runtime_name': 'python', 'runtime_memory': None},
+        **{'max_deaths': 3, 'sweep_seconds': None, 'lanes': 0, 'max_pending_calls': 200_000},
+    },
+}
 #: Keys that an object store shows in one listing
 PAGE = 1000
 #: Seconds for an action to begin, and between two looks whether it has
@@ -71,6 +80,7 @@ def joined(store, subjects, each):
             'activation_events': [{'type': 'shard.done', 'subject': name} for name in names],
             'condition': condition.join(subjects * each),
             'transient': True,
+            **NOT_RUN,
         }
     )
     counted.requests = counted.listed = 0

@@ -20,8 +20,8 @@ from lithops.worker.utils import get_runtime_metadata
 from triggerflow_lithops import TriggerflowExecutor, activation
 from triggerflow_lithops.triggers.attempt import DEFAULT, Execution
 from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.keys import Call, event_key
-from triggerflow_lithops.triggers.store import Facts
+from triggerflow_lithops.triggers.keys import Call, code_key, event_key, run_key, session_of
+from triggerflow_lithops.triggers.store import Facts, encode
 from triggerflow_lithops.triggers.sweep import unknown
 
 FORK = multiprocessing.get_context('fork')
@@ -46,13 +46,16 @@ def measured(config, jobs, counted):
     :param counted: does some work, and returns a Counter of (role, kind)
     """
     tf = TriggerflowExecutor(config=config, log_level=None)
-    session = f'replay-{jobs}'
+    run_id, incarnation = f'replay-{jobs}', '0'
+    session = session_of(run_id, incarnation)
     run = {
         'version': 1,
-        'run_id': 'replay',
+        'run_id': run_id,
         'session': session,
         'orchestrator': {
+            'function': 'replaying.orchestrator',
             'function_name': 'orchestrator',
+            'code_key': code_key(session),
             'execution_timeout': 3600,
             'log_level': 'warning',
             'runtime_name': tf.config['localhost']['runtime'],
@@ -64,6 +67,9 @@ def measured(config, jobs, counted):
         },
         'retry': DEFAULT,
     }
+    document = {'incarnation': incarnation, 'name': 'orchestrator', 'time': time.time(), 'retry': DEFAULT}
+    told = {name: run[name] for name in ('version', 'run_id', 'orchestrator')}
+    tf.store.put_new(run_key(run_id), encode({**told, **document}))
     orchestrated = activation.Orchestrator(cloudpickle.dumps((orchestrator, jobs)), get_runtime_metadata()), run
     os.environ['LITHOPS_CONFIG'] = json.dumps(tf.config)
     os.environ['LITHOPS_WORKER'] = 'True'

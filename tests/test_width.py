@@ -49,7 +49,7 @@ def test_a_map_of_ten_thousand_costs_o_n(orchestrator, each, requests):
         assert len(run.activations()) == 2
     print(orchestrator.__name__, per_item)
     assert per_item[1][0] < requests and per_item[1][0] < 1.1 * per_item[0][0]
-    assert per_item[1][1] < 2 * per_item[0][1] < 50
+    assert per_item[1][1] < 2 * per_item[0][1] < 60
 
 
 def test_a_map_of_ten_thousand_that_is_wider_than_its_function_service_costs_o_n_too():
@@ -88,7 +88,8 @@ def test_many_large_results_are_read_once_and_packed():
         # Two calls may end together, and both wake it: the second one to begin finds it claimed
         twice = sum(count - 1 for subject, count in run.invocations.items() if isinstance(subject, int))
         requests.append(run.requests['activation'] - 2 * width - 2 * twice)
-    assert requests[0] == requests[1]
+    # One that takes more than five seconds looks once whether its run was purged meanwhile
+    assert requests[1] - requests[0] in (0, 1)
 
 
 def one_by_one(steps):

@@ -22,7 +22,7 @@ SCRIPTS = Path(__file__).parent / 'scripts'
 PROGRAMS = 3
 #: Into so many programs a script of many plain drivers is cut, for most of the time they wait
 PARTS = 4
-PATIENCE = 200
+PATIENCE = 450
 LITHOPS = {'backend': 'localhost', 'storage': 'localhost', 'log_level': 'WARNING'}
 #: What each way to run a script has in its configuration
 CONFIGURATIONS = {

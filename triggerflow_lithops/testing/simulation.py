@@ -72,6 +72,8 @@ LONG_RUN = 20_000.0
 #: … and after so many sweeps while nothing else was under way, of which the first ones come after a few minutes each,
 #: and the last one after a century
 PATIENT_SWEEPS, MOST_SWEEPS = 10, 35
+#: Seconds between two sweeps at the most
+CENTURY = 100 * 366 * 86_400.0
 
 
 #: What follows from faults, and is counted where it is seen
@@ -413,8 +415,9 @@ class Simulation:
     def _spawn_sweeper(self) -> None:
         process = Process('sweep', RUN_ID, self._random.uniform(-LARGEST_SKEW, LARGEST_SKEW))
         # What was lost may have been due in a year, and a run may last as long: sweeps become rare
-        longer = max(1.0, (self.scheduler.now - EPOCH) / LONG_RUN) * 2.0 ** max(0, self._swept_in_vain - PATIENT_SWEEPS)
-        self.scheduler.spawn(process, lambda: self._sweep(process), self._random.uniform(20, 400) * longer)
+        lasts, in_vain = self.scheduler.now - EPOCH, max(0, self._swept_in_vain - PATIENT_SWEEPS)
+        delay = self._random.uniform(20, 400) * max(1.0, lasts / LONG_RUN, 2.0**in_vain)
+        self.scheduler.spawn(process, lambda: self._sweep(process), min(delay, CENTURY))
 
     def _sweep(self, process: Process) -> None:
         now = self.scheduler.now + process.skew

@@ -16,7 +16,7 @@ LAST_LINE = 'the script ends'
 #: So many runs of a script are under way at the same time
 AT_ONCE = 6
 #: Seconds for a run, and for the last line of its output to be written
-PATIENCE, FLUSH = 150, 10
+PATIENCE, FLUSH = 400, 10
 
 
 def drive(main, prints=False):
