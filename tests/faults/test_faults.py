@@ -183,7 +183,7 @@ def test_everything_killed_at_once_goes_on_after_one_sweep_from_the_command_line
     )
     subprocess.run([sys.executable, str(script)], env=environment, check=True, timeout=60)
     until(lambda: 'suspended' in told('history', 'killed'))
-    assert kill_all(str(tmp_path)) >= 2
+    assert kill_all(str(tmp_path)) >= 1
     time.sleep(0.5)
     assert not kill_all(str(tmp_path)), 'it has started again by itself'
     told('sweep', 'killed')
