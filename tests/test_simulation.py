@@ -74,6 +74,10 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
         ('share_of', 6000441),
         # An activation was killed before it had set its timer
         ('sleeps', 6000513),
+        # Losses had used up the attempts that a call had to raise in
+        ('retried', 332045886),
+        # An activation had seen the outcome, when it deferred calls, and went on to its next step
+        ('chained_late', 332056823),
     ],
 )
 def test_what_a_seed_has_found_stays_repaired(name, seed):

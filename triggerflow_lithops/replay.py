@@ -22,6 +22,7 @@ from .outputs import Outputs
 from .pending import PendingCalls
 from .readings import TOO_MANY, Readings
 from .triggers import condition as conditions
+from .triggers.ended import ENDED
 from .triggers.engine import Engine
 from .triggers.inputs import Inputs
 from .triggers.keys import Call, claim_key, event_key, fact_key, pack_key, trigger_key
@@ -418,7 +419,8 @@ class Replay:
         waiting = [index for index in indices if index in deferred]
         if waiting:
             now = self.world.time()
-            self.engine.defer(self.session, self.position, job, waiting, now, again, self.world.each)
+            if not self.engine.defer(self.session, self.position, job, waiting, now, again, self.world.each):
+                self.world.leave(Superseded(self.number, ENDED))
 
     # Waiting
 

@@ -9,9 +9,10 @@ from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
 from ..errors import RunDied
-from ..triggers.keys import JOBS, session_of
+from ..triggers.keys import JOBS, attempts_prefix, session_of
 from ..triggers.limits import WrongTypeError, shown
 from ..triggers.loss import LOST
+from ..triggers.store import decode
 from ..user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
 from .service import LIMITS
@@ -185,7 +186,7 @@ def _words(run: Simulated) -> str:
 def _is_justified(run: Simulated) -> bool:
     """
     Whether the faults were more than a run can survive: something was removed, activations died in a row, or
-    a call was lost at every attempt.
+    a call had no attempt left, and one of them was lost.
     """
     assert run.outcome
     if run.status in (LOST, 'cancelled'):
@@ -203,6 +204,14 @@ def _is_justified(run: Simulated) -> bool:
             # It waited for what it had called
             return True
         # What a call has made has no second attempt
-        if failure and failure.lost and status.get(ATTEMPT_FIELD, 0) >= retries.get(job, 0):
+        is_last = status.get(ATTEMPT_FIELD, 0) >= retries.get(job, 0)
+        if failure and is_last and (failure.lost or _was_lost(run, job, status['call_id'])):
             return True
     return False
+
+
+def _was_lost(run: Simulated, job: str, call_id: str) -> bool:
+    """Whether an attempt of a call was lost, so that it had fewer of them to raise in."""
+    prefix = f'{attempts_prefix(session_of(RUN_ID, INCARNATION), job)}{call_id}.'
+    found = (decode(run.memory.get(key) or b'{}') for key in run.memory.list(prefix))
+    return any(' was killed' in attempt.get('after', '') or 'It vanished' in attempt.get('after', '') for attempt in found)

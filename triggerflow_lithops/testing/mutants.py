@@ -165,11 +165,11 @@ def dependents_not_started(original: Any, self: Engine, *args: Any, **kwargs: An
 
 
 @mutant(Engine, 'defer')
-def no_second_look_for_inputs(original: Any, self: Engine, *args: Any, **kwargs: Any) -> None:
+def no_second_look_for_inputs(original: Any, self: Engine, *args: Any, **kwargs: Any) -> Any:
     """Who defers calls does not look whether what they wait for has ended meanwhile."""
     ended, self.ended = self.ended, lambda *_: set()  # type: ignore[method-assign]
     try:
-        original(self, *args, **kwargs)
+        return original(self, *args, **kwargs)
     finally:
         self.ended = ended  # type: ignore[method-assign]
 

@@ -41,7 +41,7 @@ class Deferred(Watching):
         now: float,
         again: bool = False,
         each: Each = one_by_one,
-    ) -> None:
+    ) -> bool:
         """
         Watches what deferred calls wait for, and starts those that need not wait.
 
@@ -50,29 +50,34 @@ class Deferred(Watching):
         :param now: seconds since the epoch
         :param again: whether whoever did this before may have died in between
         :param each: does something with each of many, at the same time where that is faster
+        :return: whether the run goes on, as far as was looked
         """
         found = list(dependents_of(session, position, job, numbers))
         ready = {number for complete in each(self._plant_dependent, found) for number in complete}
         waiting = {number: inputs for dependent in found for number, inputs in dependent.of_call.items()}
         ended = self.ended(session, Members.of(call for inputs in waiting.values() for call in inputs))
         ready |= {number for number, inputs in waiting.items() if set(inputs) <= ended}
-        self.start(session, position, job, sorted(ready), now, again)
+        return self.start(session, position, job, sorted(ready), now, again)
 
     def start(
         self, session: str, position: int, job: dict[str, Any], numbers: list[int], now: float, again: bool = False
-    ) -> None:
+    ) -> bool:
         """
         Starts deferred calls that wait for nothing any more, unless somebody did.
 
         :param again: whether whoever did may have died before they were invoked
+        :return: whether the run goes on, as far as was looked
         """
-        if not numbers or self.facts.has(outcome_key(session)):
-            return
+        if not numbers:
+            return True
+        if self.facts.has(outcome_key(session)):
+            return False
         calls = [Call(job['job'], number) for number in numbers]
         first = {'attempt': 0, 'time': now, 'due': now, 'runtime_memory': job['runtime_memory']}
         due = [call.number for call in calls if self._is_ours(session, call, first, again)]
         if due:
             self.perform(start_deferred(session, position, job, due))
+        return True
 
     def _start_dependent(self, session: str, key: str, call: Call, ended: set[Call], now: float, again: bool) -> None:
         """Starts what waits for ``call`` and for nothing else any more."""
