@@ -2,9 +2,11 @@
 
 import ast
 import base64
+import contextlib
 import contextvars
 import functools
 import importlib
+import inspect
 import json
 import os
 import pickle
@@ -20,6 +22,7 @@ from failing import NOT_SENT, SENT, add3, caught, in_a_call, looks, seen
 from lithops.monitoring.backends.triggerflow import error_text, exceptions, functions, runner_hooks
 from lithops.monitoring.backends.triggerflow.failure import exception_of, failure_of, last_words, lost, stats_of
 from lithops.worker.jobrunner import JobRunner
+from lithops.worker.utils import LogStream
 
 from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record, travelling
 from triggerflow_lithops.outcome import completed, raised
@@ -375,3 +378,16 @@ def test_an_end_inside_a_call_that_makes_calls_is_an_end_too(run, tmp_path):
         return fexec.call_async(nested, folder).result()
 
     assert run(main, str(tmp_path)) == 'CancelledError' and (tmp_path / 'cancelled').read_text() == 'x'
+
+
+@pytest.mark.parametrize(('name', 'given'), [('write', ['a line\n']), ('flush', [])])
+def test_a_log_for_which_there_is_no_room_is_no_failure_of_the_function_that_prints(name, given):
+    (ours,) = [ours for _, owner, hooked, ours in runner_hooks.HOOKED if (owner, hooked) == ('LogStream', name)]
+    with contextlib.suppress(OSError), open('/dev/full', 'w') as full:
+        stream = LogStream(full)
+        full.write('a line before')
+        with pytest.raises(OSError, match='No space left'):
+            inspect.unwrap(LogStream.flush)(stream)
+        ours(inspect.unwrap(getattr(LogStream, name)), stream, *given)
+        given.append('it came here')
+    assert given[-1] == 'it came here'

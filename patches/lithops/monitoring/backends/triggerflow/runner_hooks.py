@@ -115,10 +115,23 @@ def _put_object(original: Callable[..., None], storage: Any, bucket_name: str, k
     original(storage, bucket_name, key, data)
 
 
+def _write_to_log(original: Callable[..., None], stream: Any, *args: Any) -> None:
+    """
+    Lithops writes to the log of a task, and prints, where an exception counts as the function's own. A line that finds
+    no room on the disk is lost, or comes later, and is no failure of the function
+    """
+    try:
+        original(stream, *args)
+    except OSError:
+        pass
+
+
 #: What is hooked: module, class and method, and what takes its place
 HOOKED: Tuple[Tuple[str, str, str, Callable[..., None]], ...] = (
     ('lithops.worker.jobrunner', 'JobRunner', 'run', _run),
     ('lithops.worker.jobrunner', 'JobRunner', '_write_exception', _write_exception),
+    ('lithops.worker.utils', 'LogStream', 'write', _write_to_log),
+    ('lithops.worker.utils', 'LogStream', 'flush', _write_to_log),
     ('lithops.future', 'ResponseFuture', '_raise_call_exception', _raise_call_exception),
     ('lithops.storage.backends.localhost.localhost', 'LocalhostStorageBackend', 'put_object', _put_object),
 )
