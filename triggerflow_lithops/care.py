@@ -26,7 +26,7 @@ SWEEP = 5.0
 YOUNG = 1.0
 #: How many sweeps may be under way in this process. Who finds no place tries again at its next look
 MOST = 8
-#: Seconds for which a process that ends waits for the sweeps that it has begun: a little more than the pause of one
+#: Seconds for which a process that ends waits for the sweeps that it has begun. One pauses for ten at the most
 PATIENCE = 30.0
 #: So many runs are remembered. Of one that was forgotten the next look is a first one
 MEMORY = 10_000
