@@ -78,6 +78,8 @@ def test_runs_with_all_kinds_of_faults_come_to_the_outcome_without_them():
         ('retried', 332045886),
         # An activation had seen the outcome, when it deferred calls, and went on to its next step
         ('chained_late', 332056823),
+        # It had been purged, and what had ended was forgotten
+        ('pool_fails', 168326715),
     ],
 )
 def test_what_a_seed_has_found_stays_repaired(name, seed):

@@ -31,7 +31,6 @@ class Ended(Protocol):
     requests: Any
     invocations: Any
     counts: Any
-    seen: Any
     repaired: list[str]
     timers: int
 
@@ -43,12 +42,14 @@ class Laws:
     :ivar broken: which were broken, in words
     :ivar hurt: whom faults have hurt
     :ivar promptness: how long wake-ups took
+    :ivar is_purged: whether what was written and invoked, and why, is not there any more
     """
 
     def __init__(self, memory: Memory, session: str, costs: bool = False):
         self.broken: list[str] = []
         self.hurt = Hurt(memory, session)
         self.promptness = Promptness(memory, session, self.hurt)
+        self.is_purged = False
         self._costs = costs
         self._memory = memory
         self._session = session
@@ -63,7 +64,7 @@ class Laws:
     def starts(self, by: Process, position: int, calls: Iterable[Call], now: float) -> None:
         """An activation invokes calls of the job that was scheduled at ``position``."""
         _, scheduled_by = self._memory.written.get(keys.fact_key(self._session, position), (0.0, by))
-        if not self._costs or scheduled_by is by:
+        if not self._costs or self.is_purged or scheduled_by is by:
             # Who has scheduled it does not look, even if it stood still meanwhile
             return
         ended = [call for call in calls if self._has_ended(call, now)]
@@ -79,7 +80,7 @@ class Laws:
         found = self._memory.get(keys.trigger_key(self._session, number))
         due = decode(found)['context']['due'] if found else None
         _, living = self._memory.written.get(keys.claim_key(self._session, number), (0.0, None))
-        if self._costs and found and due is None and living and alive(living):
+        if self._costs and not self.is_purged and found and due is None and living and alive(living):
             self.broken.append(f'a sweep started activation {number + 1} although activation {number} was alive')
 
     def wrote_after_the_end(self, by: Process, key: str) -> None:
@@ -91,8 +92,7 @@ class Laws:
 
     def at_rest(self, run: Ended) -> None:
         """Everything has come to its end."""
-        if run.seen['purged']:
-            # What was written and invoked, and why, is not there any more
+        if self.is_purged:
             return
         self.broken += [f'{key} was written in two values' for key in self._memory.written_twice]
         unhurt = [repair for repair in run.repaired if not self.hurt.explains(repair)]

@@ -401,6 +401,7 @@ class Simulation:
         self._ended = self.scheduler.now
         if self._random.random() < PURGED:
             self.seen['purged'] += 1
+            self.laws.is_purged = True
             prefixes = f'{keys.JOBS}/{self.session}', f'{keys.RUNS}/{RUN_ID}'
             for key in [key for prefix in prefixes for key in self.memory.list(prefix)]:
                 self.memory.forget(key)
