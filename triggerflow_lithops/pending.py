@@ -10,12 +10,11 @@ class PendingCalls:
     """
     Counts them as an activation goes through its steps, so each activation comes to the same number at the same step.
 
-    :param most: how many there may be; None for any number
+    :param most: how many there may be
     """
 
-    def __init__(self, most: int | None):
-        self.most = most or 0
-        self._is_bounded = most is not None
+    def __init__(self, most: int):
+        self.most = most
         self._of_job: Counter[str] = Counter()
 
     def scheduled(self, job: str, calls: int) -> None:
@@ -31,4 +30,4 @@ class PendingCalls:
     def with_more(self, calls: int) -> int | None:
         """How many there would be with so many more; None if there may be."""
         pending = self._of_job.total() + calls
-        return pending if self._is_bounded and pending > self.most else None
+        return pending if pending > self.most else None

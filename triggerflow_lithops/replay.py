@@ -9,6 +9,7 @@ code sees it; what can be derived is derived.
 
 import hashlib
 import random
+import sys
 import uuid
 from dataclasses import dataclass
 from typing import Any, Callable, NoReturn, Sequence
@@ -64,7 +65,7 @@ class Replay:
     :param number: of this activation. It grows where a wait turns out to be over
         at once: the same process then lives the next number, too
     :param held: what the function service has of this run
-    :param most_pending: how many calls may be scheduled and not yet waited for; None for any number
+    :param most_pending: how many calls may be scheduled and not yet waited for
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Replay:
         engine: Engine,
         world: World,
         held: Held = unknown,
-        most_pending: int | None = None,
+        most_pending: int = sys.maxsize,
     ):
         self.run_id = run_id
         self.session = session

@@ -8,9 +8,6 @@ kind has to look like says :mod:`.documents`.
 import json
 from typing import Any
 
-#: Containers within containers that a document may have: far more than any of ours, and far fewer than what
-#: reading it, or writing it again, could not bear
-DEEPEST = 200
 #: Characters of what was found that an error shows
 SHOWN = 60
 
@@ -88,36 +85,14 @@ def decode(value: bytes) -> Any:
     """
     The inverse of :func:`encode`.
 
-    :raises Unfit: it is no JSON, has a number that is none, or is too deep
+    :raises Unfit: it is no JSON, has a number that is none, or is nested too deeply for Python's reader
     """
     try:
-        document = _DECODER.decode(value.decode('utf-8'))
+        return _DECODER.decode(value.decode('utf-8'))
     except (ValueError, RecursionError) as error:
         # A RecursionError is of hardly any use, and shows what it is itself
         why = 'nested too deeply' if isinstance(error, RecursionError) else shown(str(error)).strip('\'"')
         raise Unfit(f'{len(value)} bytes that are no JSON ({why})', 'a document') from None
-    if value.count(b'[') + value.count(b'{') > DEEPEST and _depth(document) > DEEPEST:
-        raise Unfit(f'a document nested more than {DEEPEST} deep', 'one that is not')
-    return document
-
-
-def is_too_deep(document: Any) -> bool:
-    """Whether a document would be refused for that when it is read."""
-    return _depth(document) > DEEPEST
-
-
-def _depth(document: Any) -> int:
-    """How many containers are within each other, counted no further than necessary."""
-    depth, level = 0, [document]
-    while level and depth <= DEEPEST:
-        level = [
-            child
-            for found in level
-            for child in (found.values() if type(found) is dict else found)
-            if type(child) is dict or type(child) is list
-        ] if depth else [found for found in level if type(found) is dict or type(found) is list]
-        depth += 1
-    return depth - 1
 
 
 def _refuse(constant: str) -> Any:
