@@ -13,6 +13,7 @@ import psutil
 import pytest
 import whole
 import yaml
+from disk import below
 
 from triggerflow_lithops import Run, TriggerflowExecutor, care, sleep
 from triggerflow_lithops.care import MOST, SWEEP, YOUNG, Care
@@ -321,7 +322,7 @@ def left_alone(tmp_path):
         assert not said.returncode, said.stderr
         return said.stdout
 
-    run.is_there = lambda name: any((tmp_path / 't').rglob(name))
+    run.is_there = lambda name: any(path.match(name) for path in below(tmp_path / 't'))
     run(sys.executable, '-c', textwrap.dedent(START))
     (lock,) = (tmp_path / 't').rglob('service-*/lock')
     kill_service(lock.parent)

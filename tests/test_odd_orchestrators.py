@@ -242,6 +242,12 @@ def test_an_odd_orchestrator_breaks_no_law(orchestrator):
     assert survive(orchestrator, seeds=few, first_seed=first).status in ('completed', 'failed')
 
 
+@pytest.mark.parametrize(('orchestrator', 'seed'), [(deep, 827333426), (crossed, 274376055)], ids=['deep', 'crossed'])
+def test_sweeps_that_look_at_much_come_to_their_end(orchestrator, seed):
+    """Each of their requests may be the last one: of many calls, no sweep would ever have looked at all."""
+    assert survive(orchestrator, seeds=1, first_seed=seed).status == 'completed'
+
+
 def test_an_outcome_that_differs_is_told_though_it_is_an_object():
     def main():
         return Unequal(random.SystemRandom().random())

@@ -13,6 +13,7 @@ import lithops
 import pytest
 import servers
 from damage import MONSTERS, make_huge
+from disk import below
 from lithops.constants import LITHOPS_TEMP_DIR
 from lithops.monitoring.backends.triggerflow.driver import driver_of
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
@@ -283,7 +284,7 @@ def test_a_timer_is_dropped_with_its_run(two):
 
 
 def files_of(session):
-    return [path for path in Path(LITHOPS_TEMP_DIR).rglob('*') if session in str(path.relative_to(LITHOPS_TEMP_DIR))]
+    return [path for path in below(LITHOPS_TEMP_DIR) if session in str(path.relative_to(LITHOPS_TEMP_DIR))]
 
 
 def test_nothing_of_a_purged_run_comes_back(two, tmp_path):

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from disk import below
 from lithops.monitoring.backends.triggerflow import driver, ownership, private
 from lithops.monitoring.backends.triggerflow.files import LocalhostStore
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
@@ -38,7 +39,7 @@ def mode_of(path):
 
 
 def modes_below(folder):
-    return {path: mode_of(path) for path in Path(folder).rglob('*')}
+    return {path: mode_of(path) for path in below(folder)}
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ class Soak:
 
     def _what_there_is(self, run_id, client):
         """All that helps to find out why a run does not end."""
-        facts = sorted(path for path in self.storage.rglob('*') if path.is_file() and f'/{run_id}/' in str(path))
+        facts = sorted(Path(at, name) for at, _, names in os.walk(self.storage) for name in names if f'/{run_id}/' in f'{at}/')
         lines = [f'client {client.pid} waits in {_waits_in(client.pid)}', 'processes:']
         lines += [f'  {pid} {kind} {_job(pid)} waits in {_waits_in(pid)}' for pid, kind in _processes(self.disk)]
         lines.append('facts:')

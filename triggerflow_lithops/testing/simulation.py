@@ -267,9 +267,14 @@ class Simulation:
 
     # What the store and the service ask
 
+    @property
+    def _is_calm(self) -> bool:
+        """Whether there are no faults any more: after many sweeps in vain the next one completes, however much it looks at."""
+        return self._swept_in_vain > PATIENT_SWEEPS
+
     def happens(self, fault: str) -> bool:
         """Whether this fault is injected now."""
-        chance = getattr(self._faults, fault)
+        chance = 0 if self._is_calm else getattr(self._faults, fault)
         if not chance or self._random.random() >= chance:
             return False
         self.counts[fault] += 1
@@ -277,7 +282,7 @@ class Simulation:
 
     def one_of_request(self) -> str:
         """Which fault is injected into a request, or into who makes it; '' for none."""
-        if not self._of_requests:
+        if self._is_calm or not self._of_requests:
             return ''
         drawn = self._random.random()
         for fault, upto in self._of_requests:
@@ -322,6 +327,7 @@ class Simulation:
         self.hurt(process)
         self._service.died(process, reported)
         if process.kind == 'sweep':
+            self._count_sweep()
             self._spawn_sweeper()
         self.scheduler.die()
 
@@ -420,6 +426,9 @@ class Simulation:
         delay = self._random.uniform(20, 400) * max(1.0, lasts / LONG_RUN, 2.0**in_vain)
         self.scheduler.spawn(process, lambda: self._sweep(process), min(delay, CENTURY))
 
+    def _count_sweep(self) -> None:
+        self._swept_in_vain = self._swept_in_vain + 1 if self.scheduler.is_idle else 0
+
     def _sweep(self, process: Process) -> None:
         now = self.scheduler.now + process.skew
         sweeper = Sweeper(self._service.engine(process), self.session, LIMITS, self._service.held)
@@ -432,7 +441,7 @@ class Simulation:
         with contextlib.suppress(StoreUnavailable):
             repaired = sweeper.sweep(now, EPOCH, pause)
             self.repaired += repaired
-        self._swept_in_vain = self._swept_in_vain + 1 if self.scheduler.is_idle else 0
+        self._count_sweep()
         is_over = self.memory.get(keys.outcome_key(self.session)) or self.seen['purged']
         if not is_over and self._swept_in_vain < MOST_SWEEPS:
             self._spawn_sweeper()
