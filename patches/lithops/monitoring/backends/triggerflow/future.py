@@ -39,8 +39,15 @@ from .triggers.store import Facts
 OUTPUT_FIELD = 'triggerflow_output'
 
 _OF_A_FUTURE = (
-    'executor_id', 'job_id', 'job_key', 'call_id', 'function_name', 'execution_timeout',
-    'runtime_name', 'runtime_memory', 'backend',
+    'executor_id',
+    'job_id',
+    'job_key',
+    'call_id',
+    'function_name',
+    'execution_timeout',
+    'runtime_name',
+    'runtime_memory',
+    'backend',
 )
 
 
