@@ -7,15 +7,17 @@ as one more monitoring backend (``lithops.monitoring.backends.triggerflow``):
 it travels with Lithops' own deployment, on every backend. Nothing of Lithops is
 replaced: ``patches/`` holds added files only.
 
-Floor 0 (``triggerflow_lithops/triggers``) is installed twice from one source:
+Floor 0 (``triggerflow_lithops/core``) is installed twice from one source:
 under its own name, and inside that backend, because that is what travels.
 """
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 BACKEND = 'lithops.monitoring.backends.triggerflow'
+CORE = 'triggerflow_lithops.core'
+PACKAGES = find_packages(include=['triggerflow_lithops', 'triggerflow_lithops.*'])
 
 setup(
     name='triggerflow-lithops',
@@ -42,19 +44,11 @@ setup(
     },
     # Outside of the package, so that it can say why the package cannot be imported
     py_modules=['triggerflow_lithops_command'],
-    packages=[
-        'triggerflow_lithops',
-        'triggerflow_lithops.triggers',
-        'triggerflow_lithops.localhost',
-        'triggerflow_lithops.native',
-        'triggerflow_lithops.testing',
-        BACKEND,
-        f'{BACKEND}.triggers',
-    ],
+    packages=[*PACKAGES, BACKEND, *(f'{BACKEND}.{name.partition(".")[2]}' for name in PACKAGES if name.startswith(CORE))],
     package_dir={
         'triggerflow_lithops': 'triggerflow_lithops',
         BACKEND: 'patches/lithops/monitoring/backends/triggerflow',
-        f'{BACKEND}.triggers': 'triggerflow_lithops/triggers',
+        f'{BACKEND}.core': 'triggerflow_lithops/core',
     },
     package_data={'triggerflow_lithops': ['py.typed']},
     entry_points={'console_scripts': ['triggerflow-lithops = triggerflow_lithops_command:main']},

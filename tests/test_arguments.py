@@ -5,8 +5,8 @@ import functools
 import pytest
 
 from triggerflow_lithops import InvalidRunError
-from triggerflow_lithops.client import _new_run_id, _readable
-from triggerflow_lithops.user_code import NO_ARGUMENTS, call, handed_over, require_fitting
+from triggerflow_lithops.client.executor import _new_run_id, _readable
+from triggerflow_lithops.orchestrator.user_code import NO_ARGUMENTS, call, handed_over, require_fitting
 
 
 def one(args):

@@ -15,11 +15,12 @@ import whole
 import yaml
 from disk import below
 
-from triggerflow_lithops import Run, TriggerflowExecutor, care, sleep
-from triggerflow_lithops.care import MOST, SWEEP, YOUNG, Care
-from triggerflow_lithops.triggers import keys
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts
+from triggerflow_lithops import Run, TriggerflowExecutor, sleep
+from triggerflow_lithops.client import care
+from triggerflow_lithops.client.care import MOST, SWEEP, YOUNG, Care
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.store import Facts
 
 CONFIG = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}, 'triggerflow': {'idle_seconds': 2}}
 
@@ -141,7 +142,7 @@ def test_a_process_does_not_stay_for_a_sweep_that_nobody_needs(carer, over):
 def test_a_process_that_looks_once_stays_until_its_sweep_is_over():
     code = """
         import threading
-        from triggerflow_lithops.care import care
+        from triggerflow_lithops.client.care import care
         on = threading.Event()
         threading.Timer(0.3, on.set).start()
         care.take('run', lambda: on.wait(30) and print('swept', flush=True))

@@ -5,16 +5,17 @@ import random
 import pytest
 import whole
 
-from triggerflow_lithops.report import Report
+from triggerflow_lithops.client.history_report import Report
+from triggerflow_lithops.core import condition, event
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.run.inputs import Inputs
+from triggerflow_lithops.core.run.trigger import Members, Trigger
+from triggerflow_lithops.core.store import Facts, decode, encode
+from triggerflow_lithops.orchestrator.user_code import NO_ARGUMENTS
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.faults import HARD, NONE
 from triggerflow_lithops.testing.simulation import INCARNATION, RUN_ID, Simulation, simulating
-from triggerflow_lithops.triggers import condition, event, keys
-from triggerflow_lithops.triggers.inputs import Inputs
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, decode, encode
-from triggerflow_lithops.triggers.trigger import Members, Trigger
-from triggerflow_lithops.user_code import NO_ARGUMENTS
 
 HOUR = 3600.0
 SESSION = 'run-7-0a0a0a0a'

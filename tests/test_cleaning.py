@@ -30,23 +30,24 @@ from triggerflow_lithops import (
     Succeeded,
     Triggerflow,
     TriggerflowExecutor,
-    cli,
 )
-from triggerflow_lithops.activation import read_history
-from triggerflow_lithops.outputs import Output, Outputs
-from triggerflow_lithops.run import value_of
+from triggerflow_lithops.cli import cli
+from triggerflow_lithops.client.polling import wait_for
+from triggerflow_lithops.client.run import value_of
+from triggerflow_lithops.core import condition
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.run.loss import Gone, end_if_lost, lose
+from triggerflow_lithops.core.run.sweep import Limits, Sweeper
+from triggerflow_lithops.core.run.trigger import Members, Trigger
+from triggerflow_lithops.core.store import Facts, StoreUnavailable, encode
+from triggerflow_lithops.orchestrator.activation import read_history
+from triggerflow_lithops.replay.outputs import Output, Outputs
 from triggerflow_lithops.testing.api import simulating
 from triggerflow_lithops.testing.scheduler import EPOCH
 from triggerflow_lithops.testing.simulation import Simulation
-from triggerflow_lithops.triggers import condition, keys
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.loss import Gone, end_if_lost, lose
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
-from triggerflow_lithops.triggers.sweep import Limits, Sweeper
-from triggerflow_lithops.triggers.trigger import Members, Trigger
-from triggerflow_lithops.waiting import wait_for
 
 CLEAN = [sys.executable, '-c', 'from lithops.scripts.cli import lithops_cli; lithops_cli()', 'clean']
 #: Files that Lithops' own local workers keep, beside the objects of a bucket on localhost

@@ -8,9 +8,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from triggerflow_lithops import Run, Triggerflow, cli, doctor
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import StoreUnavailable
+from triggerflow_lithops import Run, Triggerflow
+from triggerflow_lithops.cli import cli
+from triggerflow_lithops.client import doctor
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.store import StoreUnavailable
 
 
 def add3(x):

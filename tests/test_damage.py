@@ -20,9 +20,9 @@ import yaml
 from click.testing import CliRunner
 from damage import MONSTERS, damaged
 from lithops.future import ResponseFuture
+from lithops.monitoring.backends.triggerflow.core.store import StoreUnavailable as TravellingStoreUnavailable
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, job_of, next_of_lane, run_field
-from lithops.monitoring.backends.triggerflow.store import S3Store
-from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as TravellingStoreUnavailable
+from lithops.monitoring.backends.triggerflow.stores import S3Store
 from lithops.storage import Storage
 
 from triggerflow_lithops import (
@@ -34,33 +34,34 @@ from triggerflow_lithops import (
     Triggerflow,
     TriggerflowError,
     WorkspaceNotFoundError,
-    cli,
 )
-from triggerflow_lithops.activation import read_history
-from triggerflow_lithops.fingerprint import Fingerprint
-from triggerflow_lithops.outputs import Output, Outputs
-from triggerflow_lithops.pickles import is_pickle
-from triggerflow_lithops.report import Report
-from triggerflow_lithops.run import find_run, how_ended, value_of
-from triggerflow_lithops.storage import MappedStore
+from triggerflow_lithops.cli import cli
+from triggerflow_lithops.client.history_report import Report
+from triggerflow_lithops.client.run import value_of
+from triggerflow_lithops.client.runs import find_run, how_ended
+from triggerflow_lithops.core.damage import Damaged, Gone
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, Failure
+from triggerflow_lithops.core.run.deferred import one_by_one
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.run.sweep import Limits, Sweeper
+from triggerflow_lithops.core.run.trigger import Members
+from triggerflow_lithops.core.store import Facts, StoreUnavailable, encode
+from triggerflow_lithops.core.workspace.keys import Home, channel_of
+from triggerflow_lithops.core.workspace.workspace import Workspace
+from triggerflow_lithops.deployment.store_border import MappedStore
+from triggerflow_lithops.orchestrator.activation import read_history
+from triggerflow_lithops.orchestrator.packing.pickles import is_pickle
+from triggerflow_lithops.orchestrator.user_code import NO_ARGUMENTS
+from triggerflow_lithops.replay.fingerprint import Fingerprint
+from triggerflow_lithops.replay.outputs import Output, Outputs
 from triggerflow_lithops.testing.corpus import CORPUS
 from triggerflow_lithops.testing.faults import Faults
 from triggerflow_lithops.testing.laws import Laws
 from triggerflow_lithops.testing.scheduler import EPOCH
 from triggerflow_lithops.testing.simulation import CONFIG, INCARNATION, RUN_ID, Simulation, simulating
-from triggerflow_lithops.triggers import keys
-from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, Failure
-from triggerflow_lithops.triggers.damage import Damaged, Gone
-from triggerflow_lithops.triggers.deferred import one_by_one
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.home import Home, channel_of
-from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
-from triggerflow_lithops.triggers.sweep import Limits, Sweeper
-from triggerflow_lithops.triggers.trigger import Members
-from triggerflow_lithops.triggers.workspace import Workspace
-from triggerflow_lithops.user_code import NO_ARGUMENTS
 
 SESSION = keys.session_of(RUN_ID, INCARNATION)
 RUN = run_field(RUN_ID, SESSION, {**whole.ORCHESTRATOR, 'code_key': 'code'}, DEFAULT)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from triggerflow_lithops import ChangedCodeError, record
-from triggerflow_lithops.difference import (
+from triggerflow_lithops.orchestrator.mismatch import surroundings
+from triggerflow_lithops.replay.difference import (
     ADDRESS,
     CLOCK,
     ORDER,
@@ -28,10 +29,9 @@ from triggerflow_lithops.difference import (
     in_words,
     steps_in_words,
 )
-from triggerflow_lithops.fingerprint import Fingerprint
-from triggerflow_lithops.mismatch import surroundings
+from triggerflow_lithops.replay.fingerprint import Fingerprint
+from triggerflow_lithops.replay.wording import MOST, described, described_both
 from triggerflow_lithops.testing import simulate
-from triggerflow_lithops.wording import MOST, described, described_both
 
 NOW = 1_790_000_000.5
 AROUND = Surroundings(NOW, {'4242': 'the id of a process', 'worker-7.example': 'the name of the host'}, ['/scratch/tmp'])

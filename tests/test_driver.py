@@ -20,13 +20,14 @@ import pytest
 from disk import below
 from lithops.constants import LITHOPS_TEMP_DIR, LOGS_DIR
 from lithops.monitoring.backends.triggerflow import driver, private
-from lithops.monitoring.backends.triggerflow.localhost import Door, environment
+from lithops.monitoring.backends.triggerflow.local_service import Door, environment
 
 from triggerflow_lithops import CloudEvent, ConfigurationError, PythonCallable, Retry, Triggerflow, TriggerflowExecutor
-from triggerflow_lithops.localhost import leftovers
-from triggerflow_lithops.run import begin_run
-from triggerflow_lithops.triggers.keys import JOBS, outcome_key
-from triggerflow_lithops.triggers.store import encode
+from triggerflow_lithops.client.runs import begin_run
+from triggerflow_lithops.core.run.keys import JOBS, outcome_key
+from triggerflow_lithops.core.store import encode
+from triggerflow_lithops.local_service import leftovers
+from triggerflow_lithops.orchestrator.start_run import field_of
 
 #: Variables that Lithops' handler sets where a function runs
 OF_LITHOPS = (*driver.PRIVATE, 'LITHOPS_', 'PYTHONUNBUFFERED')
@@ -506,7 +507,7 @@ def test_nothing_is_kept_of_a_run_that_was_purged(executor, gate):
     run = executor.run(behind(gate))
     until(gate.begun)
     executor.facts.write(outcome_key(run.session), encode({'status': 'cancelled', 'time': time.time()}))
-    driver.keep_driver(executor.config, run._field())
+    driver.keep_driver(executor.config, field_of(run.document))
     run.purge()
     assert not driver_file(run).exists()
 

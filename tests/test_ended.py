@@ -8,13 +8,13 @@ import pytest
 import whole
 
 from triggerflow_lithops import TooManyPendingCalls, TriggerflowExecutor
-from triggerflow_lithops.lookout import CALLS, SECONDS, STEPS, Lookout
-from triggerflow_lithops.triggers import keys
-from triggerflow_lithops.triggers.attempt import Execution, Failure
-from triggerflow_lithops.triggers.ended import ENDED, PURGED, how_over
-from triggerflow_lithops.triggers.engine import LONG, Engine
-from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.store import encode
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.run.attempts import Execution, Failure
+from triggerflow_lithops.core.run.ended import ENDED, PURGED, how_over
+from triggerflow_lithops.core.run.engine import LONG, Engine
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.store import encode
+from triggerflow_lithops.replay.lookout import CALLS, SECONDS, STEPS, Lookout
 
 
 def identity(x):
@@ -75,7 +75,7 @@ def test_one_that_is_purged_while_it_calls_leaves_nothing(running):
 
 
 def _held(run):
-    from lithops.monitoring.backends.triggerflow.localhost import held_by_any_service
+    from lithops.monitoring.backends.triggerflow.local_service import held_by_any_service
 
     return held_by_any_service(run._config['triggerflow']['service'], run.session)
 

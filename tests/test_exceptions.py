@@ -19,19 +19,20 @@ import failing
 import lithops
 import pytest
 from failing import NOT_SENT, SENT, add3, caught, in_a_call, looks, seen
-from lithops.monitoring.backends.triggerflow import error_text, exceptions, functions, runner_hooks
+from lithops.monitoring.backends.triggerflow import compute, error_text, exceptions, runner_hooks
 from lithops.monitoring.backends.triggerflow.failure import exception_of, failure_of, last_words, lost, stats_of
 from lithops.worker.jobrunner import JobRunner
 from lithops.worker.utils import LogStream
 
-from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record, travelling
-from triggerflow_lithops.outcome import completed, raised
-from triggerflow_lithops.run import value_of
-from triggerflow_lithops.runner import perform_play
-from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, next_attempt
-from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.outcome import failed_run
-from triggerflow_lithops.user_code import NO_ARGUMENTS, call
+from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record
+from triggerflow_lithops.client.run import value_of
+from triggerflow_lithops.core.outcome import failed_run
+from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, next_attempt
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.orchestrator.outcome import completed, raised
+from triggerflow_lithops.orchestrator.packing import exception_documents
+from triggerflow_lithops.orchestrator.runner import perform_play
+from triggerflow_lithops.orchestrator.user_code import NO_ARGUMENTS, call
 
 #: Reads exceptions where nothing of Lithops' worker has been set up, and shows each
 READER = """
@@ -191,12 +192,12 @@ def test_a_call_whose_exception_is_of_a_module_that_is_missing_here_is_told_in_w
     (tmp_path / 'missing_here.py').write_text('class Odd(Exception):\n    pass\n')
     monkeypatch.syspath_prepend(str(tmp_path))
     status = stats_of(importlib.import_module('missing_here').Odd('words'))
-    document = travelling.document_of(sys.modules['missing_here'].Odd('words'))
+    document = exception_documents.document_of(sys.modules['missing_here'].Odd('words'))
     monkeypatch.undo()
     del sys.modules['missing_here']
     found = exception_of(status)
     assert type(found) is Exception and str(found).startswith('missing_here.Odd: words\n') and 'No module named' in str(found)
-    found = travelling.exception_of(document, 'Run r')
+    found = exception_documents.exception_of(document, 'Run r')
     assert (type(found), found.kind, found.message) == (OutcomeError, 'missing_here.Odd', 'words')
     assert "No module named 'missing_here'" in str(found) and 'missing_here.Odd: words' in found.traceback
 
@@ -268,7 +269,7 @@ def test_an_error_of_ours_comes_out_of_an_outcome_with_its_fields(error):
     assert type(found) is type(error) and str(found) == str(error) and vars(found) == vars(error)
 
 
-@pytest.mark.parametrize('kind', [functions.PayloadTooLarge, functions.RuntimeGone])
+@pytest.mark.parametrize('kind', [compute.PayloadTooLarge, compute.RuntimeGone])
 def test_an_error_of_a_worker_comes_out_as_ours_of_the_same_name(kind):
     with pytest.raises(getattr(errors, kind.__name__), match='words'):
         value_of('r', failed_run(kind('words'), 0.0))
@@ -289,7 +290,7 @@ def test_the_traceback_begins_in_the_code_of_the_user_whatever_its_file_is_calle
     error = played.error
     assert len(frames_of(error)) == 3
     outcome = raised(error, 0.0)
-    assert frames_of(travelling.exception_of(outcome, 'r')) == [(str(tmp_path / name), 'main')]
+    assert frames_of(exception_documents.exception_of(outcome, 'r')) == [(str(tmp_path / name), 'main')]
     assert outcome['traceback'].count('File ') == 1
 
 

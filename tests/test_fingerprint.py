@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from triggerflow_lithops.fingerprint import ROOM, Fingerprint, digest_of
+from triggerflow_lithops.replay.fingerprint import ROOM, Fingerprint, digest_of
 
 #: Seconds that anything may take here. What is seen is a tenth of it
 PATIENCE = 2.0
@@ -497,7 +497,7 @@ def test_a_change_of_the_context_of_decimals_changes_no_digest():
 RICH = """
 import collections, dataclasses, datetime, decimal, enum, functools, pathlib, re, sys, threading, uuid
 import numpy as np
-from triggerflow_lithops.fingerprint import digest_of
+from triggerflow_lithops.replay.fingerprint import digest_of
 
 class Colour(enum.Enum):
     RED = 'red'

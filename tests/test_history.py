@@ -2,8 +2,8 @@
 
 import pytest
 
-from triggerflow_lithops.history import History, lines_of
-from triggerflow_lithops.triggers.keys import Call
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.replay.history import History, lines_of
 
 STATISTICS = {f'statistic_{number}': number / 7 for number in range(20)}
 STATUS = {'exception': False, 'result': '\\x80' * 40, 'worker_end_tstamp': 1_764_000_000.123, **STATISTICS}

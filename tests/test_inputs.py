@@ -8,10 +8,10 @@ import lithops
 import pytest
 
 from triggerflow_lithops import NotDurableError, TriggerflowExecutor
-from triggerflow_lithops.localhost.service import processes_log
-from triggerflow_lithops.triggers.inputs import Inputs, dependents_of
-from triggerflow_lithops.triggers.keys import Call, Group
-from triggerflow_lithops.triggers.trigger import Members
+from triggerflow_lithops.core.run.inputs import Inputs, dependents_of
+from triggerflow_lithops.core.run.keys import Call, Group
+from triggerflow_lithops.core.run.trigger import Members
+from triggerflow_lithops.local_service.service import processes_log
 
 
 def add3(x):

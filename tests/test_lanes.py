@@ -4,16 +4,17 @@ import lithops
 import pytest
 import whole
 
-from triggerflow_lithops.runtime import lanes_of
+from triggerflow_lithops.core import condition
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.inputs import Inputs
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.run.lanes import Lanes, start_of
+from triggerflow_lithops.core.run.sweep import Limits, Sweeper
+from triggerflow_lithops.core.run.trigger import Members, Trigger
+from triggerflow_lithops.deployment.runtime import lanes_of
 from triggerflow_lithops.testing.api import simulating
 from triggerflow_lithops.testing.simulation import Simulation
-from triggerflow_lithops.triggers import condition, keys
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.inputs import Inputs
-from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.lanes import Lanes, start_of
-from triggerflow_lithops.triggers.sweep import Limits, Sweeper
-from triggerflow_lithops.triggers.trigger import Members, Trigger
 
 
 def job(calls, lanes, chunksize=1, deferred=()):

@@ -18,15 +18,16 @@ from triggerflow_lithops import (
     Run,
     Triggerflow,
     TriggerflowExecutor,
-    cli,
 )
-from triggerflow_lithops.client import _readable
+from triggerflow_lithops.cli import cli
+from triggerflow_lithops.client.executor import _readable
+from triggerflow_lithops.core import limits
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.store import Facts
 from triggerflow_lithops.native.context import Context
 from triggerflow_lithops.native.events import published
 from triggerflow_lithops.testing import simulate, survive
-from triggerflow_lithops.triggers import keys, limits
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts
 
 CONFIG = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}}
 ESCAPE = 'a\x1b[2Jb'

@@ -41,11 +41,11 @@ from triggerflow_lithops import (
     Triggerflow,
     TriggerNotFoundError,
     WorkspaceNotFoundError,
-    care,
     publish,
 )
-from triggerflow_lithops.triggers.keys import run_key
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
+from triggerflow_lithops.client import care
+from triggerflow_lithops.core.run.keys import run_key
+from triggerflow_lithops.core.store import Facts, StoreUnavailable
 
 
 def total(context, events):
@@ -279,7 +279,7 @@ def test_what_a_publisher_left_is_found(local, config):
     code = """
         import json, os, sys
         from triggerflow_lithops import CloudEvent, Triggerflow
-        from triggerflow_lithops.triggers.workspace import Workspace
+        from triggerflow_lithops.core.workspace.workspace import Workspace
         setattr(Workspace, sys.argv[2], lambda *args: os.kill(os.getpid(), 9))
         tf = Triggerflow(sys.argv[1], config=json.loads(sys.argv[3]), log_level=None)
         tf.publish(CloudEvent('shard.done', 'today', data=2, id='2'))
@@ -300,7 +300,7 @@ def test_what_had_fired_and_was_not_started_is_started(local, config, tmp_path, 
     code = """
         import json, os, sys
         from triggerflow_lithops import CloudEvent, Triggerflow
-        from triggerflow_lithops.native.triggers import Triggers
+        from triggerflow_lithops.native.trigger_set import Triggers
         Triggers._start_run = lambda *args: os.kill(os.getpid(), 9)
         tf = Triggerflow(sys.argv[1], config=json.loads(sys.argv[2]), log_level=None)
         tf.publish(CloudEvent('shard.done', 'today', data=2, id='2'))

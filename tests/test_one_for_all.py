@@ -18,15 +18,16 @@ from lithops.constants import LITHOPS_TEMP_DIR
 from lithops.monitoring.backends.triggerflow.driver import driver_of
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
 from lithops.monitoring.backends.triggerflow.invoke import run_of
-from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.local_service import Door
 from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
 from triggerflow_lithops import Retry, TriggerflowExecutor, sleep
-from triggerflow_lithops.localhost import service
-from triggerflow_lithops.localhost.metadata import runtime_metadata
-from triggerflow_lithops.localhost.service import Service
-from triggerflow_lithops.localhost.turns import Accepted, Chunk
-from triggerflow_lithops.localhost.worker import ASK, Ending
+from triggerflow_lithops.local_service import service
+from triggerflow_lithops.local_service.metadata import runtime_metadata
+from triggerflow_lithops.local_service.run_chunk import ASK, Ending
+from triggerflow_lithops.local_service.service import Service
+from triggerflow_lithops.local_service.turns import Accepted, Chunk
+from triggerflow_lithops.orchestrator.start_run import field_of
 
 
 def until(condition, seconds=90):
@@ -302,11 +303,11 @@ def test_nothing_of_a_purged_run_comes_back(two, tmp_path):
 
 def test_a_run_that_has_ended_is_known_by_two_looks_at_files(two):
     run = two.run(main)
-    assert not seems_over(two.config, run._field())
+    assert not seems_over(two.config, field_of(run.document))
     run.result(timeout=90)
-    assert seems_over(two.config, run._field())
+    assert seems_over(two.config, field_of(run.document))
     run.purge()
-    assert seems_over(two.config, run._field())
+    assert seems_over(two.config, field_of(run.document))
 
 
 def test_a_bucket_that_cannot_be_asked_ends_no_call(two, caplog):
@@ -314,14 +315,14 @@ def test_a_bucket_that_cannot_be_asked_ends_no_call(two, caplog):
     config = {**two.config, 'lithops': {**two.config['lithops'], 'storage': 'nowhere'}}
     with caplog.at_level(logging.WARNING):
         # A moment ago it was asked, and did not say so
-        assert not Ending(config, run_of(run._field()), asked=time.monotonic()).is_here()
+        assert not Ending(config, run_of(field_of(run.document)), asked=time.monotonic()).is_here()
         assert 'nobody knows' not in caplog.text
-        assert not Ending(config, run_of(run._field()), asked=time.monotonic() - ASK).is_here()
+        assert not Ending(config, run_of(field_of(run.document)), asked=time.monotonic() - ASK).is_here()
     assert 'nobody knows whether it has ended' in caplog.text
     run.result(timeout=90)
     # What was kept of its driver has gone with the outcome, so it is asked at once
     assert driver_of(two.config, run.session) is None
-    Ending(config, run_of(run._field()), asked=time.monotonic()).is_here()
+    Ending(config, run_of(field_of(run.document)), asked=time.monotonic()).is_here()
     assert caplog.text.count('nobody knows') == 2
 
 

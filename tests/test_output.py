@@ -13,7 +13,7 @@ import warnings
 import lithops
 from lithops.constants import LOGS_DIR
 
-from triggerflow_lithops.muting import Muted
+from triggerflow_lithops.orchestrator.muting import Muted
 
 
 def slowly(x):
@@ -145,7 +145,7 @@ def test_random_numbers_without_a_seed_differ_between_runs_and_are_the_same_on_a
 
 SCRIPT = """
 import os, subprocess, sys
-from triggerflow_lithops.muting import Muted
+from triggerflow_lithops.orchestrator.muting import Muted
 kept = sys.stdout
 muted = Muted()
 print('muted', end='')

@@ -13,7 +13,9 @@ import lithops
 import pytest
 from lithops.utils import create_handler_zip
 
-from triggerflow_lithops import InstallationError, installation, seams
+from triggerflow_lithops import InstallationError
+from triggerflow_lithops.deployment import installation
+from triggerflow_lithops.orchestrator.hooks import install
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,7 +51,7 @@ def test_what_a_worker_needs_is_in_the_zip_that_lithops_makes(tmp_path):
     create_handler_zip(str(tmp_path / 'handler.zip'), str(tmp_path / 'entry.py'))
     names = zipfile.ZipFile(tmp_path / 'handler.zip').namelist()
     assert 'lithops/monitoring/backends/triggerflow/status.py' in names
-    assert 'lithops/monitoring/backends/triggerflow/triggers/engine.py' in names
+    assert 'lithops/monitoring/backends/triggerflow/core/run/engine.py' in names
 
 
 def test_a_lithops_without_the_patch_is_an_error_that_says_what_to_do(tmp_path):
@@ -67,18 +69,18 @@ def test_a_lithops_without_the_patch_is_an_error_that_says_what_to_do(tmp_path):
 
 def test_this_installation_is_in_order():
     installation.require_patch()
-    seams.require_seams()
+    install.require_seams()
 
 
-@pytest.mark.parametrize('owner, name', seams.SEAMS, ids=[f'{owner}.{name}' for owner, name in seams.SEAMS])
+@pytest.mark.parametrize('owner, name', install.SEAMS, ids=[f'{owner}.{name}' for owner, name in install.SEAMS])
 def test_each_seam_is_still_there(owner, name):
     assert hasattr(owner, name)
 
 
 def test_a_lithops_that_lacks_a_seam_is_refused(monkeypatch):
-    monkeypatch.setattr(seams, 'SEAMS', (*seams.SEAMS, (lithops.FunctionExecutor, '_no_such_method')))
+    monkeypatch.setattr(install, 'SEAMS', (*install.SEAMS, (lithops.FunctionExecutor, '_no_such_method')))
     with pytest.raises(InstallationError, match='no_such_method'):
-        seams.require_seams()
+        install.require_seams()
 
 
 def test_lithops_is_not_touched_outside_of_an_activation():

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from disk import below
 from lithops.monitoring.backends.triggerflow import driver, ownership, private
-from lithops.monitoring.backends.triggerflow.files import LocalhostStore
+from lithops.monitoring.backends.triggerflow.core.store import StoreUnavailable
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
-from lithops.monitoring.backends.triggerflow.localhost import Door
-from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable
+from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.localhost_store import LocalhostStore
 
-from triggerflow_lithops.localhost.quiet import MAX_FAILURES, QuietRuns
+from triggerflow_lithops.local_service.idle_runs import MAX_FAILURES, QuietRuns
 
 ANOTHER = 64_902
 KEY = 'a/b/object'

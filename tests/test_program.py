@@ -204,7 +204,7 @@ def test_an_installed_package_with_native_code_that_the_runtime_has_not_is_refus
 def test_an_installed_package_that_a_cloud_has_not_travels_and_this_package_too(tmp_path):
     code = pack(tmp_path, {'script.py': 'import click\ndef main():\n    return click\n'}, config=CLOUD, metadata=BARE)
     files = pickle.loads(code)['module_data']
-    assert {'click/__init__.py', 'triggerflow_lithops/activation.py'} <= set(files)
+    assert {'click/__init__.py', 'triggerflow_lithops/orchestrator/activation.py'} <= set(files)
     assert not any(name.startswith(('lithops/', 'json/', 'triggerflow_lithops/testing/')) for name in files)
 
 
@@ -602,7 +602,7 @@ def test_the_first_loading_leaves_this_process_as_it_was(tmp_path):
 import atexit, sys, enum
 import helpers
 from helpers import settings, table
-from triggerflow_lithops.program import packed
+from triggerflow_lithops.orchestrator.packing.program import packed
 class Colour(enum.Enum):
     RED = 1
 class Registered(helpers.Base):
@@ -726,7 +726,7 @@ def test_a_single_script_is_packed_in_milliseconds(tmp_path):
     text = """
 import time
 from travelling import CONFIG
-from triggerflow_lithops.program import packed
+from triggerflow_lithops.orchestrator.packing.program import packed
 from lithops.worker.utils import get_runtime_metadata
 def helper(x):
     return [x for _ in range(3)]

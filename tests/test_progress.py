@@ -8,9 +8,9 @@ import lithops
 import pytest
 import tqdm.notebook
 
-from triggerflow_lithops.progress import Progress
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
+from triggerflow_lithops.client.progress import Progress
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.store import Facts, StoreUnavailable
 
 
 def main():

@@ -19,12 +19,13 @@ import pytest
 import whole
 import yaml
 
-from triggerflow_lithops import ConfigurationError, Run, RunNotFoundError, Triggerflow, TriggerflowExecutor, installation
-from triggerflow_lithops.lithops_config import load_given
-from triggerflow_lithops.triggers.keys import outcome_key, run_key
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
-from triggerflow_lithops.waiting import interruptible, wait_for
+from triggerflow_lithops import ConfigurationError, Run, RunNotFoundError, Triggerflow, TriggerflowExecutor
+from triggerflow_lithops.client.polling import interruptible, wait_for
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run.keys import outcome_key, run_key
+from triggerflow_lithops.core.store import Facts, StoreUnavailable, encode
+from triggerflow_lithops.deployment import installation
+from triggerflow_lithops.deployment.lithops_config import load_given
 
 COMMAND = Path(sys.executable).parent / 'triggerflow-lithops'
 

@@ -12,18 +12,18 @@ from unittest.mock import Mock
 import pytest
 from damage import MONSTERS, damaged, make_huge
 from lithops.monitoring.backends.triggerflow import driver
+from lithops.monitoring.backends.triggerflow.compute import PayloadTooLarge
+from lithops.monitoring.backends.triggerflow.core.run.keys import Call
 from lithops.monitoring.backends.triggerflow.documents import Damaged
-from lithops.monitoring.backends.triggerflow.files import LocalhostStore
-from lithops.monitoring.backends.triggerflow.functions import PayloadTooLarge
 from lithops.monitoring.backends.triggerflow.invocations import chunks_done, documents_of, read_invocation
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, own_payload, run_field
-from lithops.monitoring.backends.triggerflow.localhost import Door, make_bell
-from lithops.monitoring.backends.triggerflow.triggers.keys import Call
+from lithops.monitoring.backends.triggerflow.local_service import Door, make_bell
+from lithops.monitoring.backends.triggerflow.localhost_store import LocalhostStore
 
-from triggerflow_lithops.localhost.leftovers import KEPT, clean_folders
-from triggerflow_lithops.localhost.metadata import read_metadata, write_runtime_metadata
-from triggerflow_lithops.localhost.queue import Queue
-from triggerflow_lithops.localhost.quiet import QuietRuns
+from triggerflow_lithops.local_service.idle_runs import QuietRuns
+from triggerflow_lithops.local_service.leftovers import KEPT, clean_folders
+from triggerflow_lithops.local_service.metadata import read_metadata, write_runtime_metadata
+from triggerflow_lithops.local_service.queue import Queue
 
 ORCHESTRATOR = {
     **{'function_name': 'main', 'code_key': 'code', 'execution_timeout': 60, 'log_level': 'INFO'},
@@ -423,11 +423,11 @@ os.{step} = stand_still
 """
 WRITERS = {
     'of the storage': {
-        **{'module': 'files', 'name': 'LocalhostStore', 'step': 'link', 'folder': 'unfinished'},
+        **{'module': 'localhost_store', 'name': 'LocalhostStore', 'step': 'link', 'folder': 'unfinished'},
         'do': "LocalhostStore('b', sys.argv[1]).put_new('k', b'x' * 99)",
     },
     'of the queue': {
-        **{'module': 'localhost', 'name': 'Door', 'step': 'rename', 'folder': 'service-1/queue'},
+        **{'module': 'local_service', 'name': 'Door', 'step': 'rename', 'folder': 'service-1/queue'},
         'do': "Door(sys.argv[1] + '/triggerflow/service-1').submit({'triggerflow': {'session': 'r-1'}}, [{}])",
     },
 }

@@ -9,8 +9,8 @@ import uuid
 import pytest
 
 from triggerflow_lithops import RunExistsError, TriggerflowExecutor
-from triggerflow_lithops.triggers import keys
-from triggerflow_lithops.triggers.store import Facts
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.store import Facts
 
 RACES = 20
 

@@ -14,17 +14,17 @@ import lithops
 import pytest
 import whole
 
-from triggerflow_lithops.activation import read_history
-from triggerflow_lithops.clocks import reader_of
-from triggerflow_lithops.readings import MOST
-from triggerflow_lithops.replay import Replay
-from triggerflow_lithops.seams import hook
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.keys import Call, claim_key, death_key, event_key
+from triggerflow_lithops.core.store import Facts, encode
+from triggerflow_lithops.orchestrator.activation import read_history
+from triggerflow_lithops.orchestrator.hooks.clocks import reader_of
+from triggerflow_lithops.orchestrator.hooks.install import hook
+from triggerflow_lithops.replay.effects import Superseded, Suspended
+from triggerflow_lithops.replay.readings import MOST
+from triggerflow_lithops.replay.replay import Replay
 from triggerflow_lithops.testing import simulate
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.keys import Call, claim_key, death_key, event_key
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, encode
-from triggerflow_lithops.world import Superseded, Suspended
 
 SESSION = 'run-0'
 #: What each activation has seen. In a simulation they share this process
@@ -122,7 +122,7 @@ def prepared_job():
 
 
 def choice_of_a_job():
-    from triggerflow_lithops.fingerprint import Fingerprint
+    from triggerflow_lithops.replay.fingerprint import Fingerprint
 
     return Fingerprint('map', 'f', 3, '00000000')
 

@@ -9,7 +9,7 @@ import yaml
 
 import triggerflow_lithops
 from triggerflow_lithops import Context, Triggerflow
-from triggerflow_lithops.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, SWITCHES
+from triggerflow_lithops.deployment.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, SWITCHES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text(encoding='utf-8')

@@ -21,12 +21,12 @@ from triggerflow_lithops import (
     RunExistsError,
     RunNotFoundError,
     TriggerflowExecutor,
-    installation,
     now,
 )
-from triggerflow_lithops.triggers import event
-from triggerflow_lithops.triggers.keys import is_key_of, outcome_key, run_key
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
+from triggerflow_lithops.core import event
+from triggerflow_lithops.core.run.keys import is_key_of, outcome_key, run_key
+from triggerflow_lithops.core.store import Facts, StoreUnavailable
+from triggerflow_lithops.deployment import installation
 
 
 def add3(x):
@@ -347,9 +347,9 @@ def test_a_lithops_without_the_patch_is_refused(tmp_path):
 
 def test_a_patch_of_another_version_is_refused(tmp_path):
     patch = tmp_path / installation.BACKEND
-    (patch / 'triggers').mkdir(parents=True)
+    (patch / 'core').mkdir(parents=True)
     (patch / 'status.py').write_text('')
-    (patch / 'triggers' / 'engine.py').write_text('old')
+    (patch / 'core' / 'engine.py').write_text('old')
     with pytest.raises(InstallationError, match='of another version'):
         installation.require_patch(tmp_path)
 
@@ -362,7 +362,7 @@ def test_a_bucket_that_cannot_be_written_is_refused(config):
             return None
 
         def put_new(self, key, value):
-            from triggerflow_lithops.triggers.store import StoreUnavailable
+            from triggerflow_lithops.core.store import StoreUnavailable
 
             raise StoreUnavailable('read-only')
 

@@ -12,12 +12,12 @@ import pytest
 from lithops.multiprocessing import Pool, Process
 
 from triggerflow_lithops import PASS, ConfigurationError, Retry, Run, Triggerflow, TriggerflowExecutor, sleep
-from triggerflow_lithops.config import create_config
+from triggerflow_lithops.core import condition, limits
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.store import Facts
+from triggerflow_lithops.deployment.config import create_config
 from triggerflow_lithops.native.conditions import JOIN, TIMEOUT
 from triggerflow_lithops.testing import simulate
-from triggerflow_lithops.triggers import condition, limits
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts
 
 #: No number of seconds: by what is found
 NONE_AT_ALL = {

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import lithops
 import pytest
-from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.local_service import Door
 
 from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
-from triggerflow_lithops.localhost import service
-from triggerflow_lithops.localhost.service import processes_log
-from triggerflow_lithops.triggers.keys import outcome_key, trigger_key
+from triggerflow_lithops.core.run.keys import outcome_key, trigger_key
+from triggerflow_lithops.local_service import service
+from triggerflow_lithops.local_service.service import processes_log
 
 
 def add3(x):
@@ -88,7 +88,7 @@ def apart(config):
 
 def service_of(tf):
     """Its process, and no process that it forked."""
-    found = processes(f'triggerflow_lithops.localhost {tf.config["triggerflow"]["service"]}')
+    found = processes(f'triggerflow_lithops.local_service {tf.config["triggerflow"]["service"]}')
     return [pid for pid in found if parent_of(pid) not in (None, *found)]
 
 
@@ -282,7 +282,7 @@ def test_a_service_that_is_slow_and_at_work_is_not_killed(tmp_path, monkeypatch)
 #: A service on a machine that has no room for a process, three times
 NO_ROOM = """
 import errno, os, sys
-from triggerflow_lithops.localhost import service
+from triggerflow_lithops.local_service import service
 fork, tries = os.fork, []
 
 def fails_three_times():
@@ -376,7 +376,7 @@ def test_what_vanished_is_found_by_the_service_and_runs_again(apart, tmp_path):
 
 def test_a_service_whose_temporary_folder_python_did_not_take_finds_the_bucket_all_the_same(apart, tmp_path):
     folder = apart.config['triggerflow']['service']
-    command = [sys.executable, '-m', 'triggerflow_lithops.localhost', folder]
+    command = [sys.executable, '-m', 'triggerflow_lithops.local_service', folder]
     os.makedirs(folder, exist_ok=True)
     served = subprocess.Popen(command, env={**os.environ, 'TMPDIR': str(tmp_path)})
     run = apart.run(main)
@@ -385,7 +385,7 @@ def test_a_service_whose_temporary_folder_python_did_not_take_finds_the_bucket_a
 
 
 def test_a_service_of_another_user_ends(tmp_path):
-    command = [sys.executable, '-m', 'triggerflow_lithops.localhost', str(tmp_path)]
+    command = [sys.executable, '-m', 'triggerflow_lithops.local_service', str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert 'would look for buckets in' in ended.stderr and not os.listdir(tmp_path)
 

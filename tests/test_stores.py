@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import servers
 from botocore.exceptions import ClientError
-from lithops.monitoring.backends.triggerflow import files
-from lithops.monitoring.backends.triggerflow import store as patch
-from lithops.monitoring.backends.triggerflow.triggers.keys import PROBE
-from lithops.monitoring.backends.triggerflow.triggers.store import StoreUnavailable as Unavailable
+from lithops.monitoring.backends.triggerflow import localhost_store
+from lithops.monitoring.backends.triggerflow import stores as patch
+from lithops.monitoring.backends.triggerflow.core.run.keys import PROBE
+from lithops.monitoring.backends.triggerflow.core.store import StoreUnavailable as Unavailable
 
-from triggerflow_lithops.storage import MappedStore
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.store import Facts, StoreUnavailable
+from triggerflow_lithops.deployment.store_border import MappedStore
 
 HERE = ['memory', 'localhost', 'mapped']
 #: Lithops' storage backends, each against the server beside it
@@ -73,7 +73,7 @@ def store(request, tmp_path, monkeypatch):
     if request.param == 'memory':
         return MemoryStore()
     if request.param in HERE:
-        localhost = files.LocalhostStore('bucket', root=str(tmp_path))
+        localhost = localhost_store.LocalhostStore('bucket', root=str(tmp_path))
         return localhost if request.param == 'localhost' else MappedStore(localhost)
     return real_store(request.param, request.getfixturevalue(SERVERS[request.param]), monkeypatch)
 
@@ -185,7 +185,7 @@ def test_a_reader_never_sees_half_an_object(store):
 
 
 def test_an_error_of_the_disk_is_not_an_absent_key(tmp_path):
-    store = files.LocalhostStore('bucket', root=str(tmp_path))
+    store = localhost_store.LocalhostStore('bucket', root=str(tmp_path))
     os.makedirs(tmp_path / 'bucket' / 'a' / 'folder')
     with pytest.raises(Unavailable):
         store.get('a/folder')
@@ -194,11 +194,11 @@ def test_an_error_of_the_disk_is_not_an_absent_key(tmp_path):
 def test_a_bucket_that_cannot_be_written_says_unknown(tmp_path):
     (tmp_path / 'bucket').write_text('a file where the bucket should be')
     with pytest.raises(Unavailable):
-        files.LocalhostStore('bucket', root=str(tmp_path)).put_new('a/b', b'x')
+        localhost_store.LocalhostStore('bucket', root=str(tmp_path)).put_new('a/b', b'x')
 
 
 def test_nothing_unfinished_is_left_in_the_bucket(tmp_path):
-    store = files.LocalhostStore('bucket', root=str(tmp_path))
+    store = localhost_store.LocalhostStore('bucket', root=str(tmp_path))
     store.put_new('a/b', b'x')
     store.put_new('a/b', b'y')
     assert [name for _, _, names in os.walk(tmp_path) for name in names] == ['b']
@@ -341,7 +341,7 @@ def test_what_a_travelling_store_does_not_know_is_asked_again_on_this_side(tmp_p
     """There are two of StoreUnavailable, and each side tries again upon its own."""
     paused = []
     (tmp_path / 'bucket' / 'a').mkdir(parents=True)
-    store = MappedStore(files.LocalhostStore('bucket', root=str(tmp_path)))
+    store = MappedStore(localhost_store.LocalhostStore('bucket', root=str(tmp_path)))
     with pytest.raises(StoreUnavailable, match='cannot be read'):
         Facts(store, pauses=(1, 2), sleep=paused.append).read('a')
     assert paused == [1, 2]

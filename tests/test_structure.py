@@ -10,23 +10,23 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / 'triggerflow_lithops'
 PATCH = ROOT / 'patches' / 'lithops' / 'monitoring' / 'backends' / 'triggerflow'
 
-#: Modules of each floor. A module imports from its own floor and from those below
+#: The rooms of each floor: folders, and the modules that lie beside them. A room imports from its own floor and from those
+#: below. ``patches/``, inside of Lithops, is floor 2
 FLOORS = (
-    {'triggers'},
-    {'errors', 'fingerprint', 'history', 'lookout', 'outputs', 'pending', 'readings', 'replay', 'retry', 'world'}
-    | {'content', 'difference', 'introspection', 'readers', 'tokens', 'wording'},
-    {'backends', 'causes', 'clocks', 'config', 'hidden', 'installation', 'lithops_config', 'muting', 'progress', 'report'}
-    | {'storage'},
-    {'seams', 'layers', 'job', 'mismatch', 'steps', 'calls', 'waits', 'executor', 'activation', 'outcome', 'runner', 'user_code'}
-    | {'class_reducers', 'culprit', 'homes', 'made_again', 'main_module', 'packing', 'pickling', 'places', 'reducers', 'values'}
-    | {'care', 'client', 'localhost', 'pickles', 'probe', 'processes', 'program', 'run', 'runtime', 'travelling', 'waiting'},
+    {'core'},
+    {'errors', 'replay', 'retry'},
+    set(),
+    {'deployment', 'local_service'},
+    {'orchestrator'},
+    {'client', 'durable'},
     {'native'},
-    {'__init__', 'cli', 'doctor', 'testing'},
+    {'__init__', 'cli'},
+    {'testing'},
 )
 
 
-def floor_of(module):
-    return next(number for number, floor in enumerate(FLOORS) if module in floor)
+def floor_of(room):
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
 def imports(path):
@@ -42,28 +42,42 @@ def imports(path):
             yield from (f'{module}.{alias.name}' for alias in node.names)
 
 
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+
+
 @pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down_only(path):
-    room = path.relative_to(PACKAGE).parts[0].removesuffix('.py')
     for name in imports(path):
-        parts = name.split('.')
-        if parts[0] == 'triggerflow_lithops' and len(parts) > 1 and (PACKAGE / parts[1]).with_suffix('.py').exists():
-            assert floor_of(parts[1]) <= floor_of(room), f'{room} imports {name}'
+        package, _, rest = name.partition('.')
+        room = rest.partition('.')[0]
+        if package == PACKAGE.name and ((PACKAGE / room).is_dir() or (PACKAGE / f'{room}.py').exists()) and room:
+            assert floor_of(room) <= floor_of(room_of(path)), f'{room_of(path)} imports {name}'
 
 
-@pytest.mark.parametrize('path', sorted((PACKAGE / 'triggers').glob('*.py')), ids=lambda path: path.name)
+def test_no_two_rooms_import_each_other():
+    met = {}
+    for path in PACKAGE.rglob('*.py'):
+        for name in imports(path):
+            other = name.split('.')[1:2]
+            if name.startswith(f'{PACKAGE.name}.') and (PACKAGE / other[0]).exists() and other[0] != room_of(path):
+                met.setdefault((room_of(path), other[0]), f'{path.relative_to(PACKAGE)} imports {name}')
+    assert not [(met[pair], met[pair[::-1]]) for pair in met if pair[::-1] in met]
+
+
+@pytest.mark.parametrize('path', sorted((PACKAGE / 'core').rglob('*.py')), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_floor_0_imports_the_standard_library_only(path):
     foreign = {
         name
         for name in imports(path)
-        if name.split('.')[0] not in sys.stdlib_module_names and 'triggerflow_lithops.triggers' not in name
+        if name.split('.')[0] not in sys.stdlib_module_names and 'triggerflow_lithops.core' not in name
     }
     assert not foreign
 
 
-@pytest.mark.parametrize('module', sorted(FLOORS[1] - {'retry'}))
-def test_floor_1_knows_neither_lithops_nor_a_clock(module):
-    names = {name.split('.')[0] for name in imports(PACKAGE / f'{module}.py')}
+@pytest.mark.parametrize('path', [PACKAGE / 'errors.py', *sorted((PACKAGE / 'replay').glob('*.py'))], ids=lambda path: path.name)
+def test_a_replay_knows_neither_lithops_nor_a_clock(path):
+    names = {name.split('.')[0] for name in imports(path)}
     assert not names & {'lithops', 'time', 'datetime', 'os'}
 
 
@@ -74,8 +88,8 @@ def test_what_travels_never_imports_what_stays(path):
 
 def test_the_stores_that_travel_are_reached_through_their_border_only():
     """What they raise is of another installation of floor 0, and is mapped there."""
-    users = [path for path in PACKAGE.rglob('*.py') if 'lithops.monitoring.backends.triggerflow.store' in imports(path)]
-    assert [path.name for path in users] == ['storage.py']
+    users = [path for path in PACKAGE.rglob('*.py') if 'lithops.monitoring.backends.triggerflow.stores' in imports(path)]
+    assert [path.name for path in users] == ['store_border.py']
 
 
 def test_patches_hold_added_files_only():

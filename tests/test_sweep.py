@@ -3,13 +3,14 @@
 import pytest
 import whole
 
-from triggerflow_lithops.triggers import attempt, condition, keys
-from triggerflow_lithops.triggers.attempt import DEFAULT, Execution, Failure
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.keys import Call
-from triggerflow_lithops.triggers.store import encode
-from triggerflow_lithops.triggers.sweep import Limits, Sweeper
-from triggerflow_lithops.triggers.trigger import Members, Trigger
+from triggerflow_lithops.core import condition
+from triggerflow_lithops.core.run import attempts, keys
+from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, Failure
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.run.sweep import Limits, Sweeper
+from triggerflow_lithops.core.run.trigger import Members, Trigger
+from triggerflow_lithops.core.store import encode
 
 LIMITS = Limits(life=100, start=10, max_deaths=3)
 CALLS = [Call('0-M000', number) for number in range(3)]
@@ -207,14 +208,14 @@ def test_a_late_failure_starts_nothing_when_the_call_has_ended(engine, actions):
 
 def test_backoff_is_exponential_with_a_limit_and_jitter():
     policy = {**DEFAULT, 'backoff': 2.0, 'factor': 3.0, 'max_backoff': 50.0, 'jitter': 0.5}
-    assert [attempt.delay(policy, number, lambda: 0.0) for number in (1, 2, 3, 4, 99)] == [2, 6, 18, 50, 50]
-    assert attempt.delay(policy, 2, lambda: 1.0) == 3
+    assert [attempts.delay(policy, number, lambda: 0.0) for number in (1, 2, 3, 4, 99)] == [2, 6, 18, 50, 50]
+    assert attempts.delay(policy, 2, lambda: 1.0) == 3
 
 
 @pytest.mark.parametrize('out_of_memory, memory', [(True, 256), (False, 128)])
 def test_memory_grows_after_an_out_of_memory_kill_only(out_of_memory, memory):
     failure = Failure('killed', lost=True, out_of_memory=out_of_memory)
-    assert attempt.next_attempt(execution(memory=128), failure, now=0)['runtime_memory'] == memory
+    assert attempts.next_attempt(execution(memory=128), failure, now=0)['runtime_memory'] == memory
 
 
 def test_an_activation_that_died_is_succeeded_after_a_while_that_doubles(engine, actions):

@@ -7,8 +7,8 @@ import time
 import lithops
 import psutil
 import pytest
-from lithops.monitoring.backends.triggerflow import functions
-from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow import compute
+from lithops.monitoring.backends.triggerflow.local_service import Door
 
 from triggerflow_lithops import TriggerflowExecutor, now, sleep
 
@@ -182,23 +182,23 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     found = Clock()
-    monkeypatch.setattr(functions, 'time', found)
+    monkeypatch.setattr(compute, 'time', found)
     return found
 
 
 def test_what_is_due_later_waits_where_functions_start_at_once(clock):
-    assert functions.wait_until(clock.now + 45, 100, lambda: False)
+    assert compute.wait_until(clock.now + 45, 100, lambda: False)
     assert clock.slept == [30, 15]
 
 
 def test_a_wait_longer_than_one_function_may_take_is_handed_over(clock):
-    assert not functions.wait_until(clock.now + 1000, 100, lambda: False)
+    assert not compute.wait_until(clock.now + 1000, 100, lambda: False)
     assert clock.slept == [30, 30, 20]
 
 
 def test_nobody_waits_on_for_an_activation_that_something_else_has_started(clock):
-    assert functions.wait_until(clock.now + 1000, 100, lambda: True) and clock.slept == [30]
+    assert compute.wait_until(clock.now + 1000, 100, lambda: True) and clock.slept == [30]
 
 
 def test_what_is_due_does_not_wait(clock):
-    assert functions.wait_until(0.0, 100, lambda: False) and not clock.slept
+    assert compute.wait_until(0.0, 100, lambda: False) and not clock.slept

@@ -13,12 +13,13 @@ import pytest
 import redis
 import requests
 import servers
-from lithops.monitoring.backends.triggerflow import service
-from lithops.monitoring.backends.triggerflow.service import RemoteTriggers, ServiceClient, TriggerServiceError
-from lithops.monitoring.backends.triggerflow.stream import Stream, StreamUnavailable
+from lithops.monitoring.backends.triggerflow import trigger_service
+from lithops.monitoring.backends.triggerflow.redis_stream import Stream, StreamUnavailable
+from lithops.monitoring.backends.triggerflow.trigger_service import RemoteTriggers, ServiceClient, TriggerServiceError
 from triggerflow_server import Triggerflow
 
-from triggerflow_lithops import ConfigurationError, TriggerflowExecutor, doctor
+from triggerflow_lithops import ConfigurationError, TriggerflowExecutor
+from triggerflow_lithops.client import doctor
 
 PASSWORD, REDIS_PASSWORD = 'the-secret-of-the-service', 'the-secret-of-redis'
 RECORDINGS = sorted((Path(__file__).parent / 'recordings').glob('*.txt'))
@@ -50,7 +51,7 @@ def settings(server, sink):
 
 @pytest.fixture
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(service, 'PAUSES', (0.01, 0.01))
+    monkeypatch.setattr(trigger_service, 'PAUSES', (0.01, 0.01))
 
 
 @pytest.fixture

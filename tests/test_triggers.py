@@ -3,13 +3,14 @@
 import pytest
 import whole
 
-from triggerflow_lithops.triggers import condition, event, keys
-from triggerflow_lithops.triggers.attempt import Execution
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.keys import Call, claim_key
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, encode
-from triggerflow_lithops.triggers.trigger import Members, Trigger
+from triggerflow_lithops.core import condition, event
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run import keys
+from triggerflow_lithops.core.run.attempts import Execution
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.keys import Call, claim_key
+from triggerflow_lithops.core.run.trigger import Members, Trigger
+from triggerflow_lithops.core.store import Facts, encode
 
 STATUS = {
     'exception': False,

@@ -4,7 +4,7 @@ import lithops
 import pytest
 
 from triggerflow_lithops import TriggerflowExecutor
-from triggerflow_lithops.replay import Replay
+from triggerflow_lithops.replay.replay import Replay
 from triggerflow_lithops.testing import simulate
 from triggerflow_lithops.testing.simulation import Simulation, simulating
 

@@ -5,16 +5,17 @@ from collections import Counter
 
 import pytest
 
+from triggerflow_lithops.core import condition
+from triggerflow_lithops.core.event import InvalidEventError, new_event
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.store import Facts, StoreUnavailable, encode
+from triggerflow_lithops.core.workspace import event_counter, keys
+from triggerflow_lithops.core.workspace.event_counter import Look, Marks
+from triggerflow_lithops.core.workspace.keys import Home, channel_of, digest_of
+from triggerflow_lithops.core.workspace.workspace import Firing, TriggerExistsError, Workspace
 from triggerflow_lithops.testing.faults import HARD, NONE, SOFT
 from triggerflow_lithops.testing.scheduler import Process, Scheduler
 from triggerflow_lithops.testing.store import Memory, SimulatedStore
-from triggerflow_lithops.triggers import condition, home, marks
-from triggerflow_lithops.triggers.event import InvalidEventError, new_event
-from triggerflow_lithops.triggers.home import Home, channel_of, digest_of
-from triggerflow_lithops.triggers.marks import Look, Marks
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts, StoreUnavailable, encode
-from triggerflow_lithops.triggers.workspace import Firing, TriggerExistsError, Workspace
 
 
 def done(number, subject='a', source='urn:test'):
@@ -308,8 +309,8 @@ def simulate(seed, faults):
 @pytest.fixture
 def in_small(monkeypatch):
     """So that a few events are many."""
-    monkeypatch.setattr(marks, 'PAGE', 20)
-    monkeypatch.setattr(home, 'DIGITS', 1)
+    monkeypatch.setattr(event_counter, 'PAGE', 20)
+    monkeypatch.setattr(keys, 'DIGITS', 1)
 
 
 @pytest.mark.parametrize('faults', [NONE, SOFT, HARD], ids=['none', 'soft', 'hard'])
@@ -352,7 +353,7 @@ def evaluate_by_an_older_look(self, trigger_id, published=None):
 
 
 def count_a_narrower_cell(self, look_key, in_all, digest):
-    if not marks.is_long(in_all):
+    if not event_counter.is_long(in_all):
         return True
     look = self._facts.read(look_key) if look_key else None
     look = Look(look['missing'], look['counts']) if look else Look(in_all)

@@ -13,8 +13,8 @@ import types
 from lithops.job.serialize import write_module_data
 from lithops.worker import utils as worker_utils
 
-from triggerflow_lithops import user_code
-from triggerflow_lithops.program import packed
+from triggerflow_lithops.orchestrator import user_code
+from triggerflow_lithops.orchestrator.packing.program import packed
 
 CONFIG = {
     'lithops': {'backend': 'localhost', 'storage': 'localhost'},

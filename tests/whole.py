@@ -1,7 +1,7 @@
 """Documents of a run as they are stored, with all that belongs to them: for tests that write some themselves."""
 
-from triggerflow_lithops.history import History
-from triggerflow_lithops.triggers.attempt import DEFAULT
+from triggerflow_lithops.core.run.attempts import DEFAULT
+from triggerflow_lithops.replay.history import History
 
 HISTORY = {**History().carried(), 'outputs': [], 'waiting': []}
 INVOCATION = {'inputs': None, 'extra_env': {}, 'data_key': None, 'data_byte_ranges': None}

@@ -4,9 +4,9 @@ import contextvars
 from dataclasses import dataclass, fields
 from typing import Any, Iterable
 
+from .core.limits import seconds, shown
+from .core.run.attempts import DEFAULT, Policy
 from .errors import ConfigurationError, OutsideOrchestratorError
-from .triggers.attempt import DEFAULT, Policy
-from .triggers.limits import seconds, shown
 
 #: The policies of the ``with`` blocks that the orchestrator is in, the innermost last.
 #: There are none, not even an empty list, where no orchestrator runs

@@ -1,0 +1,136 @@
+"""
+Whether there is a Lithops that this plugin works with, and whether the plugin is
+where that Lithops will take it along.
+
+Lithops zips its own folder into every function, image and local worker. What a
+worker needs has to be in that folder, and be of the same version as we are.
+
+This module is imported before all others, so that an unsuitable Lithops is one
+sentence and not an ImportError from deep inside. At its top it therefore imports
+nothing of Lithops.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Iterator
+
+from ..errors import InstallationError
+
+PACKAGE = Path(__file__).parent.parent
+BACKEND = Path('monitoring', 'backends', 'triggerflow')
+
+#: Releases of Lithops that this plugin works with: the first one, and the first one that is too new
+RELEASES = (3, 8), (4, 0)
+_INSTALL = f'\'{sys.executable} -m pip install "lithops>=3.8,<4"\''
+_REINSTALL = (
+    f"Install both into one environment: '{sys.executable} -m pip install --force-reinstall --no-deps triggerflow-lithops' "
+    "(or '… pip install .' in its source tree; an editable install is not enough)."
+)
+
+
+def digest(folder: Path) -> str:
+    """Twelve hexadecimal digits of all modules below ``folder``, names and bytes."""
+    found = hashlib.blake2b(digest_size=6)
+    for module in sorted(folder.rglob('*.py')):
+        found.update(module.relative_to(folder).as_posix().encode())
+        found.update(module.read_bytes())
+    return found.hexdigest()
+
+
+def require_patch(lithops_folder: Path | None = None) -> None:
+    """
+    Checks that Lithops' own folder has what a worker needs.
+
+    :raises InstallationError: it has not, or another version of it
+    """
+    patch = (lithops_folder or LITHOPS) / BACKEND
+    if not (patch / 'status.py').is_file():
+        raise InstallationError(
+            f'{patch} is missing: this Lithops would make workers that cannot report to an orchestrator. {_REINSTALL}'
+        )
+    ours, theirs = digest(PACKAGE / 'core'), digest(patch / 'core')
+    if ours != theirs:
+        raise InstallationError(f'{patch} is of another version than {PACKAGE} (digest {theirs}, expected {ours}). {_REINSTALL}')
+
+
+def _found() -> tuple[Path, str]:
+    """The folder of Lithops, and its version."""
+    spec = importlib.util.find_spec('lithops')
+    # Where only this plugin was installed, its own folder inside of Lithops' is there, and nothing else
+    if spec is None or spec.origin is None:
+        raise InstallationError(f'Lithops is not installed for {sys.executable}. triggerflow-lithops needs it: {_INSTALL}.')
+    folder = Path(spec.origin).parent
+    try:
+        version = str(importlib.import_module('lithops.version').__version__)
+    except Exception as error:
+        raise InstallationError(
+            f'Lithops in {folder} cannot be imported: {type(error).__name__}: {error}. Install it again: {_INSTALL}.'
+        ) from error
+    return folder, version
+
+
+def require_version(version: str) -> None:
+    """
+    Checks that this plugin works with a release of Lithops.
+
+    :raises InstallationError: it does not
+    """
+    release = re.match(r'(\d+)\.(\d+)', version)
+    first, too_new = RELEASES
+    if release and not first <= (int(release[1]), int(release[2])) < too_new:
+        raise InstallationError(
+            f'Found Lithops {version} in {LITHOPS}. triggerflow-lithops needs Lithops 3.8 or later, and below 4: {_INSTALL}.'
+        )
+
+
+@contextlib.contextmanager
+def imports_of_lithops() -> Iterator[None]:
+    """
+    Inside of it, modules are imported that take names from Lithops.
+
+    :raises InstallationError: this Lithops does not have such a name
+    """
+    try:
+        yield
+    except (ImportError, AttributeError) as error:
+        if not _is_about_lithops(error):
+            raise
+        raise InstallationError(
+            f'Lithops {VERSION} in {LITHOPS} lacks something that triggerflow-lithops uses: {error}. '
+            f'Install the newest of both, or a Lithops that this plugin works with: {_INSTALL}.'
+        ) from error
+
+
+def _is_about_lithops(error: ImportError | AttributeError) -> bool:
+    if isinstance(error, ImportError):
+        module = error.name
+    else:
+        # Of a module, its name; of a class, that of its module
+        module = getattr(error.obj, '__module__', None) or getattr(error.obj, '__name__', None)
+    return str(module).split('.')[0] == 'lithops'
+
+
+LITHOPS, VERSION = _found()
+
+
+@cache
+def fingerprint() -> str:
+    """What tells this installation from any other on this machine."""
+    parts = (
+        sys.executable,
+        sys.prefix,
+        sys.version,
+        VERSION,
+        str(LITHOPS),
+        digest(PACKAGE),
+        digest(LITHOPS / BACKEND),
+        os.environ.get('PYTHONPATH', ''),
+    )
+    return hashlib.blake2b('\0'.join(parts).encode(), digest_size=6).hexdigest()
