@@ -144,7 +144,7 @@ def start_counting():
 @contextlib.contextmanager
 def on_s3(folder):
     """Runs are stored on a real S3 server meanwhile. Gives what tells how many requests it has answered."""
-    sys.path.insert(0, str(HERE.parent / 'tests'))
+    sys.path.insert(0, str(HERE.parent / 'tests' / 'support'))
     import requests as http
     import servers
 

@@ -11,7 +11,7 @@ import triggerflow_lithops
 from triggerflow_lithops import Context, Triggerflow
 from triggerflow_lithops.deployment.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, SWITCHES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
 #: What is not for users
@@ -92,7 +92,8 @@ def test_every_scenario_is_a_test(page, least):
     named = re.findall(r'`(\S+\.py)::(test_\w+)`', (ROOT / 'docs' / page).read_text(encoding='utf-8'))
     assert len(named) > least
     for file, test in named:
-        assert f'def {test}(' in (ROOT / 'tests' / file).read_text(encoding='utf-8'), f'{file} has no {test}'
+        (found,) = (ROOT / 'tests').rglob(Path(file).name)
+        assert f'def {test}(' in found.read_text(encoding='utf-8'), f'{file} has no {test}'
 
 
 def test_the_example_of_the_page_on_testing_is_complete():

@@ -17,7 +17,7 @@ from triggerflow_lithops import InstallationError
 from triggerflow_lithops.deployment import installation
 from triggerflow_lithops.orchestrator.hooks import install
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def pip(python, *arguments):

@@ -16,7 +16,7 @@ import pytest
 
 from triggerflow_lithops import CloudEvent, PythonCallable, Triggerflow
 
-EXAMPLES = Path(__file__).parent.parent / 'examples'
+EXAMPLES = Path(__file__).parents[2] / 'examples'
 sys.path.insert(0, str(EXAMPLES))
 
 import hello  # noqa: E402

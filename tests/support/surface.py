@@ -1,7 +1,7 @@
 """
 What of Lithops' public surface is durable inside an orchestrator: the source of docs/lithops-surface.md.
 
-``python tests/surface.py > docs/lithops-surface.md``; a test compares, and fails for whatever Lithops has and this has not.
+``python tests/support/surface.py > docs/lithops-surface.md`` writes it, and a test compares it with Lithops.
 """
 
 import inspect
@@ -370,7 +370,7 @@ def rendered():
         parts = [f'{verdict}: {", ".join(f"`{each}`" for each in names)}' for verdict, names in row.parameters().items()]
         lines.append(f'| `{name}` | {row.verdict} | {"; ".join(parts)} | {row.note} |')
     lines += ['', *AFTERWARDS.splitlines(), '']
-    lines += ['Made by `python tests/surface.py > docs/lithops-surface.md`. A test compares it with Lithops.']
+    lines += ['Made by `python tests/support/surface.py > docs/lithops-surface.md`. A test compares it with Lithops.']
     return '\n'.join(lines) + '\n'
 
 

@@ -284,7 +284,8 @@ PROGRAM = textwrap.dedent(
 
 def program(tmp_path, config, files, completes):
     given = {'config': config, 'files': files, 'path': str(tmp_path / 'config.yaml'), 'completes': completes}
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get('PYTHONPATH', '')])
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parent / 'support'), os.environ.get('PYTHONPATH', '')])
     environment = {**os.environ, 'TMPDIR': str(tmp_path), 'HOME': str(tmp_path), 'PYTHONPATH': paths}
     done = subprocess.run(
         [sys.executable, '-c', PROGRAM, json.dumps(given)], capture_output=True, text=True, env=environment, timeout=180

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).parent.parent / 'benchmarks' / 'run.py'
+RUN = Path(__file__).parents[2] / 'benchmarks' / 'run.py'
 
 
 @pytest.fixture
