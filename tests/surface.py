@@ -1,7 +1,7 @@
 """
-What of Lithops' public surface is durable inside an orchestrator: the source of docs/lithops-surface.md.
+What of Lithops' public surface is durable inside an orchestrator: the source of docs/reference/lithops-surface.md.
 
-``python tests/surface.py > docs/lithops-surface.md``; a test compares, and fails for whatever Lithops has and this has not.
+``python tests/surface.py > docs/reference/lithops-surface.md``; a test compares, and fails for whatever Lithops has and this has not.
 """
 
 import inspect
@@ -361,7 +361,7 @@ not in the file of all functions (`lithops logs poll`). An orchestrator logs wha
 
 
 def rendered():
-    """docs/lithops-surface.md"""
+    """docs/reference/lithops-surface.md"""
     lines = ["# Lithops' surface inside an orchestrator", '']
     lines += [f'What each public callable and parameter of Lithops {lithops.__version__} does there.', '']
     lines += [f'- **{verdict}**: {meaning}' for verdict, meaning in VERDICTS.items()]
@@ -370,7 +370,7 @@ def rendered():
         parts = [f'{verdict}: {", ".join(f"`{each}`" for each in names)}' for verdict, names in row.parameters().items()]
         lines.append(f'| `{name}` | {row.verdict} | {"; ".join(parts)} | {row.note} |')
     lines += ['', *AFTERWARDS.splitlines(), '']
-    lines += ['Made by `python tests/surface.py > docs/lithops-surface.md`. A test compares it with Lithops.']
+    lines += ['Made by `python tests/surface.py > docs/reference/lithops-surface.md`. A test compares it with Lithops.']
     return '\n'.join(lines) + '\n'
 
 

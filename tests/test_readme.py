@@ -75,7 +75,7 @@ def test_the_readme_names_every_setting_with_its_default():
 
 
 def test_the_page_on_trigger_backends_names_every_setting_with_its_default():
-    page = (ROOT / 'docs' / 'trigger-backends.md').read_text(encoding='utf-8')
+    page = (ROOT / 'docs' / 'reference' / 'trigger-backends.md').read_text(encoding='utf-8')
     (block,) = re.findall(r'```yaml\n(.*?)```', page, re.DOTALL)
     section = yaml.safe_load(block)['triggerflow']
     assert {*section} == {BACKEND, *SERVICE, SINK} and {*section[SINK]} == {*SINK_KEYS} - {'username'}
@@ -87,7 +87,7 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert '.venv/bin/pytest' in (ROOT / '.ci' / 'run').read_text() and '.venv/bin/pytest -q tests' in README
 
 
-@pytest.mark.parametrize(('page', 'least'), [('scenarios.md', 50), ('triggers.md', 15)])
+@pytest.mark.parametrize(('page', 'least'), [('explanation/scenarios.md', 50), ('triggers.md', 15)])
 def test_every_scenario_is_a_test(page, least):
     named = re.findall(r'`(\S+\.py)::(test_\w+)`', (ROOT / 'docs' / page).read_text(encoding='utf-8'))
     assert len(named) > least
