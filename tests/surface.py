@@ -1,7 +1,8 @@
 """
 What of Lithops' public surface is durable inside an orchestrator: the source of docs/reference/lithops-surface.md.
 
-``python tests/surface.py > docs/reference/lithops-surface.md``; a test compares, and fails for whatever Lithops has and this has not.
+``python tests/surface.py > docs/reference/lithops-surface.md``; a test compares, and fails for whatever Lithops has and this
+has not.
 """
 
 import inspect

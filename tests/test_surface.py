@@ -22,7 +22,7 @@ def test_every_public_callable_and_parameter_of_lithops_is_in_the_table():
 
 
 def test_the_table_is_the_one_in_the_documentation():
-    assert DOCUMENT.read_text(encoding='utf-8') == surface.rendered(), 'python tests/surface.py > docs/reference/lithops-surface.md'
+    assert DOCUMENT.read_text(encoding='utf-8') == surface.rendered(), f'python tests/surface.py > {DOCUMENT}'
 
 
 REFUSED = [name for name, row in surface.SURFACE.items() if row.verdict == 'refused']

@@ -1,0 +1,40 @@
+"""What MkDocs is told beside ``mkdocs.yml``."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.utils import get_relative_url
+
+ROOT = Path(__file__).parents[2]
+#: What the theme loads from elsewhere, so that the search works in a site that is read from a folder
+ELSEWHERE, HERE = 'https://unpkg.com/iframe-worker/shim', 'assets/iframe-worker.js'
+LINK = re.compile(r'\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)')
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """The site has pages only: a link to another file of the repository becomes its text. In the repository it is a link."""
+    folder = Path('docs', page.file.src_uri).parent
+
+    def without(link: re.Match[str]) -> str:
+        target = os.path.normpath(folder / link[2])
+        is_outside = '://' not in link[2] and not target.startswith('docs' + os.sep) and (ROOT / target).exists()
+        return link[1] if is_outside else link[0]
+
+    return LINK.sub(without, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Docstrings are reST, where a line before a block of code ends with two colons. Markdown would show both."""
+    return re.sub(r'::(</p>\s*<(?:div class="(?:\S+ )?highlight|pre))', r':\1', html)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """The site needs no network."""
+    return output.replace(ELSEWHERE, get_relative_url(HERE, page.url))
+
+
+def on_post_template(output_content: str, **_: Any) -> str:
+    """Likewise, for the page that says that there is no such page."""
+    return output_content.replace(ELSEWHERE, HERE)
