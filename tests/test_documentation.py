@@ -17,6 +17,7 @@ import yaml
 
 import triggerflow_lithops
 from triggerflow_lithops import cli, config
+from triggerflow_lithops.testing.mutants import MUTANTS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / 'docs'
@@ -193,6 +194,13 @@ def test_every_public_error_has_a_cause_and_a_remedy():
 def test_tables_are_those_of_the_code(path):
     text = path.read_text(encoding='utf-8')
     assert text == tables.rendered(text), 'python docs/generators/tables.py'
+
+
+def test_the_page_on_the_laws_names_every_mutant():
+    """Each is in the row of a check that catches it."""
+    page = (DOCS / 'explanation' / 'laws.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| .+ \| .+ \| (`.+`) \|$', page, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r'`(\w+)`', row)} == {*MUTANTS}
 
 
 def test_every_setting_is_in_a_table_and_is_checked():
