@@ -367,10 +367,10 @@ def _parameters(function):
 AFTERWARDS = """\
 ## Statistics and logs
 
-`future.stats` of a call is the same on every replay. Its `host_status_done_tstamp` and `host_result_done_tstamp` are the time at which
-the call ended. `future.logs` reads the log when it is asked for, also after a replay. On localhost the output of a call is
-in the log of that call (`lithops logs get`), and not in the common log of all functions (`lithops logs poll`). An
-orchestrator logs what an ordinary Lithops program logs, each line once."""
+`future.stats` of a call is the same on every replay. Its `host_status_done_tstamp` and `host_result_done_tstamp` are the
+time at which the call ended. `future.logs` reads the log when it is asked for, also after a replay. On localhost the output
+of a call is in the log of that call (`lithops logs get`), and not in the common log of all functions (`lithops logs poll`).
+An orchestrator logs what an ordinary Lithops program logs, each line once."""
 
 
 def rendered():
