@@ -26,7 +26,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Docstrings are reST, where a line before a block of code ends with two colons. Markdown would show both."""
+    """
+    Docstrings are reST. A line before a block of code ends with two colons, of which Markdown would show both, and
+    references have roles, which Markdown does not know.
+    """
+    html = re.sub(r':(?:class|func|meth|mod|attr):<code>(?:~[^<]*\.)?([^<]*)</code>', r'<code>\1</code>', html)
     return re.sub(r'::(</p>\s*<(?:div class="(?:\S+ )?highlight|pre))', r':\1', html)
 
 
