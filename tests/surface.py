@@ -373,13 +373,24 @@ of a call is in the log of that call (`lithops logs get`), and not in the common
 An orchestrator logs what an ordinary Lithops program logs, each line once."""
 
 
+def _part_of(name):
+    """The heading below which a callable stands."""
+    first = name.partition('.')[0]
+    modules = {'lithops': 'Functions of `lithops`', 'futures': '`lithops.concurrent.futures`'}
+    modules['multiprocessing'] = '`lithops.multiprocessing`'
+    return modules.get(first, 'Futures' if first in ('ResponseFuture', 'FuturesList') else 'Executors')
+
+
 def rendered():
     """docs/reference/lithops-surface.md"""
     lines = ['# The Lithops API in an orchestrator', '']
     lines += [f'What each public callable and parameter of Lithops {lithops.__version__} does inside an orchestrator.', '']
     lines += [f'- **{verdict}**: {meaning}' for verdict, meaning in VERDICTS.items()]
-    lines += ['', '| callable | is | its parameters | note |', '|---|---|---|---|']
+    part = None
     for name, row in SURFACE.items():
+        if _part_of(name) != part:
+            part = _part_of(name)
+            lines += ['', f'## {part}', '', '| callable | is | its parameters | note |', '|---|---|---|---|']
         parts = [f'{verdict}: {", ".join(f"`{each}`" for each in names)}' for verdict, names in row.parameters().items()]
         lines.append(f'| `{name}` | {row.verdict} | {"; ".join(parts)} | {row.note} |')
     lines += ['', *AFTERWARDS.splitlines(), '']

@@ -31,7 +31,14 @@ def on_page_content(html: str, **_: Any) -> str:
     references have roles, which Markdown does not know.
     """
     html = re.sub(r':(?:class|func|meth|mod|attr):<code>(?:~[^<]*\.)?([^<]*)</code>', r'<code>\1</code>', html)
+    html = re.sub(r'<td\b.*?</td>', lambda cell: re.sub(r'<code>([^<]*)</code>', _breakable, cell[0]), html, flags=re.DOTALL)
     return re.sub(r'::(</p>\s*<(?:div class="(?:\S+ )?highlight|pre))', r':\1', html)
+
+
+def _breakable(code: re.Match[str]) -> str:
+    """A name in a table: a line may end behind its dots, and behind its underscores if it is long."""
+    text = re.sub(r'(?<=\w)(\.|/|::)(?=\w)', r'\1<wbr>', code[1])
+    return f'<code>{text.replace("_", "_<wbr>") if len(code[1]) > 30 else text}</code>'
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
