@@ -140,7 +140,7 @@ if __name__ == '__main__':
             sys.exit(str(failures))
         for number in range(ROUNDS):
             [model] = [run.result() for run in tf.runs(f'average-{number}')]
-            print(f"round {number}: accuracy {model['accuracy']:.3f}, by {model['images']} images")
+            print(f'round {number}: accuracy {model["accuracy"]:.3f}, by {model["images"]} images')
     finally:
         tf.delete_workspace()
         storage.delete_objects(storage.bucket, list(data))

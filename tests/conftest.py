@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter):
 
 def _what_there_is():
     ours = [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if pid != os.getpid() and _is_ours(pid)]
-    said = [f"{pid}: {_read(f'/proc/{pid}/cmdline', -200)}\n{_read(f'/proc/{pid}/status', 120)}" for pid in ours]
+    said = [f'{pid}: {_read(f"/proc/{pid}/cmdline", -200)}\n{_read(f"/proc/{pid}/status", 120)}' for pid in ours]
     for folder in FOLDER.rglob('service-*'):
         said += [f'{path}' for path in (folder / 'queue').glob('*')]
     # The youngest first, so that nobody starts anew what was aborted before its stack is written

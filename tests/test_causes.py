@@ -194,13 +194,13 @@ class Wrong(list):
         for number, found in enumerate(self.history):
             earlier = range(found['data']['attempt'] if '.termination.' in found['type'] else 0)
             if any(failed.get((found['subject'], attempt), -1) > number for attempt in earlier):
-                self.append(f"{found['subject']} ended before an attempt failed")
+                self.append(f'{found["subject"]} ended before an attempt failed')
 
     def look_at_stored(self, position, fact):
         for number, members in Inputs.from_document((fact.get('invocation') or {}).get('inputs')).of_call.items():
             end = self.ends.get(keys.Call(fact['job'], number), len(self.history))
             if any(self.ends.get(call, -1) > end for call in members):
-                self.append(f"{fact['job']}/{number} ended before its inputs")
+                self.append(f'{fact["job"]}/{number} ended before its inputs')
         if fact['fingerprint'][0] == 'wait' and any(
             self.ends[call] > self.steps[position] for call in Members(fact['choice']['ended'])
         ):

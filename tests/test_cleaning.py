@@ -358,7 +358,7 @@ def sweep(sweeper, now=1000.0):
 def test_a_sweep_that_finds_the_code_gone_ends_the_run_as_lost_and_starts_nothing(bucket, sweeper, actions):
     suspend(bucket)
     bucket.store.delete([keys.code_key('s')])
-    assert sweep(sweeper) == [f"the run is lost: {keys.code_key('s')}, which holds its orchestrator, is gone"]
+    assert sweep(sweeper) == [f'the run is lost: {keys.code_key("s")}, which holds its orchestrator, is gone']
     assert outcome(bucket)['status'] == 'lost' and not actions
     assert sweep(sweeper, 5000.0) == [] and not actions
 
@@ -372,7 +372,7 @@ def test_a_sweep_that_finds_nothing_overdue_does_not_look_for_the_code(bucket, s
 def test_a_sweep_that_finds_a_scheduled_job_gone_ends_the_run_as_lost(bucket, sweeper, actions):
     suspend(bucket)
     bucket.store.delete([keys.fact_key('s', 0)])
-    assert sweep(sweeper) == [f"the run is lost: {keys.fact_key('s', 0)}, which had scheduled 0-M000, is gone"]
+    assert sweep(sweeper) == [f'the run is lost: {keys.fact_key("s", 0)}, which had scheduled 0-M000, is gone']
     assert outcome(bucket)['status'] == 'lost' and not actions
 
 

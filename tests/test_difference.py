@@ -128,7 +128,7 @@ def error_of_argument(first, later):
         (True, 'True'),
         (-5, '-5'),
         (1.5, '1.5'),
-        ('a"b', '\'a"b\''),
+        ('a"b', "'a\"b'"),
         ('\ud800', "'\\ud800'"),
         (b'a', "b'a'"),
         (10**5000, '<int of 16610 bits>'),
@@ -277,7 +277,10 @@ def test_the_error_has_what_differs_as_fields_that_survive_pickling():
     restored = pickle.loads(pickle.dumps(error))
     assert vars(restored) == vars(error) and str(restored) == str(error)
     assert (restored.argument, restored.recorded_value, restored.found_value, restored.hint) == (
-        'argument x of call 1', '17', '18', CLOCK,
+        'argument x of call 1',
+        '17',
+        '18',
+        CLOCK,
     )
     assert 'run-7, step 3,' in str(error) and 'argument x of call 1 was 17, and is 18 now' in str(error)
     assert CLOCK in str(error) and 'sorted' not in str(error)
@@ -413,6 +416,7 @@ def test_the_words_of_an_argument_are_taken_before_the_function_changes_it():
     def main():
         record(list.clear, value())
         return lithops.FunctionExecutor().call_async(add, 1).result()
+
     assert 'argument 0 was [1], and is [2] now' in str(error_of(main))
 
 

@@ -278,7 +278,7 @@ def test_a_working_folder_that_is_gone_is_told_and_another_one_is_used(executor,
     until(gate.begun)
     folder.rmdir()
     gate.open()
-    assert run.result(timeout=60).startswith(f"{executor.config['triggerflow']['service']}/scratch/")
+    assert run.result(timeout=60).startswith(f'{executor.config["triggerflow"]["service"]}/scratch/')
     assert f'the working folder of its driver cannot be used: [Errno 2] No such file or directory: {str(folder)!r}' in log_of(
         run
     ).replace("b'", "'")
@@ -563,7 +563,7 @@ def test_a_run_of_whose_driver_nothing_is_known_goes_on_and_says_so(executor, ga
         driver_file(run).write_text(damage)
     gate.open()
     token, folder = run.result(timeout=60)
-    assert token is None and folder.startswith(f"{executor.config['triggerflow']['service']}/scratch/")
+    assert token is None and folder.startswith(f'{executor.config["triggerflow"]["service"]}/scratch/')
     assert f'Run {run.run_id} - nothing is known of its driver' in log_of(run)
 
 
@@ -599,7 +599,7 @@ def kept_by_hand(executor, run_id, age):
     """As of a run whose client was killed some time ago."""
     field = {'run_id': run_id, 'session': f'{run_id}-{uuid.uuid4().hex[:8]}', 'retry': {}, 'version': 1, 'orchestrator': {}}
     driver.keep_driver(executor.config, field)
-    path = HOME / 'drivers' / f"{field['session']}.json"
+    path = HOME / 'drivers' / f'{field["session"]}.json'
     os.utime(path, (time.time() - age,) * 2)
     return path
 

@@ -34,13 +34,13 @@ from triggerflow_lithops.triggers.outcome import failed_run
 from triggerflow_lithops.user_code import NO_ARGUMENTS, call
 
 #: Reads exceptions where nothing of Lithops' worker has been set up, and shows each
-READER = '''
+READER = """
 import json, pickle, sys
 from failing import seen
 with open(sys.argv[1], 'rb') as file:
     shown = [seen(pickle.loads(pickled)) for pickled in pickle.load(file)]
 print(json.dumps(shown))
-'''
+"""
 
 
 with_groups = pytest.mark.skipif(sys.version_info < (3, 11), reason='there are no groups of exceptions before Python 3.11')
@@ -95,7 +95,7 @@ def test_a_chain_without_end_is_cut():
 def test_a_traceback_comes_along_of_a_deep_one_both_ends():
     found = exceptions.loads(exceptions.dumps(caught(SENT['recursion'])))
     frames = error_text.frames_text(found)
-    assert "in caught" in frames and 'in deep' in frames
+    assert 'in caught' in frames and 'in deep' in frames
 
 
 @with_groups

@@ -213,7 +213,7 @@ DIFFERENT = {
     'types of objects': [
         Thing(), pd.DataFrame({'a': [1]}), pd.Series([1]), object(), iter([]), threading.Lock(), (x for x in ()),
     ],
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize('kind', DIFFERENT)
@@ -233,7 +233,7 @@ def test_what_differs_has_another_digest(kind):
         lambda value: [0] * 50 + [value], lambda value: Point(value), lambda value: functools.partial(function, value),
         lambda value: collections.deque([value]),
     ],
-)
+)  # fmt: skip
 def test_what_differs_inside_a_container_has_another_digest(kind, within):
     digests = [digest_of(within(value)) for value in DIFFERENT[kind]]
     assert len(set(digests)) == len(digests)
@@ -291,7 +291,7 @@ def test_a_change_of_the_context_of_decimals_changes_no_digest():
         assert digest_of(number) == before
 
 
-RICH = '''
+RICH = """
 import collections, dataclasses, datetime, decimal, enum, functools, pathlib, re, sys, threading, uuid
 import numpy as np
 from triggerflow_lithops.fingerprint import digest_of
@@ -324,7 +324,7 @@ values = [
     (set(words) for _ in ()),
 ]
 print(*[digest_of(value) for value in values], digest_of(values))
-'''
+"""
 
 
 def test_digests_are_the_same_in_every_process():
@@ -591,7 +591,7 @@ def test_a_change_at_any_place_changes_the_digest():
         lambda: np.array([None] * 300_000), lambda: [{'a': list(range(1000))} for _ in range(1000)], lambda: (1, 'a') * 10**6,
         lambda: np.array([1, 2])[None, :].repeat(300_000, 0), lambda: [{number: 'x'} for number in range(10**5)],
     ],
-)
+)  # fmt: skip
 def test_what_is_large_takes_a_bounded_time(value):
     made = value()
     assert took(lambda: digest_of(made)) < PATIENCE

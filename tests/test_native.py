@@ -557,7 +557,7 @@ def test_an_event_from_outside(local, config, tmp_path):
     (tmp_path / 'data.json').write_text('41')
     command = [os.path.join(os.path.dirname(sys.executable), 'triggerflow-lithops'), 'publish', local._name]
     command += ['--type', 'shard.done']
-    command += ['--subject', 'today', '--data', f"@{tmp_path / 'data.json'}", '--config', str(tmp_path / 'config.yaml')]
+    command += ['--subject', 'today', '--data', f'@{tmp_path / "data.json"}', '--config', str(tmp_path / 'config.yaml')]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert said.returncode == 0 and 'published' in said.stdout, said.stderr
     assert [run.result(timeout=60) for run in local.runs('merge')] == [42]
@@ -631,11 +631,11 @@ def until(condition, seconds=60):
 
 def adds_the_next(folder):
     def adds(context, event):
-        (folder / f"round-{event['data']}").touch()
+        (folder / f'round-{event["data"]}').touch()
         while not (folder / 'go').exists():
             time.sleep(0.05)
         following = CloudEvent('round', str(event['data'] + 1), data=event['data'] + 1)
-        context.add_trigger(f"round-{event['data'] + 1}", following, action=PythonCallable(adds))
+        context.add_trigger(f'round-{event["data"] + 1}', following, action=PythonCallable(adds))
         context.publish(following)
 
     return adds

@@ -499,9 +499,7 @@ def test_a_type_checker_knows_what_a_run_returns(tmp_path):
     (tmp_path / 'snippet.py').write_text(TYPES)
     # An error that is not there where one is expected is an error, too
     options = ['--warn-unused-ignores', '--cache-dir', str(tmp_path / 'cache')]
-    found = subprocess.run(
-        [sys.executable, '-m', 'mypy', *options, 'snippet.py'], cwd=tmp_path, capture_output=True, text=True
-    )
+    found = subprocess.run([sys.executable, '-m', 'mypy', *options, 'snippet.py'], cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
 
 

@@ -284,7 +284,7 @@ except OutcomeError as error:
     print(json.dumps(str(error)))
 """
     [said] = output_of(tmp_path, text)
-    assert said.startswith("The orchestrator cannot be loaded where it runs: SystemExit: not here")
+    assert said.startswith('The orchestrator cannot be loaded where it runs: SystemExit: not here')
 
 
 def test_code_that_changes_on_the_disk_does_not_change_a_run(tmp_path):

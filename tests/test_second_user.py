@@ -248,7 +248,7 @@ def test_a_second_user_could_where_the_first_one_lets_everybody(open_to_all, att
 
 
 def test_no_process_of_the_run_can_be_sent_a_signal(waiting):
-    code = "each(lambda path: os.stat(path).st_uid == os.stat(lithops).st_uid and os.kill(int(path[6:]), 0), arguments)"
+    code = 'each(lambda path: os.stat(path).st_uid == os.stat(lithops).st_uid and os.kill(int(path[6:]), 0), arguments)'
     processes = [path for path in Path('/proc').glob('[0-9]*') if path.stat().st_uid == FIRST]
     assert len(processes) >= 3
     assert not waiting.second_user(EACH + code, *processes)

@@ -88,7 +88,7 @@ def apart(config):
 
 def service_of(tf):
     """Its process, and no process that it forked."""
-    found = processes(f"triggerflow_lithops.localhost {tf.config['triggerflow']['service']}")
+    found = processes(f'triggerflow_lithops.localhost {tf.config["triggerflow"]["service"]}')
     return [pid for pid in found if parent_of(pid) not in (None, *found)]
 
 

@@ -231,7 +231,11 @@ def test_a_simulation_leaves_nothing_of_itself_behind():
     before = {**os.environ}, lithops.FunctionExecutor.map, lithops.FunctionExecutor.__init__, time.time, random.getstate()
     simulate(two_days, seed=5, faults=HARD)
     assert before == (
-        {**os.environ}, lithops.FunctionExecutor.map, lithops.FunctionExecutor.__init__, time.time, random.getstate()
+        {**os.environ},
+        lithops.FunctionExecutor.map,
+        lithops.FunctionExecutor.__init__,
+        time.time,
+        random.getstate(),
     )
 
 
@@ -259,9 +263,7 @@ def test_the_fixtures_take_their_seeds_from_the_command_line(tmp_path):
     )
     (tmp_path / 'conftest.py').write_text("pytest_plugins = ['triggerflow_lithops.testing.plugin']\n")
     options = ['-q', '-p', 'no:cacheprovider', '--simulation-seeds', '5', '--simulation-from', '3']
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', *options, str(test)], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, '-m', 'pytest', *options, str(test)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 

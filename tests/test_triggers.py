@@ -90,8 +90,15 @@ def test_what_is_no_event_is_refused(broken):
 
 
 @pytest.mark.parametrize(
-    'broken', [None, {}, {'name': 'SOME'}, {'name': 'JOIN', 'count': 0}, {'name': 'JOIN', 'count': '3'},
-               {'name': 'THRESHOLD', 'count': 4, 'of': 3}],
+    'broken',
+    [
+        None,
+        {},
+        {'name': 'SOME'},
+        {'name': 'JOIN', 'count': 0},
+        {'name': 'JOIN', 'count': '3'},
+        {'name': 'THRESHOLD', 'count': 4, 'of': 3},
+    ],
 )
 def test_what_is_no_condition_is_refused(broken):
     with pytest.raises(condition.InvalidConditionError):

@@ -251,6 +251,7 @@ class World:
 
     def sweep(self):
         self.faults, self.chances, self.outage_until = NONE, [], 0
+
         def not_started(trigger_id, numbers):
             return [number for number in numbers if not self.starts[trigger_id, number]]
 
@@ -294,7 +295,7 @@ def simulate(seed, faults):
         repeated = {Home('home').event(channel_of(event['type'], event['subject']), digest_of(event)) for event in again}
         for firing in world.started:
             if world.starts[firing.trigger['id'], firing.number] > 1 + len(repeated & set(firing.events)):
-                wrong.append(f"{firing.trigger['id']} {firing.number} was started again and again")
+                wrong.append(f'{firing.trigger["id"]} {firing.number} was started again and again')
     if fired != {'once': 1, 'tens': 2, 'each': 25}:
         wrong.append(dict(fired))
     for name, each in (('once', 50), ('tens', 10), ('each', 1)):

@@ -76,7 +76,7 @@ def pack(folder, files, *, argv=(), config=None, metadata=None, module=None, arg
     preinstalled = worker_utils.get_runtime_metadata() if metadata is None else metadata
 
     def as_a_script():
-        path = str(folder / ('script.py' if module is None else f"{module.replace('.', '/')}.py"))
+        path = str(folder / ('script.py' if module is None else f'{module.replace(".", "/")}.py'))
         sys.argv = [path, *argv]
         sys.path.insert(0, str(folder))
         os.chdir(folder)

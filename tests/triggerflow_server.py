@@ -138,9 +138,9 @@ class Triggerflow:
             if set(source) != {'name', 'class', 'parameters'}:
                 raise Failure
             if source['name'] in sources:
-                return 409, {'error': f"Event source {source['name']} already exists"}
+                return 409, {'error': f'Event source {source["name"]} already exists'}
             sources[source['name']] = source
-            return 201, {'message': f"Created/updated {source['name']}"}
+            return 201, {'message': f'Created/updated {source["name"]}'}
         if name is None:
             return 200, [*sources]
         if name not in sources:
@@ -161,7 +161,7 @@ class Triggerflow:
                 if set(found) != TRIGGER:
                     answer['rejected_triggers'].append({**found, 'reason': 'Malformed trigger schema'})
                 elif found['id'] in triggers:
-                    answer['rejected_triggers'].append({**found, 'reason': f"Trigger {found['id']} already exists"})
+                    answer['rejected_triggers'].append({**found, 'reason': f'Trigger {found["id"]} already exists'})
                 else:
                     answer['accepted_triggers'].append(self._added(workspace_name, triggers, found))
             return 200, answer

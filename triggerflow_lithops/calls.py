@@ -292,7 +292,7 @@ def _log_invocation(executor_id: str, job_id: str, fact: dict[str, Any]) -> None
     """In the words of Lithops, whose invoker is not asked."""
     prefix = lithops.utils.log_prefix(executor_id, job_id)
     log_file = os.path.join(LOGS_DIR, f'{create_job_key(executor_id, job_id)}.log')
-    invocations.info(f"{prefix} - Starting function invocation: {fact['func_name']}() - Total: {fact['calls']} activations")
+    invocations.info(f'{prefix} - Starting function invocation: {fact["func_name"]}() - Total: {fact["calls"]} activations')
     invocations.info(f'{prefix} - View execution logs at {log_file}')
 
 

@@ -142,7 +142,7 @@ def history(create: Callable[[], TriggerflowExecutor], run_id: str, as_json: boo
         return
     for found in events:
         kind = found['type'].removeprefix(f'{event.PREFIX}.')
-        _echo(f"{found['time']}  {kind:22}  {found['subject']}  {_summary(found)}".rstrip())
+        _echo(f'{found["time"]}  {kind:22}  {found["subject"]}  {_summary(found)}'.rstrip())
 
 
 @main.command()
@@ -153,7 +153,7 @@ def sweep(create: Callable[[], TriggerflowExecutor], run_id: str | None) -> None
     tf = create()
     swept = [tf.get_run(run_id)] if run_id else [run for run, status in _with_status(tf.list_runs()) if status == 'running']
     for run in swept:
-        _echo(f"{run.run_id}: {'; '.join(run.sweep()) or 'nothing to repair'}")
+        _echo(f'{run.run_id}: {"; ".join(run.sweep()) or "nothing to repair"}')
     for name in [] if run_id else Triggerflow(executor=tf).list_workspaces():
         try:
             said = '; '.join(Triggerflow(name, create=False, executor=tf).sweep()) or 'nothing to repair'
@@ -200,7 +200,7 @@ def publish(create: Callable[[], TriggerflowExecutor], workspace: str, **given: 
         **{name: value for name, value in named.items() if value is not None},
     )
     new = Triggerflow(workspace, create=False, executor=create()).publish(found)
-    _echo(f"{found.id}: {'published' if new else 'was published before'}")
+    _echo(f'{found.id}: {"published" if new else "was published before"}')
 
 
 @main.command()
@@ -234,8 +234,8 @@ def triggers(create: Callable[[], TriggerflowExecutor], workspace: str) -> None:
         except Damaged as damage:
             rows.append([trigger_id, str(damage), '', '', ''])
             continue
-        events = ', '.join(f"{wanted['type']} of {wanted['subject']}" for wanted in found['activation_events'])
-        fired = f"{found['fired']}{'' if found['enabled'] else ', disabled'}"
+        events = ', '.join(f'{wanted["type"]} of {wanted["subject"]}' for wanted in found['activation_events'])
+        fired = f'{found["fired"]}{"" if found["enabled"] else ", disabled"}'
         rows.append([found['id'], events, found['condition']['name'], found['action']['name'], fired])
     _echo_table(rows, headers=['Trigger', 'Events', 'Condition', 'Action', 'Fired'])
 
@@ -246,7 +246,7 @@ def doctor(create: Callable[[], TriggerflowExecutor]) -> None:
     """Check whether orchestrators can run here, and say what to do if not."""
     findings = list(checks.examine(create))
     for finding in findings:
-        _echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.check:18}  {finding.said}")
+        _echo(f'{"ok    " if finding.ok else "FAILED"}  {finding.check:18}  {finding.said}')
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
 
@@ -299,10 +299,10 @@ def _summary(found: dict[str, Any]) -> str:
     """What is worth a few words in the data of an event."""
     data = found.get('data') or {}
     if 'step' in data:
-        return f"step {data['position']}: {data['step']}"
+        return f'step {data["position"]}: {data["step"]}'
     if 'worker_start_tstamp' in data:
-        return f"{data['worker_end_tstamp'] - data['worker_start_tstamp']:.3f} s"
+        return f'{data["worker_end_tstamp"] - data["worker_start_tstamp"]:.3f} s'
     if 'context' in data:
         condition = data['condition']
-        return f"until {condition['name']} of {condition.get('count', 1)}"
+        return f'until {condition["name"]} of {condition.get("count", 1)}'
     return str(data.get('cause') or data.get('reason') or data.get('error') or data.get('orchestrator') or '').split('\n')[-1]

@@ -260,7 +260,7 @@ def _tell_old_outcome(run_id: str, outcome: dict[str, Any]) -> None:
         'Run %s is not started again: it is there, and %s on %s UTC. This is its old outcome. '
         'Purge the run first (get_run(%r).purge()), or choose another run id.',
         run_id,
-        outcome['status'] if outcome['status'] in ('completed', 'failed') else f"was {outcome['status']}",
+        outcome['status'] if outcome['status'] in ('completed', 'failed') else f'was {outcome["status"]}',
         utc(outcome['time']),
         run_id,
     )

@@ -223,7 +223,7 @@ def _require_wake_ups(chosen: str, backend: str) -> None:
     if needed is not None and backend not in needed:
         raise ConfigurationError(
             f"Found '{SECTION}: {BACKEND}: {chosen}' with compute backend '{backend}': it starts functions by the REST interface "
-            f"of OpenWhisk, with {' or '.join(needed)}. Leave it out, and the bucket is all that is needed."
+            f'of OpenWhisk, with {" or ".join(needed)}. Leave it out, and the bucket is all that is needed.'
         )
 
 

@@ -76,7 +76,7 @@ def steps_in_words(recorded: list[Any], found: list[Any]) -> tuple[str, str]:
     first, second = Fingerprint(*recorded), Fingerprint(*found)
     if not first.kind == second.kind == 'wait':
         return str(first), str(second)
-    calls = [f"{step.calls} call{'' if step.calls == 1 else 's'}" for step in (first, second)]
+    calls = [f'{step.calls} call{"" if step.calls == 1 else "s"}' for step in (first, second)]
     if first.calls != second.calls:
         return f'a wait for {calls[0]}', f'a wait for {calls[1]}'
     return f'a wait for {calls[0]}', 'a wait for other calls, or one with another return_when or timeout'

@@ -37,7 +37,7 @@ class Finding:
 def versions() -> str:
     """Python 3.10 to 3.13, Lithops 3.8 or later, and this plugin."""
     ours = importlib.metadata.version('triggerflow-lithops')
-    found = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Lithops {installation.VERSION}, triggerflow-lithops {ours}"
+    found = f'Python {".".join(map(str, sys.version_info[:3]))}, Lithops {installation.VERSION}, triggerflow-lithops {ours}'
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         raise RuntimeError(f'{found}: use Python 3.10 to 3.13.')
     installation.require_version(installation.VERSION)
@@ -58,7 +58,7 @@ def seams() -> str:
 
 def reachable(store: Store) -> str:
     """The bucket can be listed."""
-    return f"{len(store.list('triggerflow.runs/'))} runs listed in {store!r}"
+    return f'{len(store.list("triggerflow.runs/"))} runs listed in {store!r}'
 
 
 def create_only(store: Store) -> str:
@@ -81,7 +81,7 @@ def functions(tf: Any) -> str:
     """What runs the functions answers: the local service, or a runtime, which is deployed if it was not."""
     found = prepare_runtime(tf.config, Facts(tf.store))
     where = tf.config[SECTION]['service'] if is_local(tf.config) else f'{found.name}, {found.memory} MB'
-    return f"Python {found.metadata['python_version']} in {where}"
+    return f'Python {found.metadata["python_version"]} in {where}'
 
 
 def wake_ups(config: dict[str, Any]) -> str:
@@ -104,7 +104,7 @@ def examine(create: Callable[[], Any]) -> Iterator[Finding]:
     except Exception as error:
         yield Finding('configuration', False, str(error))
         return
-    yield Finding('configuration', True, f"compute {tf.config['lithops']['backend']}, bucket {tf.bucket}")
+    yield Finding('configuration', True, f'compute {tf.config["lithops"]["backend"]}, bucket {tf.bucket}')
     yield _finding('storage reachable', lambda: reachable(tf.store))
     yield _finding('create-only works', lambda: create_only(tf.store))
     yield _finding('function service', lambda: functions(tf))

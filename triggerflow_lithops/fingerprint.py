@@ -42,7 +42,7 @@ class Fingerprint:
     def __str__(self) -> str:
         if not self.function:
             return f'{self.kind}({self.calls} calls)' if self.calls else f'{self.kind}()'
-        calls = f"{self.calls} call{'' if self.calls == 1 else 's'}"
+        calls = f'{self.calls} call{"" if self.calls == 1 else "s"}'
         return f'{self.kind}({self.function}, {calls}, arguments {self.digest})'
 
     def document(self) -> list[Any]:

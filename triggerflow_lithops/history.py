@@ -158,7 +158,7 @@ class History:
     def _learn(self, lines: Iterable[str]) -> None:
         try:
             # One parse of one document is several times faster than one of each line
-            for kind, *entry in json.loads(f"[{','.join(lines)}]"):
+            for kind, *entry in json.loads(f'[{",".join(lines)}]'):
                 if kind == 'fact':
                     self._know_fact(entry[0], entry[1])
                 elif kind == 'readings':

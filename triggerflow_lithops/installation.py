@@ -28,7 +28,7 @@ BACKEND = Path('monitoring', 'backends', 'triggerflow')
 
 #: Releases of Lithops that this plugin works with: the first one, and the first one that is too new
 RELEASES = (3, 8), (4, 0)
-_INSTALL = f"'{sys.executable} -m pip install \"lithops>=3.8,<4\"'"
+_INSTALL = f'\'{sys.executable} -m pip install "lithops>=3.8,<4"\''
 _REINSTALL = (
     f"Install both into one environment: '{sys.executable} -m pip install --force-reinstall --no-deps triggerflow-lithops' "
     "(or '… pip install .' in its source tree; an editable install is not enough)."
@@ -57,9 +57,7 @@ def require_patch(lithops_folder: Path | None = None) -> None:
         )
     ours, theirs = digest(PACKAGE / 'triggers'), digest(patch / 'triggers')
     if ours != theirs:
-        raise InstallationError(
-            f'{patch} is of another version than {PACKAGE} (digest {theirs}, expected {ours}). {_REINSTALL}'
-        )
+        raise InstallationError(f'{patch} is of another version than {PACKAGE} (digest {theirs}, expected {ours}). {_REINSTALL}')
 
 
 def _found() -> tuple[Path, str]:

@@ -62,7 +62,7 @@ def refuse_too_many(found: Fingerprint) -> None:
 
 def job_name(session: str, executor_id: str, job_id: str) -> str:
     """What a job is called inside its run, such as ``0-M001``."""
-    return f"{executor_id.removeprefix(f'{session}-')}-{job_id}"
+    return f'{executor_id.removeprefix(f"{session}-")}-{job_id}'
 
 
 def name_of(value: Any) -> str:

@@ -74,7 +74,7 @@ def _said(error: yaml.YAMLError) -> str:
     """What is wrong, and where. Nothing of the text itself: it may be a password."""
     mark, problem = getattr(error, 'problem_mark', None), getattr(error, 'problem', None)
     place = f'line {mark.line + 1}, column {mark.column + 1}: ' if mark else ''
-    return f"{place}{problem or type(error).__name__}"
+    return f'{place}{problem or type(error).__name__}'
 
 
 def completed(given: dict[str, Any], overwrite: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _require_storage(storage: object) -> None:
     known = _storages()
     if storage not in known:
         nearest = ''.join(f"Is '{name}' meant? " for name in difflib.get_close_matches(str(storage), known, n=1))
-        raise ConfigurationError(f"Found storage {storage!r}, which Lithops does not have. {nearest}It has {', '.join(known)}.")
+        raise ConfigurationError(f'Found storage {storage!r}, which Lithops does not have. {nearest}It has {", ".join(known)}.')
 
 
 def _missing_module(error: Exception) -> str | None:
@@ -149,7 +149,7 @@ def _missing_module(error: Exception) -> str | None:
     kind, backend = backends[-1].groups()
     return (
         f"The {_KINDS[kind]} '{backend}' needs the Python module '{error.name}', which is not installed for {sys.executable}. "
-        f"Install it: '{sys.executable} -m pip install \"lithops[{_extra(backend, error.name)}]\"'."
+        f'Install it: \'{sys.executable} -m pip install "lithops[{_extra(backend, error.name)}]"\'.'
     )
 
 

@@ -202,5 +202,3 @@ def _absolute(name: str, level: int, package: str | None) -> str | None:
         return importlib.util.resolve_name('.' * level + name, package) if package else None
     except ImportError:
         return None
-
-

@@ -134,7 +134,7 @@ def _exact(dtype: Any) -> Any:
 def _masked(kind: Any) -> Reader:
     # Below its mask an element may be anything
     bases = mro_of(kind)
-    return lambda value, room: Content(encoded(f"{attribute(value, bases, 'shape')}"))
+    return lambda value, room: Content(encoded(f'{attribute(value, bases, "shape")}'))
 
 
 def _generic(kind: Any) -> Reader:

@@ -494,7 +494,7 @@ class Replay:
             if trigger.timer is not None:
                 self.engine.perform(trigger.timer)
             jobs = len(members.ranges)
-            self.world.leave(Suspended(self.number, f"waits for {jobs} job{'' if jobs == 1 else 's'}" if jobs else 'sleeps'))
+            self.world.leave(Suspended(self.number, f'waits for {jobs} job{"" if jobs == 1 else "s"}' if jobs else 'sleeps'))
         # The function service knows this process by the number that it was started as
         claim = {'cause': 'its condition held already', 'time': self.world.time(), 'lived_by': min(self._lives)}
         ours, _ = self.facts.create(claim_key(self.session, self.number + 1), claim)

@@ -29,7 +29,7 @@ class Report:
         self._document = document
         self._session = session
         self._facts = facts
-        self._source = f"triggerflow/{document['run_id']}"
+        self._source = f'triggerflow/{document["run_id"]}'
         #: How the run ended, once that was asked for; None if it has not
         self.outcome: dict[str, Any] | None = None
 
@@ -85,7 +85,7 @@ class Report:
     def _activation_events(self, found: Found) -> Iterator[_Told]:
         found.activations = self._activations()
         for number, facts in found.activations.items():
-            subject = f"{self._document['run_id']}/{number}"
+            subject = f'{self._document["run_id"]}/{number}'
             claim = facts['claim']
             said = self._event(event.ACTIVATION_STARTED, subject, claim['time'], {'cause': claim['cause']})
             yield causes.started(number), said
@@ -108,10 +108,10 @@ class Report:
             elif key.endswith('/status.json'):
                 status = self._read(key)
                 if status is not None:
-                    job = f"{status['executor_id'].rpartition('-')[2]}/{status['job_id']}"
+                    job = f'{status["executor_id"].rpartition("-")[2]}/{status["job_id"]}'
                     call = self._call_of(key, status['call_id'], found)
                     found.ends[call] = status
-                    said = event.termination_event(f"{self._document['run_id']}/{job}/{status['call_id']}", status)
+                    said = event.termination_event(f'{self._document["run_id"]}/{job}/{status["call_id"]}', status)
                     yield causes.ended(call), said
 
     def _call_of(self, key: str, call_id: str, found: Found) -> Call:
@@ -129,11 +129,11 @@ class Report:
         found.steps[position] = fact
         data = {'position': position, 'step': str(Fingerprint(*fact['fingerprint'])), 'activation': fact['activation']}
         if 'job' in fact:
-            subject = f"{self._document['run_id']}/{fact['job'].replace('-', '/')}"
+            subject = f'{self._document["run_id"]}/{fact["job"].replace("-", "/")}'
             data |= {'function': fact['fingerprint'][1], 'calls': fact['calls'], 'chunksize': fact.get('chunksize')}
             yield causes.written(position), self._event(event.JOB_SCHEDULED, subject, fact['time'], data)
         else:
-            subject = f"{self._document['run_id']}/{position}"
+            subject = f'{self._document["run_id"]}/{position}'
             yield causes.written(position), self._event(event.CHOICE_RECORDED, subject, fact['time'], data)
 
     def _attempt_event(self, key: str, found: Found) -> Iterator[_Told]:
@@ -145,11 +145,14 @@ class Report:
         call = self._call_of(key, call_id, found)
         found.attempts[call] = max(following, found.attempts.get(call, 0))
         executor, _, job_id = key.removeprefix(f'{JOBS}/{self._session}-').split('/')[0].partition('-')
-        subject = f"{self._document['run_id']}/{executor}/{job_id}/{call_id}"
+        subject = f'{self._document["run_id"]}/{executor}/{job_id}/{call_id}'
         then = {'attempt': following, 'due': event.rfc3339(fact['due']), 'runtime_memory': fact['runtime_memory']}
         data = {'attempt': following - 1, 'reason': fact['after'], 'next': then}
-        yield causes.failed(call, following - 1), event.new_event(
-            event.ATTEMPT_FAILED, subject, self._source, time=fact['time'], data=data, event_id=f'{subject}/{following - 1}'
+        yield (
+            causes.failed(call, following - 1),
+            event.new_event(
+                event.ATTEMPT_FAILED, subject, self._source, time=fact['time'], data=data, event_id=f'{subject}/{following - 1}'
+            ),
         )
 
     def _outcome(self) -> Iterator[dict[str, Any]]:

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 #: What the orchestrator of a run returns
 T_co = TypeVar('T_co', covariant=True)
 
+
 class DriverNotKept(StoreUnavailable):
     """What a run has of its driver cannot be written, so there is no such run."""
 
@@ -72,7 +73,7 @@ class Run(Generic[T_co]):
         if self._counted is not None and rows[2][1] == 'running':
             rows.append(('Calls ended', '{1} of {0}, when last counted'.format(*self._counted)))
         cells = (f'<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>' for name, value in rows)
-        return f"<table>{''.join(cells)}</table>"
+        return f'<table>{"".join(cells)}</table>'
 
     def _status_or_why_not(self) -> str:
         # Nobody who looks at a run wants to wait until the bucket can be reached again

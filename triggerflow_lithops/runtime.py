@@ -138,5 +138,5 @@ def _require_patch(theirs: str, ours: str, config: dict[str, Any], info: dict[st
         found = 'was deployed without this plugin' if not theirs else 'has another version of this plugin'
         raise InstallationError(
             f'Runtime {name!r} of {backend} {found}: nobody would hear of calls that end there. Deploy it again, with '
-            f"TriggerflowExecutor(deploy=True), or: lithops runtime deploy -b {backend} -m {info['runtime_memory']} {name}"
+            f'TriggerflowExecutor(deploy=True), or: lithops runtime deploy -b {backend} -m {info["runtime_memory"]} {name}'
         )

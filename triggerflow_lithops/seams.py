@@ -80,10 +80,10 @@ def require_seams() -> None:
 
     :raises InstallationError: it has not
     """
-    missing = [f"{getattr(owner, '__name__', owner)}.{name}" for owner, name in SEAMS if not hasattr(owner, name)]
+    missing = [f'{getattr(owner, "__name__", owner)}.{name}' for owner, name in SEAMS if not hasattr(owner, name)]
     if missing:
         raise InstallationError(
-            f"This Lithops ({lithops.__version__}) has no {', '.join(missing)}, which orchestrators rely on. "
+            f'This Lithops ({lithops.__version__}) has no {", ".join(missing)}, which orchestrators rely on. '
             "Install a release that this plugin was made for: pip install 'lithops>=3.8,<4'."
         )
 
@@ -191,7 +191,7 @@ def _trampoline(function: Any) -> CodeType:
     names = [*inspect.signature(function).parameters]
     handed_on = ', '.join(f'{name}={name}' for name in names)
     scope: dict[str, Any] = {}
-    exec(f"def {function.__name__}({', '.join(names)}): return _triggerflow_{function.__name__}({handed_on})", scope)
+    exec(f'def {function.__name__}({", ".join(names)}): return _triggerflow_{function.__name__}({handed_on})', scope)
     code: CodeType = scope[function.__name__].__code__
     return code
 

@@ -161,9 +161,7 @@ class Steps:
             return difference_in_words(fact[ARGUMENTS], args, surroundings(fact['time']))
 
         digest, told = digest_of(args), functools.partial(in_words, args)
-        choice = self.guarded(
-            lambda: self.replay.choice('record', name, choose, digest, told, explain), f'record({name})'
-        )
+        choice = self.guarded(lambda: self.replay.choice('record', name, choose, digest, told, explain), f'record({name})')
         # The first time, too, what was recorded is read: so a replay gets the same
         if 'error' in choice:
             raise exception_of(choice, f'record({name})')

@@ -61,7 +61,7 @@ def open_store(config: dict[str, Any]) -> 'MappedStore':
 def bucket_of(config: dict[str, Any]) -> str:
     """What a bucket is called, for people to read: ``aws_s3://my-bucket``."""
     backend = config['lithops']['storage']
-    return f"{backend}://{config[backend]['storage_bucket']}"
+    return f'{backend}://{config[backend]["storage_bucket"]}'
 
 
 def require_guarded(config: dict[str, Any], store: 'MappedStore') -> None:

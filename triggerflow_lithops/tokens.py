@@ -126,6 +126,4 @@ def _plain(kinds: set[int], values: Sequence[Any]) -> bytes | None:
 def _are_short(values: Sequence[Any]) -> bool:
     texts = [value for value in values if type(value) is str or type(value) is bytes]
     numbers = [value for value in values if type(value) is int]
-    return max(map(len, texts), default=0) <= SHORT and (
-        not numbers or (min(numbers) >= -(2**63) and max(numbers) < 2**63)
-    )
+    return max(map(len, texts), default=0) <= SHORT and (not numbers or (min(numbers) >= -(2**63) and max(numbers) < 2**63))

@@ -36,7 +36,7 @@ def exception_of(document: dict[str, Any], what: str) -> BaseException:
     :param what: what raised it, for people to read
     """
     if 'exception' not in document:
-        return _stand_in(document, what, f"It cannot be pickled ({document['problem']}).")
+        return _stand_in(document, what, f'It cannot be pickled ({document["problem"]}).')
     try:
         error: BaseException = load_error(base64.b64decode(document['exception']))
         return error

@@ -69,7 +69,7 @@ def _words(value: Any, name_of: NameOf, most: int, levels: int) -> str:
     if is_a(kind, type) or is_one_of(kind, CALLABLES):
         return f'<{callable_name(value)}>'
     if base == 'enum.Enum':
-        return f"{_short_name(kind)}.{attribute(value, (), '_name_')}"
+        return f'{_short_name(kind)}.{attribute(value, (), "_name_")}'
     plain = _PLAIN.get(base)
     if plain is not None:
         text = plain(value, most)

@@ -58,7 +58,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--kills', type=int, default=200, metavar='N')
     parser.add_argument('--seed', type=int, default=None, metavar='S')
-    parser.add_argument('--only', choices=VICTIMS, metavar='VICTIM', help=f"one of {', '.join(VICTIMS)}")
+    parser.add_argument('--only', choices=VICTIMS, metavar='VICTIM', help=f'one of {", ".join(VICTIMS)}')
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     if APART not in os.environ:

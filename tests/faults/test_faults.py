@@ -103,9 +103,7 @@ def test_runs_end_right_though_nothing_can_be_written_for_a_second(tmp_path, fau
     assert json.loads(done.stdout)['kills'] == {fault: 4}
 
 
-def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orchestrator_killed(
-    apart, tmp_path, record_property
-):
+def test_a_thousand_calls_end_right_with_a_tenth_of_their_workers_and_their_orchestrator_killed(apart, tmp_path, record_property):
     folder = str(tmp_path)
 
     def orchestrator():

@@ -337,7 +337,7 @@ class Service:
         """Nobody else will report ``chunk``: another process does."""
         wait = 0.0
         if chunk.lost:
-            wait = min(REPORT[1], REPORT[0] * 2.0 ** chunk.reports)
+            wait = min(REPORT[1], REPORT[0] * 2.0**chunk.reports)
             chunk.reports += 1
         else:
             chunk.lost = f'Its process was killed by {_signal_name(-code)}' if code < 0 else 'Its end could not be reported'

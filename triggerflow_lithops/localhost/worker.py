@@ -100,7 +100,7 @@ def run_chunk(payload: dict[str, Any], scratch: str, asked: float = -math.inf) -
     if stopped or (status.unreported and ending.is_here()):
         return OVER
     if status.unreported:
-        raise RuntimeError(f"The end of {', '.join(status.unreported)} could not be reported")
+        raise RuntimeError(f'The end of {", ".join(status.unreported)} could not be reported')
     return 0
 
 

@@ -333,5 +333,3 @@ def publish(workspace: str, event: CloudEvent | dict[str, Any], **options: Any) 
     :raises InvalidEventError: it is no event
     """
     return Triggerflow(workspace, create=False, **options).publish(event)
-
-

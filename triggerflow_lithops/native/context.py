@@ -76,5 +76,3 @@ class Context(dict[str, Any]):
         """:raises InvalidEventError: JSON cannot hold it any more"""
         require_json(dict(self), f'The context of trigger {self.trigger_id!r}')
         return dict(self)
-
-

@@ -192,7 +192,7 @@ class Here:
         for number, (name, args, more) in enumerate(asked):
             if name == 'publish':
                 # The same event, however often this is done
-                ours = {'source': f'triggerflow-lithops/{self._home}', 'id': f"{self.run['run_id']}/{step}.{number}"}
+                ours = {'source': f'triggerflow-lithops/{self._home}', 'id': f'{self.run["run_id"]}/{step}.{number}'}
                 args = ({**args[0], **ours},)
             self.record(self._do, name, args, more)
         return value

@@ -323,5 +323,3 @@ def _needs_nothing(trigger: Document) -> bool:
     """Whether there is nothing to start when it fires."""
     name = trigger['action']['name']
     return bool(name == PASS.document()['name'] and trigger['condition']['name'] != 'CALLABLE')
-
-

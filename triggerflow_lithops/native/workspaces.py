@@ -51,7 +51,7 @@ def delete_damaged(facts: Facts, name: str) -> None:
 
 def home_of(document: Document) -> str:
     """The prefix of all keys of a workspace."""
-    return f"{HOMES}/{document['name']}@{document['incarnation']}"
+    return f'{HOMES}/{document["name"]}@{document["incarnation"]}'
 
 
 def at(facts: Facts, home: str) -> Document | None:

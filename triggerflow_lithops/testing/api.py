@@ -198,7 +198,7 @@ def _is_justified(run: Simulated) -> bool:
     retries = {job['job']: job['retry']['retries'] for job in run.jobs()}
     for status in run.events():
         failure = failure_of(status)
-        job = f"{status['executor_id'].removeprefix(f'{session}-')}-{status['job_id']}"
+        job = f'{status["executor_id"].removeprefix(f"{session}-")}-{status["job_id"]}'
         timed_out = failure and run.faults.total() and 'builtins.TimeoutError' in failure.kinds
         if timed_out and _has_called(run, job, status['call_id']):
             # It waited for what it had called

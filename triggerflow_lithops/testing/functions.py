@@ -25,7 +25,7 @@ def total(results: list[int]) -> int:
 def draw(x: Any) -> float:
     """No two executions of it agree. Virtual time makes it another in each simulation, and the same in its repetition."""
     NOTES['draws'] += 1
-    return random.Random(f"{NOTES['draws']}/{time.time()}").random()
+    return random.Random(f'{NOTES["draws"]}/{time.time()}').random()
 
 
 def large(x: int) -> tuple[int, bytes]:

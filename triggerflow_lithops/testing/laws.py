@@ -127,9 +127,9 @@ class Laws:
         # read once, by one of the activations
         most = (ACTIVATION + 2 * deaths) * len(activations) + 5 * jobs + 2 * calls
         if run.requests['activation'] > most:
-            self.broken.append(f"{len(activations)} activations made {run.requests['activation']} requests")
+            self.broken.append(f'{len(activations)} activations made {run.requests["activation"]} requests')
         if run.requests['call'] > CALL * (calls + attempts):
-            self.broken.append(f"{calls + attempts} executions of calls made {run.requests['call']} requests")
+            self.broken.append(f'{calls + attempts} executions of calls made {run.requests["call"]} requests')
 
     def _has_ended(self, call: Call, now: float) -> bool:
         """Whether an activation that looks before it invokes would have seen that ``call`` had ended."""

@@ -23,6 +23,7 @@ class Mutant:
 
 MUTANTS: dict[str, Mutant] = {}
 
+
 def mutant(owner: Any, name: str, *seen_in: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """
     Registers a function, which is given what ``owner`` has as ``name``, as what stands there instead.

@@ -133,9 +133,7 @@ def faults_shown_to_the_orchestrator(original: Any, self: Hooks, function: Any, 
 
 
 @mutant(Engine, '_evaluate')
-def hop_fires_early(
-    original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call], *again: bool
-) -> bool:
+def hop_fires_early(original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call], *again: bool) -> bool:
     """Whoever completes a watched group fires, though other groups are not complete."""
     group = keys.group_of(call)
     document = self.facts.read(keys.watch_key(session, group, number))

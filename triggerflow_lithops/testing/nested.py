@@ -31,9 +31,7 @@ class NestedHooks(Hooks):
     :param start_calls: invokes calls of a job that it made, which is given as a fact
     """
 
-    def __init__(
-        self, facts: Facts, session: str, caller: str, runtime_meta: dict[str, Any], start_calls: Callable[..., None]
-    ):
+    def __init__(self, facts: Facts, session: str, caller: str, runtime_meta: dict[str, Any], start_calls: Callable[..., None]):
         self.facts = facts
         self._session = session
         # Its executors are numbered from 0, in a session of its own

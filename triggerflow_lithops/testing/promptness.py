@@ -78,11 +78,7 @@ class Promptness:
         # Who waits for all is started by each who sees that all have ended, whatever another one has written
         marked = not trigger.needs_all or any(map(self._has_failed, trigger.members))
         _, firing = self._memory.written.get(keys.fired_key(self._session, trigger.number), (0.0, None))
-        return (
-            following in self._hurt.delayed
-            or following in self._hurt.subjects
-            or bool(marked and firing and firing.was_hurt)
-        )
+        return following in self._hurt.delayed or following in self._hurt.subjects or bool(marked and firing and firing.was_hurt)
 
     def _has_failed(self, call: Call) -> bool:
         event: Any = self._memory.get(keys.event_key(self._session, call))

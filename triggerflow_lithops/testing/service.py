@@ -239,7 +239,7 @@ class SimulatedService:
     def _start_calls(self, by: Process, number: int, position: int, job: dict[str, Any], indices: Sequence[int]) -> None:
         starts = list(Lanes(job).open(indices))
         if job['lanes'] and len(starts) > job['lanes']:
-            self._world.broken(f"{by} started {len(starts)} chunks of {job['job']} in {job['lanes']} lanes")
+            self._world.broken(f'{by} started {len(starts)} chunks of {job["job"]} in {job["lanes"]} lanes')
         if by.kind == 'activation':
             self._world.starts(by, position, [Call(job['job'], index) for start in starts for index in start.numbers])
         self._start(by, number, position, job, starts)
@@ -343,7 +343,7 @@ class SimulatedService:
         facts, store = self.engine(process).facts, self._world.reach(process)
         uploaded = facts.read_bytes(job['func_key'])
         if uploaded is None:
-            raise StoreUnavailable(f"{job['func_key']}, the function of a call, is not there")
+            raise StoreUnavailable(f'{job["func_key"]}, the function of a call, is not there')
         function = pickle.loads(uploaded)['func']
         data = self._data(facts, chunk)
         reduces = REDUCE_JOB_ENV in job['invocation']['extra_env']
@@ -374,7 +374,7 @@ class SimulatedService:
             return [ast.literal_eval(data) for data in chunk['data_byte_strs']]
         stored = facts.read_bytes(chunk['data_key'])
         if stored is None:
-            raise StoreUnavailable(f"{chunk['data_key']}, the arguments of a call, are not there")
+            raise StoreUnavailable(f'{chunk["data_key"]}, the arguments of a call, are not there')
         return [stored[first : last + 1] for first, last in chunk['data_byte_ranges']]
 
     def _report(self, process: Process, execution: Execution, ended: dict[str, Any]) -> None:
@@ -395,4 +395,3 @@ class SimulatedService:
     def _of_job(self, job: str) -> tuple[str, str]:
         executor, _, job_id = job.rpartition('-')
         return f'{self._world.session}-{executor}', job_id
-

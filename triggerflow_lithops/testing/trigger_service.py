@@ -77,4 +77,3 @@ class SimulatedTriggerService:
             self._counted[number] = self._counted.get(number, 0) + 1
             if self._counted[number] == self._added[number][1]:
                 self._start(process, number + 1)
-

@@ -94,7 +94,7 @@ def validated(condition: Any) -> Condition:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise InvalidConditionError(f'{name} needs a whole number of events, at least 1; found {count!r}.')
     if name == 'THRESHOLD' and not (isinstance(condition.get('of'), int) and count <= condition['of']):
-        raise InvalidConditionError(f"{name} of {count} events out of {condition.get('of')!r} could never hold.")
+        raise InvalidConditionError(f'{name} of {count} events out of {condition.get("of")!r} could never hold.')
     return condition  # type: ignore[no-any-return]
 
 

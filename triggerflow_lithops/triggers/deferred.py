@@ -85,11 +85,7 @@ class Deferred(Watching):
         if document is None:
             return
         dependent, group = Dependent.from_document(session, document), group_of(call)
-        ready = [
-            number
-            for number, inputs in dependent.of_call.items()
-            if call in inputs and inputs.in_group(group) <= ended
-        ]
+        ready = [number for number, inputs in dependent.of_call.items() if call in inputs and inputs.in_group(group) <= ended]
         if ready and dependent.group is None:
             ready = self._plant_dependent(dependent, since=group)
         self.start(session, dependent.position, dependent.job, ready, now, again)
@@ -104,7 +100,7 @@ class Deferred(Watching):
         if dependent.group is not None:
             watch(dependent.group)
             return []
-        (number, inputs), = dependent.of_call.items()
+        ((number, inputs),) = dependent.of_call.items()
         complete = self._watch_one_group(dependent.session, inputs, f'{dependent.position}/{number}', watch, since)
         return [number] if complete else []
 

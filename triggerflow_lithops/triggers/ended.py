@@ -34,9 +34,7 @@ def clear_away(facts: Facts, session: str, prefixes: Iterable[str] = (JOBS,)) ->
     :param prefixes: below which it lies
     :return: the keys of that
     """
-    keys = [
-        key for prefix in prefixes for key in facts.list(f'{prefix}/{session}') if is_key_of(session, key, prefix)
-    ]
+    keys = [key for prefix in prefixes for key in facts.list(f'{prefix}/{session}') if is_key_of(session, key, prefix)]
     if keys:
         facts.store.delete(keys)
     return keys

@@ -97,8 +97,7 @@ def validated(event: Any) -> dict[str, Any]:
     for name in REQUIRED:
         if not isinstance(event.get(name), str) or not event[name]:
             raise InvalidEventError(
-                f'An event needs a non-empty string as {name!r} (CloudEvents 1.0, section 3.1); '
-                f'found {shown(event.get(name))}.'
+                f'An event needs a non-empty string as {name!r} (CloudEvents 1.0, section 3.1); found {shown(event.get(name))}.'
             )
     for name in OPTIONAL:
         if not isinstance(event.get(name), (str, type(None))):
@@ -128,7 +127,7 @@ def encoded(event: dict[str, Any]) -> bytes:
     value = encode(event)
     if len(value) > MAX_BYTES:
         raise InvalidEventError(
-            f"Event {shown(event['type'])} has {len(value)} bytes; {MAX_BYTES} are the most. Put what makes it large into the "
+            f'Event {shown(event["type"])} has {len(value)} bytes; {MAX_BYTES} are the most. Put what makes it large into the '
             'bucket, and its key into the event.'
         )
     return value
@@ -150,8 +149,8 @@ def termination_event(subject: str, status: dict[str, Any]) -> dict[str, Any]:
     return new_event(
         FAILURE if status.get('exception') else SUCCESS,
         subject,
-        source=f"lithops/{status['executor_id']}/{status['job_id']}",
+        source=f'lithops/{status["executor_id"]}/{status["job_id"]}',
         time=float(status['worker_end_tstamp']),
         data={'attempt': status.get('triggerflow_attempt', 0), **{name: status[name] for name in names if name in status}},
-        event_id=f"{status['call_id']}",
+        event_id=f'{status["call_id"]}',
     )

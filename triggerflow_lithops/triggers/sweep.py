@@ -142,14 +142,12 @@ class Sweeper:
         wait = min(BACKOFF[1], BACKOFF[0] * 2.0 ** len(earlier))
         # It may have died before it claimed its number, and claims have no gaps
         self._facts.create(claim_key(self._session, number), {'cause': 'died before it began', 'time': now})
-        _, death = self._facts.create(
-            death_key(self._session, number), {'reason': reason, 'time': now, 'due': now + wait}
-        )
+        _, death = self._facts.create(death_key(self._session, number), {'reason': reason, 'time': now, 'due': now + wait})
         deaths = [*earlier, (number, death)]
         if len(deaths) < self._limits.max_deaths:
             self._engine.perform(start_activation(self._session, number + 1, f'activation {number} died', death['due']))
             return
-        told = '; '.join(f"activation {dead} of: {found['reason']}" for dead, found in deaths)
+        told = '; '.join(f'activation {dead} of: {found["reason"]}' for dead, found in deaths)
         outcome = {'status': 'failed', 'error': ['RunDied', f'{len(deaths)} activations in a row died, {told}'], 'time': now}
         end(self._facts, self._session, outcome)
 

@@ -109,7 +109,7 @@ class Workspace:
         wanted = decode(encode(_definition(trigger)))
         is_same = self._facts.write(key, encode(trigger)) or _definition(self._facts.read(key)) == wanted
         if not is_same or self._state(trigger['id']).deleted:
-            raise TriggerExistsError(f"Trigger {trigger['id']!r} is there already, or was deleted: choose another id.")
+            raise TriggerExistsError(f'Trigger {trigger["id"]!r} is there already, or was deleted: choose another id.')
         self._watch(trigger)
         self._evaluate(trigger['id'])
 
@@ -121,7 +121,7 @@ class Workspace:
         """
         state = self._existing(trigger_id)
         if state.enabled != enabled:
-            name = f"switch.{state.switches:06d}.{'on' if enabled else 'off'}"
+            name = f'switch.{state.switches:06d}.{"on" if enabled else "off"}'
             self._facts.write(self._home.states(trigger_id, name), b'{}')
         if enabled:
             self._evaluate(trigger_id)

@@ -12,6 +12,7 @@
 # limitations under the License.
 #
 
+
 def load_config(config_data):
     """
     Nothing to fill in: a worker needs no setting beyond those of the storage and

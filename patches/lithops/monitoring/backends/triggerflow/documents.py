@@ -51,7 +51,7 @@ def read_text(path: str, limit: int = LARGEST) -> str:
         raise Damaged(f'it is no text in UTF-8: {error.reason} at byte {error.start}') from None
     except OSError as error:
         if isinstance(error, NotPrivate) or error.errno in _NEVER:
-            raise Damaged(f"it is no file that can be read: {str(error.strerror or error).rstrip('.')}") from None
+            raise Damaged(f'it is no file that can be read: {str(error.strerror or error).rstrip(".")}') from None
         raise
 
 

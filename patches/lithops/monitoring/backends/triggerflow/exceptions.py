@@ -64,9 +64,7 @@ class CannotBeRead(Exception):
     """Something pickled that raises when it is unpickled, or is not what it should be"""
 
 
-def dumps(
-    error: BaseException, by_value: bool = False, as_exc_info: bool = False, pickler: type = cloudpickle.Pickler
-) -> bytes:
+def dumps(error: BaseException, by_value: bool = False, as_exc_info: bool = False, pickler: type = cloudpickle.Pickler) -> bytes:
     """
     Pickles an exception, with its traceback and all that it was caused by
 
@@ -242,6 +240,7 @@ class _ByReference(pickle.Pickler):
 @functools.cache
 def _by_value(base: Any) -> type:
     """Pickles classes that cannot be imported, too, and all that is no exception as ``base`` does"""
+
     class ByValue(base):
         def __init__(self, file: io.BytesIO, journey: _Journey):
             super().__init__(file)

@@ -189,7 +189,7 @@ def _require_size(backend: str, payloads: List[Dict[str, Any]]) -> None:
         size = len(json.dumps(payload, default=str))
         if size > limit:
             raise PayloadTooLarge(
-                f"An invocation of {payload['func_name']} has {size} bytes; {backend} takes {limit} at the most. "
+                f'An invocation of {payload["func_name"]} has {size} bytes; {backend} takes {limit} at the most. '
                 'What makes it large is extra_env, or the configuration: hand large values over as arguments.'
             )
 
@@ -270,13 +270,13 @@ def _is_accepted(handler: ServerlessHandler, payload: Dict[str, Any]) -> bool:
     except Exception as error:
         # All that Lithops' client tells of 413
         if 'larger than allowed' in str(error):
-            said = f"An invocation of {payload['func_name']} is refused by {handler.backend_name}: {error}"
+            said = f'An invocation of {payload["func_name"]} is refused by {handler.backend_name}: {error}'
             raise PayloadTooLarge(said) from error
         raise
     if answer == 404:
         raise RuntimeGone(
             f"{handler.backend_name} has no action '{backend.package}/{action}' (any more). Deploy it again: "
-            f"lithops runtime deploy -b {handler.backend_name} -m {payload['runtime_memory']} {payload['runtime_name']}"
+            f'lithops runtime deploy -b {handler.backend_name} -m {payload["runtime_memory"]} {payload["runtime_name"]}'
         )
     if answer == 401:
         raise _Unauthorized()

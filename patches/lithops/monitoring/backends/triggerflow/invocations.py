@@ -121,7 +121,7 @@ def documents_of(payload: Dict[str, Any], chunks: List[Dict[str, Any]], due: flo
     common = json.dumps({'version': VERSION, 'due': due, 'payload': payload})
     if len(common) > LARGEST_PAYLOAD:
         raise PayloadTooLarge(
-            f"An invocation of {payload['func_name']} has {len(common)} bytes; the local function service takes "
+            f'An invocation of {payload["func_name"]} has {len(common)} bytes; the local function service takes '
             f'{LARGEST_PAYLOAD} at the most. What makes it large is extra_env, or the configuration: hand large values over '
             'as arguments.'
         )
@@ -223,4 +223,3 @@ def checked_config(found: Any) -> Dict[str, Any]:
         text(document(config.get(storage), f"'{storage}'").get('storage_bucket'), "'storage_bucket'")
     text(document(config.get('triggerflow'), "'triggerflow'").get('service'), "'service'")
     return config
-

@@ -121,6 +121,7 @@ def starter(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callab
 
     :return: raises :class:`NeverTaken`
     """
+
     def start(action: Action) -> None:
         if action['name'] == START_ACTIVATION:
             start_activation(config, run, action['number'], action['cause'], action['due'])
@@ -136,7 +137,7 @@ def starter(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callab
         elif action['name'] == START_FOLLOWING:
             _go_on(config, run, facts, action)
         else:
-            raise ValueError(f"Found action {action['name']!r}, which only a sweep performs")
+            raise ValueError(f'Found action {action["name"]!r}, which only a sweep performs')
 
     return start
 
@@ -153,7 +154,7 @@ def _go_on(config: Dict[str, Any], run: Dict[str, Any], facts: Facts, action: Ac
     except InvocationRefused as error:
         for number in (number for start in starts for number in start.numbers):
             facts.create(keys.refused_key(run['session'], keys.Call(job['job'], number)), {'time': time.time()})
-        logger.warning(f"Run {run['run_id']} - a lane of {job['job']} stands still until the next sweep: {error}")
+        logger.warning(f'Run {run["run_id"]} - a lane of {job["job"]} stands still until the next sweep: {error}')
 
 
 def held_by_function_service(config: Dict[str, Any], session: str) -> Optional[Set[keys.Call | int]]:
@@ -204,13 +205,11 @@ def field_of(job: Any) -> Optional[Dict[str, Any]]:
     if not field or (executor_id != field['session'] and not executor_id.startswith(field['session'] + '-')):
         return None
     if field['subject'] == NESTED:
-        field['job'] = f"{executor_id[len(field['session']) + 1:]}-{job.job_id}"
+        field['job'] = f'{executor_id[len(field["session"]) + 1 :]}-{job.job_id}'
     return field
 
 
-def start_activation(
-    config: Dict[str, Any], run: Dict[str, Any], number: int, cause: str, due: float = 0.0
-) -> None:
+def start_activation(config: Dict[str, Any], run: Dict[str, Any], number: int, cause: str, due: float = 0.0) -> None:
     """
     Invokes activation ``number`` of a run.
 
@@ -234,7 +233,7 @@ def rule_of(config: Dict[str, Any], run: Dict[str, Any]) -> Rule:
     handler = handler_of(config)
     if handler.backend_name == 'ibm_cf':
         handler.backend._get_or_create_namespace()
-    return Rule(handler.backend, f"triggerflow-{run['session']}")
+    return Rule(handler.backend, f'triggerflow-{run["session"]}')
 
 
 def _is_fired(config: Dict[str, Any], run: Dict[str, Any], payload: Dict[str, Any]) -> bool:
@@ -242,13 +241,11 @@ def _is_fired(config: Dict[str, Any], run: Dict[str, Any], payload: Dict[str, An
     try:
         return rule_of(config, run).fire(payload)
     except Exception as error:
-        logger.debug(f"Run {run['run_id']} - its trigger was not fired, so it is woken without: {error}")
+        logger.debug(f'Run {run["run_id"]} - its trigger was not fired, so it is woken without: {error}')
         return False
 
 
-def own_payload(
-    config: Dict[str, Any], run: Dict[str, Any], subject: str, number: int, cause: str, due: float
-) -> Dict[str, Any]:
+def own_payload(config: Dict[str, Any], run: Dict[str, Any], subject: str, number: int, cause: str, due: float) -> Dict[str, Any]:
     """
     The payload of what runs the orchestrator's own function.
 
@@ -334,7 +331,7 @@ def call_payload(
     return _payload(
         config,
         field,
-        executor_id=f"{run['session']}-{executor}",
+        executor_id=f'{run["session"]}-{executor}',
         job_id=job_id,
         total_calls=job['calls'],
         extra_env=job['invocation']['extra_env'],

@@ -102,7 +102,7 @@ class Door:
         :param due: seconds since the epoch before which none of them starts
         """
         for document in documents_of(payload, chunks, due):
-            name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{payload['triggerflow']['session']}"
+            name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{payload["triggerflow"]["session"]}'
             self._put(f'{name}{ACCEPTED}', document)
             self.ring(f'{name}{ACCEPTED}')
 

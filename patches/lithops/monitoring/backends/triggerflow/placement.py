@@ -120,4 +120,3 @@ def hook() -> None:
     JobMonitor.__init__ = _init_job_monitor(JobMonitor.__init__)
     # A program that lists the bucket as a folder sees none of our keys, as it sees none of Lithops'
     cloud_proxy._LITHOPS_PREFIXES += keys.PREFIXES
-

@@ -113,7 +113,7 @@ class ServiceClient:
         reasons = [str(found.get('reason')) for found in _documents(answer, 'rejected_triggers')] if status == 200 else []
         if reasons and 'already exists' in reasons[0]:
             return
-        raise self._refusal(f"trigger {trigger['id']}", status, {'error': reasons[0]} if reasons else answer)
+        raise self._refusal(f'trigger {trigger["id"]}', status, {'error': reasons[0]} if reasons else answer)
 
     def delete_triggers(self, prefix: str) -> None:
         """

@@ -118,7 +118,7 @@ class CallStatus(StorageCallStatus):
         except Exception:
             # Lithops' handler goes on as if nothing had happened
             unreported.append(f'{self.job.job_key}/{self.job.call_id}')
-            logger.exception(f"Run {self.run['run_id']} - could not report the end of {unreported[-1]}")
+            logger.exception(f'Run {self.run["run_id"]} - could not report the end of {unreported[-1]}')
             raise
 
     def _engine(self) -> Engine:

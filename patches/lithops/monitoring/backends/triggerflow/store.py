@@ -133,7 +133,7 @@ class S3Store(HandlerStore):
         for answer in self._handler.delete_objects(self._bucket, keys):
             failed = answer.get('Errors')
             if failed:
-                raise StoreUnavailable(f"{len(failed)} objects were not deleted, such as {failed[0]}")
+                raise StoreUnavailable(f'{len(failed)} objects were not deleted, such as {failed[0]}')
 
 
 def _take_condition(params: Dict[str, Any], context: Dict[str, Any], **_: Any) -> Dict[str, Any]:
@@ -173,6 +173,7 @@ class AzureStore(HandlerStore):
 
     def _create(self, key: str, value: bytes) -> bool:
         from azure.core.exceptions import ResourceExistsError
+
         try:
             self._container.upload_blob(key, value, overwrite=False)
         except ResourceExistsError as error:
@@ -183,6 +184,7 @@ class AzureStore(HandlerStore):
 
     def _delete(self, keys: List[str]) -> None:
         from azure.core.exceptions import ResourceNotFoundError
+
         for key in keys:
             with contextlib.suppress(ResourceNotFoundError):
                 self._container.delete_blob(key)
@@ -198,6 +200,7 @@ class GoogleStore(HandlerStore):
 
     def _get(self, key: str) -> bytes:
         from google.api_core.exceptions import NotFound
+
         try:
             return self._objects.blob(key).download_as_bytes()
         except NotFound:
@@ -208,6 +211,7 @@ class GoogleStore(HandlerStore):
 
     def _create(self, key: str, value: bytes) -> bool:
         from google.api_core.exceptions import PreconditionFailed
+
         try:
             self._objects.blob(key).upload_from_string(value, if_generation_match=0)
         except PreconditionFailed:
@@ -244,8 +248,8 @@ def create_store(config: Dict[str, Any], storage: Optional[Storage] = None) -> S
     kind = HandlerStore if config['triggerflow'].get(UNGUARDED) else KINDS.get(backend)
     if kind is None:
         raise UnsupportedStorageError(
-            f"Found storage backend {backend!r}, which has no way to write an object only if it is absent. "
-            f"Those that have one: localhost, {', '.join(sorted(KINDS))}. {_AT_YOUR_RISK}"
+            f'Found storage backend {backend!r}, which has no way to write an object only if it is absent. '
+            f'Those that have one: localhost, {", ".join(sorted(KINDS))}. {_AT_YOUR_RISK}'
         )
     storage = storage or Storage(storage_config=extract_storage_config(config))
     return kind(storage.storage_handler, storage.bucket)

@@ -38,7 +38,7 @@ class Stream:
         self._sink = sink
 
     def __repr__(self) -> str:
-        return f"stream {self._sink['stream']} of redis://{self._sink['host']}:{self._sink['port']}"
+        return f'stream {self._sink["stream"]} of redis://{self._sink["host"]}:{self._sink["port"]}'
 
     def add(self, entries: List[Dict[str, str]]) -> None:
         """
@@ -90,4 +90,4 @@ def _require(answers: Any, said: str) -> None:
     if kind == b'$' and rest.isdecimal() and len(rest) < 4:
         answers.read(int(rest) + 2)
     elif kind != b'+':
-        raise StreamUnavailable(f"Redis answers to {said}: {rest if kind == b'-' else line!r}")
+        raise StreamUnavailable(f'Redis answers to {said}: {rest if kind == b"-" else line!r}')

@@ -77,7 +77,7 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
     sweeper = Sweeper(Engine(facts, perform_or_report, triggers_of(config, run)), run['session'], limits_of(run), held)
     repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[is_local(config)]))
     for said in repaired:
-        logger.warning(f"Run {run['run_id']} - swept: {said}")
+        logger.warning(f'Run {run["run_id"]} - swept: {said}')
     return repaired
 
 
@@ -186,7 +186,7 @@ def sweep_in_turn(config: Dict[str, Any], run: Dict[str, Any], number: int, due:
         try:
             sweep_unless_over(config, run)
         except Exception:
-            logger.exception(f"Run {run['run_id']} - a sweep failed, the next one may not")
+            logger.exception(f'Run {run["run_id"]} - a sweep failed, the next one may not')
         due = time.time() + run['orchestrator']['sweep_seconds']
     _start_sweep(config, run, number + 1, due)
 
@@ -196,4 +196,4 @@ def _start_sweep(config: Dict[str, Any], run: Dict[str, Any], number: int, due: 
 
 
 def _interval(run: Dict[str, Any]) -> str:
-    return f"triggerflow-sweeps-{run['session']}"
+    return f'triggerflow-sweeps-{run["session"]}'

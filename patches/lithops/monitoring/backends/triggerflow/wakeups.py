@@ -57,7 +57,7 @@ def begin_wake_ups(config: Dict[str, Any], run: Dict[str, Any]) -> None:
         try:
             rule_of(config, run).create(own_payload(config, run, ACTIVATION, 1, '', 0.0))
         except Exception as error:
-            logger.warning(f"Run {run['run_id']} - is woken without a rule: {error}")
+            logger.warning(f'Run {run["run_id"]} - is woken without a rule: {error}')
 
 
 def end_wake_ups(config: Dict[str, Any], run: Dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def end_wake_ups(config: Dict[str, Any], run: Dict[str, Any]) -> None:
             RemoteTriggers(config['triggerflow'], lambda number: {}).forget(run['session'])
     except Exception as error:
         # A purge tries again
-        logger.warning(f"Run {run['run_id']} - what woke it may be left: {error}")
+        logger.warning(f'Run {run["run_id"]} - what woke it may be left: {error}')
 
 
 def triggers_of(config: Dict[str, Any], run: Dict[str, Any]) -> Optional[RemoteTriggers]:
