@@ -39,9 +39,16 @@ from .triggers.store import Facts
 OUTPUT_FIELD = 'triggerflow_output'
 
 _OF_A_FUTURE = (
-    'executor_id', 'job_id', 'job_key', 'call_id', 'function_name', 'execution_timeout',
-    'runtime_name', 'runtime_memory', 'backend',
-)  # fmt: skip
+    'executor_id',
+    'job_id',
+    'job_key',
+    'call_id',
+    'function_name',
+    'execution_timeout',
+    'runtime_name',
+    'runtime_memory',
+    'backend',
+)
 
 
 class TravellingFuture(ResponseFuture):
