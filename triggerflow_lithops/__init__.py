@@ -50,6 +50,8 @@ from .triggers.damage import Damaged
 from .triggers.event import InvalidEventError
 from .triggers.workspace import TriggerExistsError, TriggerNotFoundError
 
+__version__ = '0.1.0'
+
 __all__ = [
     'ANY',
     'END',
