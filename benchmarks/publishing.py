@@ -9,12 +9,12 @@ import time
 from home import settle
 
 from triggerflow_lithops import TRUE, CallAsync, CloudEvent, PythonCallable, Triggerflow, TriggerflowExecutor
-from triggerflow_lithops.triggers import condition
-from triggerflow_lithops.triggers.attempt import DEFAULT
-from triggerflow_lithops.triggers.event import new_event
-from triggerflow_lithops.triggers.memory import MemoryStore
-from triggerflow_lithops.triggers.store import Facts
-from triggerflow_lithops.triggers.workspace import Workspace
+from triggerflow_lithops.core import condition
+from triggerflow_lithops.core.event import new_event
+from triggerflow_lithops.core.memory_store import MemoryStore
+from triggerflow_lithops.core.run.attempts import DEFAULT
+from triggerflow_lithops.core.store import Facts
+from triggerflow_lithops.core.workspace.workspace import Workspace
 
 #: What the trigger says of an action that is never run
 NOT_RUN = {

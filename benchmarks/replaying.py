@@ -17,12 +17,13 @@ import lithops
 import sitecustomize
 from lithops.worker.utils import get_runtime_metadata
 
-from triggerflow_lithops import TriggerflowExecutor, activation
-from triggerflow_lithops.triggers.attempt import DEFAULT, Execution
-from triggerflow_lithops.triggers.engine import Engine
-from triggerflow_lithops.triggers.keys import Call, code_key, event_key, run_key, session_of
-from triggerflow_lithops.triggers.store import Facts, encode
-from triggerflow_lithops.triggers.sweep import unknown
+from triggerflow_lithops import TriggerflowExecutor
+from triggerflow_lithops.core.run.attempts import DEFAULT, Execution
+from triggerflow_lithops.core.run.engine import Engine
+from triggerflow_lithops.core.run.keys import Call, code_key, event_key, run_key, session_of
+from triggerflow_lithops.core.run.sweep import unknown
+from triggerflow_lithops.core.store import Facts, encode
+from triggerflow_lithops.orchestrator import activation
 
 FORK = multiprocessing.get_context('fork')
 

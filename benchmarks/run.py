@@ -58,7 +58,7 @@ def side_by_side(args):
 def run_orchestrator(orchestrator, **args):
     """A run to its end: the run, and its seconds from start to outcome."""
     from triggerflow_lithops import TriggerflowExecutor
-    from triggerflow_lithops.triggers.keys import outcome_key
+    from triggerflow_lithops.core.run.keys import outcome_key
 
     tf = TriggerflowExecutor(config=CONFIG, log_level=None)
     run = tf.run(orchestrator, args)
@@ -144,7 +144,7 @@ def start_counting():
 @contextlib.contextmanager
 def on_s3(folder):
     """Runs are stored on a real S3 server meanwhile. Gives what tells how many requests it has answered."""
-    sys.path.insert(0, str(HERE.parent / 'tests'))
+    sys.path.insert(0, str(HERE.parent / 'tests' / 'support'))
     import requests as http
     import servers
 
@@ -229,8 +229,8 @@ def requests(args):
 
 
 def alive(args):
-    from triggerflow_lithops.config import service_folder
-    from triggerflow_lithops.localhost.service import processes_log
+    from triggerflow_lithops.deployment.config import service_folder
+    from triggerflow_lithops.local_service.service import processes_log
 
     # Starts the service
     run_orchestrator(in_sequence, calls=1, function='no_op', argument=0)

@@ -109,9 +109,9 @@ def bucket():
     """The facts of a bucket in memory, in which there are the document and the code of a run. Its session is 's'."""
     import whole
 
-    from triggerflow_lithops.triggers import keys
-    from triggerflow_lithops.triggers.memory import MemoryStore
-    from triggerflow_lithops.triggers.store import Facts
+    from triggerflow_lithops.core.memory_store import MemoryStore
+    from triggerflow_lithops.core.run import keys
+    from triggerflow_lithops.core.store import Facts
 
     facts = Facts(MemoryStore())
     facts.create(keys.run_key(''), whole.run('', 's', keys.code_key('s')))

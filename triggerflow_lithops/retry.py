@@ -4,9 +4,9 @@ import contextvars
 from dataclasses import dataclass, fields
 from typing import Any, Iterable
 
+from .core.limits import seconds, shown
+from .core.run.attempts import DEFAULT, Policy
 from .errors import ConfigurationError, OutsideOrchestratorError
-from .triggers.attempt import DEFAULT, Policy
-from .triggers.limits import seconds, shown
 
 #: The policies of the ``with`` blocks that the orchestrator is in, the innermost last.
 #: There are none, not even an empty list, where no orchestrator runs
@@ -91,6 +91,9 @@ class Retry:
         if isinstance(given, int) and not isinstance(given, bool):
             return cls(retries=given)
         known = [field.name for field in fields(cls)]
+        if isinstance(given, dict):
+            # YAML takes the key "on" for true
+            given = {'on' if key is True else key: value for key, value in given.items()}
         if not isinstance(given, dict) or not set(given) <= set(known):
             raise ConfigurationError(
                 f"'retry' is a Retry, a number of retries, or a mapping of {', '.join(known)}; found {shown(given)}."

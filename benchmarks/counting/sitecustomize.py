@@ -35,7 +35,7 @@ _REQUESTS = {
             'delete_objects': 'delete',
         },
     ),
-    'lithops.monitoring.backends.triggerflow.files': (
+    'lithops.monitoring.backends.triggerflow.localhost_store': (
         'LocalhostStore',
         1,
         {'put_new': 'put', 'get': 'get', 'list': 'list', 'delete': 'delete'},

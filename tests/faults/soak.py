@@ -227,7 +227,7 @@ ORCHESTRATORS = ['sequence', 'fan_out', 'first_of_many', 'caught', 'large']
 
 def _processes(disk):
     """(pid, kind) of each process of the service that lives on ``disk``."""
-    found, parents, marks = [], {}, f'triggerflow_lithops.localhost {disk}'.replace(' ', '\0').encode()
+    found, parents, marks = [], {}, f'triggerflow_lithops.local_service {disk}'.replace(' ', '\0').encode()
     for path in Path('/proc').glob('[0-9]*'):
         with contextlib.suppress(OSError, ValueError):
             if marks in (path / 'cmdline').read_bytes():

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import lithops
 import pytest
-from lithops.monitoring.backends.triggerflow.localhost import Door
+from lithops.monitoring.backends.triggerflow.local_service import Door
 from soak import VICTIMS
 
 from triggerflow_lithops import TriggerflowExecutor
-from triggerflow_lithops.localhost.service import processes_log
+from triggerflow_lithops.local_service.service import processes_log
 
 HERE = Path(__file__).parent
 CALLS = 1000
@@ -200,7 +200,7 @@ def kill_all(text, number=signal.SIGKILL):
     found = 0
     for path in Path('/proc').glob('[0-9]*/cmdline'):
         try:
-            if f'triggerflow_lithops.localhost\0{text}'.encode() in path.read_bytes():
+            if f'triggerflow_lithops.local_service\0{text}'.encode() in path.read_bytes():
                 os.kill(int(path.parent.name), number)
                 found += 1
         except (OSError, ValueError):

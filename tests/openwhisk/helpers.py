@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from triggerflow_lithops.triggers.keys import outcome_key
+from triggerflow_lithops.core.run.keys import outcome_key
 
 
 def until(condition, seconds=120):

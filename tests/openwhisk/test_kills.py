@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import servers
 from helpers import children, renewing, settled
-from lithops.monitoring.backends.triggerflow import functions, status, sweep
+from lithops.monitoring.backends.triggerflow import compute, status, sweep
 from workloads import EXPECTED
 
 from triggerflow_lithops import TriggerflowExecutor
@@ -88,7 +88,7 @@ class Trouble:
 @pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 def test_runs_end_right_whatever_is_killed_dropped_or_doubled(openwhisk, cloud, backend, tmp_path, monkeypatch):
     clock = SimpleNamespace(time=lambda: time.time() + openwhisk.passed(), sleep=time.sleep, monotonic=time.monotonic)
-    for module in (functions, status, sweep):
+    for module in (compute, status, sweep):
         monkeypatch.setattr(module, 'time', clock)
     monkeypatch.setattr(sweep, 'PATIENCE', {False: 0.5})
     openwhisk.limit = 12

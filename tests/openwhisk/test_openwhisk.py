@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import servers
 from helpers import children, has_ended, renewing, settled, take_plugin_out, until, until_calls_began
-from lithops.monitoring.backends.triggerflow import functions, status, sweep
+from lithops.monitoring.backends.triggerflow import compute, status, sweep
 from lithops.monitoring.backends.triggerflow.invoke import performer
 from programs import (
     nap_then_add,
@@ -26,9 +26,9 @@ from programs import (
 )
 
 from triggerflow_lithops import ConfigurationError, InstallationError, Retry, RuntimeGone, TriggerflowExecutor
-from triggerflow_lithops.run import Run
-from triggerflow_lithops.storage import create_store
-from triggerflow_lithops.triggers.action import start_activation
+from triggerflow_lithops.core.run.action import start_activation
+from triggerflow_lithops.deployment.store_border import create_store
+from triggerflow_lithops.orchestrator import start_run
 
 BOTH = pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 EXAMPLES = Path(__file__).parent.parent.parent / 'examples'
@@ -223,7 +223,7 @@ def test_two_thousand_calls_go_through_fifty_lanes_and_a_namespace_of_sixty(open
 
 @pytest.mark.parametrize('backend', ['ibm_cf'], indirect=True)
 def test_a_token_that_expires_meanwhile_is_renewed_before_it_is_needed(openwhisk, cloud):
-    granted = openwhisk.grant(seconds=functions.TOKEN_GRACE - 1)
+    granted = openwhisk.grant(seconds=compute.TOKEN_GRACE - 1)
     cloud['ibm_cf'] |= {'token': granted['access_token'], 'token_expiry_time': granted['expiration']}
     with renewing(openwhisk):
         assert TriggerflowExecutor(config=cloud, log_level=None).run(twice).result(timeout=90) == 6
@@ -336,13 +336,13 @@ def test_a_further_attempt_waits_for_its_time_in_its_function(openwhisk, executo
 
 
 def test_a_further_attempt_that_waits_for_long_is_started_by_an_alarm_or_else_cut(monkeypatch):
-    assert status.MAX_WAIT == functions.ALARM
+    assert status.MAX_WAIT == compute.ALARM
     kept, slept = [], []
-    monkeypatch.setattr(functions, 'set_alarm', lambda backend, payload, due: kept.append(due) or True)
+    monkeypatch.setattr(compute, 'set_alarm', lambda backend, payload, due: kept.append(due) or True)
     handler = SimpleNamespace(backend_name='openwhisk', backend=None)
     now = time.time()
     for seconds in (0, 59, 600):
-        assert functions._is_kept(handler, {'triggerflow': {'due': now + seconds}}) == (seconds == 600)
+        assert compute._is_kept(handler, {'triggerflow': {'due': now + seconds}}) == (seconds == 600)
     assert kept == [now + 600]
     monkeypatch.setattr(status, 'time', SimpleNamespace(time=lambda: now, sleep=slept.append))
     monkeypatch.setattr(status, '_separate', lambda *of_a_job: None)
@@ -370,10 +370,10 @@ def test_where_there_is_no_more_memory_a_further_attempt_has_what_there_was(open
 
 
 def test_a_payload_that_is_too_large_is_refused_before_it_is_sent(monkeypatch):
-    monkeypatch.setattr(functions, 'handler_of', lambda config: pytest.fail('it was sent'))
+    monkeypatch.setattr(compute, 'handler_of', lambda config: pytest.fail('it was sent'))
     payload = {'func_name': 'add3', 'extra_env': {'LARGE': 'x' * 2_000_000}}
-    with pytest.raises(functions.PayloadTooLarge, match=r'add3 has 2000\d+ bytes; openwhisk takes 1048576'):
-        functions.submit({'lithops': {'backend': 'openwhisk'}}, [payload])
+    with pytest.raises(compute.PayloadTooLarge, match=r'add3 has 2000\d+ bytes; openwhisk takes 1048576'):
+        compute.submit({'lithops': {'backend': 'openwhisk'}}, [payload])
 
 
 def test_a_wait_with_a_time_out_wakes_up(openwhisk, executor):
@@ -383,15 +383,16 @@ def test_a_wait_with_a_time_out_wakes_up(openwhisk, executor):
 @pytest.mark.parametrize('has_alarms', [True, False])
 def test_what_is_due_later_is_started_by_an_alarm_or_else_waits_in_its_function(openwhisk, executor, monkeypatch, has_alarms):
     openwhisk.has_alarms = has_alarms
-    monkeypatch.setattr(functions, 'ALARM', 1.0)
+    monkeypatch.setattr(compute, 'ALARM', 1.0)
     dues = []
 
-    def later(run):
+    def later(config, facts, document):
         # Not before: to deploy a runtime takes its time
         dues.append(time.time() + 5)
-        performer(executor.config, run._field(), executor.facts)(start_activation(run.session, 0, 'it was due', dues[0]))
+        begin = start_activation(start_run.session_of_run(document), 0, 'it was due', dues[0])
+        performer(config, start_run.field_of(document), facts)(begin)
 
-    monkeypatch.setattr(Run, 'begin', later)
+    monkeypatch.setattr(start_run, 'begin_run', later)
     run = executor.run(twice)
     assert run.result(timeout=120) == 6
     due = dues[0]

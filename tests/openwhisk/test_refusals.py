@@ -9,21 +9,13 @@ import pytest
 import yaml
 from helpers import has_ended, renewing, settled, take_plugin_out, until, until_calls_began
 from lithops.constants import LOCALHOST, SERVERLESS_BACKENDS, STANDALONE_BACKENDS
-from lithops.monitoring.backends.triggerflow import alarm, functions, invoke
-from lithops.monitoring.backends.triggerflow.store import KINDS
+from lithops.monitoring.backends.triggerflow import compute, invoke, openwhisk_alarms
+from lithops.monitoring.backends.triggerflow.stores import KINDS
 from programs import catches_everything, large_environment, nap_then_add, twice
 
-from triggerflow_lithops import (
-    ConfigurationError,
-    InstallationError,
-    PayloadTooLarge,
-    RunDied,
-    RuntimeGone,
-    TriggerflowExecutor,
-    backends,
-    probe,
-)
-from triggerflow_lithops.config import create_config
+from triggerflow_lithops import ConfigurationError, InstallationError, PayloadTooLarge, RunDied, RuntimeGone, TriggerflowExecutor
+from triggerflow_lithops.deployment import compute_backends, runtime_probe
+from triggerflow_lithops.deployment.config import create_config
 
 BOTH = pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'], indirect=True)
 
@@ -82,7 +74,7 @@ def test_a_runtime_that_was_deleted_is_not_waited_for(openwhisk, unknown):
 
 
 def test_a_runtime_is_asked_again_when_its_answer_is_lost(openwhisk, unknown, monkeypatch):
-    monkeypatch.setattr(probe, 'PATIENCE', 15.0)
+    monkeypatch.setattr(runtime_probe, 'PATIENCE', 15.0)
     asked = []
 
     def fate(found):
@@ -94,7 +86,7 @@ def test_a_runtime_is_asked_again_when_its_answer_is_lost(openwhisk, unknown, mo
 
 
 def test_a_runtime_that_never_answers_is_not_waited_for_without_end(openwhisk, unknown, monkeypatch):
-    monkeypatch.setattr(probe, 'PATIENCE', 0.5)
+    monkeypatch.setattr(runtime_probe, 'PATIENCE', 0.5)
     openwhisk.fate = lambda found: 'drop'
     with pytest.raises(ConfigurationError, match=r'does not answer: 3 calls have not ended within .*lithops runtime deploy -b'):
         unknown.run(twice)
@@ -170,10 +162,10 @@ def test_a_handler_that_cannot_be_made_is_tried_again_and_then_told(monkeypatch)
         made.append(config)
         raise ConnectionError('it is away')
 
-    monkeypatch.setattr(functions, '_create_handler', create)
-    monkeypatch.setattr(functions, 'PATIENCE', 0.3)
-    with pytest.raises(functions.InvocationRefused, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
-        functions.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
+    monkeypatch.setattr(compute, '_create_handler', create)
+    monkeypatch.setattr(compute, 'PATIENCE', 0.3)
+    with pytest.raises(compute.InvocationRefused, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
+        compute.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
     assert len(made) > 1
 
 
@@ -203,15 +195,19 @@ def test_a_trigger_that_answers_only_at_the_end_is_refused(backend):
     config = {'lithops': {'backend': backend, 'storage': 'localhost'}, backend: {'trigger': 'https'}}
     with pytest.raises(ConfigurationError, match=r"with 'trigger: https', which answers .*'trigger: pub/sub' it does not"):
         TriggerflowExecutor(config=config, log_level=None)
-    backends.require_functions(backend, {'trigger': 'pub/sub'})
+    compute_backends.require_functions(backend, {'trigger': 'pub/sub'})
 
 
 def test_each_of_lithops_backends_is_run_read_or_refused_and_the_table_says_so():
-    named = [*backends.TESTED, *backends.READ, *backends.REFUSED]
+    named = [*compute_backends.TESTED, *compute_backends.READ, *compute_backends.REFUSED]
     assert sorted(named) == sorted({LOCALHOST, *SERVERLESS_BACKENDS, *STANDALONE_BACKENDS})
     text = (Path(__file__).parents[2] / 'docs' / 'ibm-cloud-functions.md').read_text()
     table = text.partition('## Which backends')[2].partition('##')[0]
-    for names, said in ((backends.TESTED, 'run by the tests'), (backends.READ, 'read, not run'), (backends.REFUSED, 'refused')):
+    for names, said in (
+        (compute_backends.TESTED, 'run by the tests'),
+        (compute_backends.READ, 'read, not run'),
+        (compute_backends.REFUSED, 'refused'),
+    ):
         rows = ' '.join(line for line in table.splitlines() if f'| {said}' in line)
         assert set(re.findall(r'`(\w+)`', rows)) >= set(names)
 
@@ -225,7 +221,7 @@ def examples(page):
 
 @pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'])
 def test_each_configuration_of_the_storage_page_is_taken_and_there_is_one_for_each_store(backend):
-    found = examples('storage.md')
+    found = examples('reference/storage.md')
     sections = {'ibm': {'iam_api_key': 'a'}, 'ibm_cf': {'region': 'eu-de'}}
     if backend == 'openwhisk':
         sections = {'openwhisk': {'endpoint': 'https://127.0.0.1:1', 'namespace': 'tests', 'api_key': 'a:b'}}
@@ -242,17 +238,17 @@ def test_each_configuration_of_the_page_on_functions_is_taken():
 
 def test_a_backend_that_has_no_functions_is_not_tried_again(monkeypatch):
     batch = SimpleNamespace(backend_name='k8s', get_backend_type=lambda: 'batch')
-    monkeypatch.setattr(functions, 'ServerlessHandler', lambda config, internal_storage: batch)
+    monkeypatch.setattr(compute, 'ServerlessHandler', lambda config, internal_storage: batch)
     config = {'lithops': {'backend': 'k8s'}, 'k8s': {}}
-    with pytest.raises(functions.UnsupportedBackendError, match='k8s'):
-        functions.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
+    with pytest.raises(compute.UnsupportedBackendError, match='k8s'):
+        compute.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
 
 
 def test_two_namespaces_of_one_key_have_a_handler_each(cloud):
     configs = [TriggerflowExecutor(config=cloud, log_level=None).config for _ in range(2)]
     for config, namespace in zip(configs, ('one', 'other'), strict=True):
         config['openwhisk'] = {**config['openwhisk'], 'namespace': namespace}
-    found = [functions.handler_of(config).backend.cf_client.namespace for config in configs]
+    found = [compute.handler_of(config).backend.cf_client.namespace for config in configs]
     assert found == [config['openwhisk']['namespace'] for config in configs] == ['one', 'other']
 
 
@@ -260,7 +256,7 @@ def test_two_namespaces_of_one_key_have_a_handler_each(cloud):
 def test_an_alarm_that_is_refused_for_a_moment_is_set_and_one_that_stays_refused_is_told(
     openwhisk, executor, monkeypatch, caplog, refused
 ):
-    monkeypatch.setattr(alarm, 'PAUSES', (0.01, 0.01))
+    monkeypatch.setattr(openwhisk_alarms, 'PAUSES', (0.01, 0.01))
     tell, asked = openwhisk._tell_clock, []
 
     def tell_clock(feed, said):

@@ -6,7 +6,7 @@ import time
 import pytest
 import servers
 from helpers import settled, until
-from lithops.monitoring.backends.triggerflow import service
+from lithops.monitoring.backends.triggerflow import trigger_service
 from programs import chained, first_of_many, in_time, naps, raises_one, slow_and_wide, tries_again, twice, wide
 from triggerflow_server import Triggerflow
 
@@ -103,7 +103,7 @@ def test_events_that_come_twice_count_twice_and_do_no_harm(openwhisk, woken, tri
 
 @pytest.mark.parametrize('section', ['service'], indirect=True)
 def test_a_run_goes_on_though_the_service_goes_away(openwhisk, woken, triggerflow, monkeypatch):
-    monkeypatch.setattr(service, 'PAUSES', (0.1,))
+    monkeypatch.setattr(trigger_service, 'PAUSES', (0.1,))
     woken.run(twice).result(timeout=120)
     # It takes no triggers any more: they are kept in the bucket
     triggerflow.disorder = (500, {'error': 'out of order'})
@@ -114,7 +114,7 @@ def test_a_run_goes_on_though_the_service_goes_away(openwhisk, woken, triggerflo
 
 @pytest.mark.parametrize('section', ['service'], indirect=True)
 def test_a_service_that_is_down_is_told_before_anything_is_started(openwhisk, woken, triggerflow, monkeypatch):
-    monkeypatch.setattr(service, 'PAUSES', (0.1,))
+    monkeypatch.setattr(trigger_service, 'PAUSES', (0.1,))
     triggerflow.disorder = (503, {'error': 'later'})
     with pytest.raises(ConfigurationError, match=r'answers 503.*backend: storage'):
         woken.run(twice)

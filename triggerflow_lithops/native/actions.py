@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..errors import TriggerflowError
-from ..job import qualified_name
+from ..orchestrator.jobs import qualified_name
 from ..retry import policy_of
 from .events import CloudEvent
 

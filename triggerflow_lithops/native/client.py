@@ -5,21 +5,23 @@ import functools
 import time
 from typing import Any
 
-from .. import errors, seams
-from ..care import care
-from ..client import TriggerflowExecutor
+from .. import errors
+from ..client.care import care
+from ..client.executor import TriggerflowExecutor
+from ..client.polling import interruptible, wait_for
+from ..client.run import Run
+from ..client.runs import begin_run
+from ..core import limits
+from ..core.damage import Damaged
+from ..core.run.keys import ID, is_run_id
+from ..core.workspace.keys import Home
+from ..core.workspace.workspace import TriggerNotFoundError
+from ..orchestrator.hooks import install
 from ..retry import policy_of
-from ..run import Run, begin_run
-from ..triggers import limits
-from ..triggers.damage import Damaged
-from ..triggers.home import Home
-from ..triggers.keys import ID, is_run_id
-from ..triggers.workspace import TriggerNotFoundError
-from ..waiting import interruptible, wait_for
-from . import workspaces
+from . import registry
 from .events import CloudEvent, checked_context, published
 from .firing import Performance
-from .triggers import InvalidTriggerError, Triggers, require_trigger_id
+from .trigger_set import InvalidTriggerError, Triggers, require_trigger_id
 
 
 class WorkspaceNotFoundError(errors.TriggerflowError, LookupError):
@@ -59,7 +61,7 @@ class Triggerflow:
         executor: TriggerflowExecutor | None = None,
         **options: Any,
     ):
-        if seams.in_force is not None:
+        if install.in_force is not None:
             raise errors.NotDurableError(
                 'Triggerflow inside an orchestrator, or a callable of a trigger: a second activation would do all of it again. '
                 'A PythonCallable has context.publish and context.add_trigger; what ends publishes its end; a call may publish.'
@@ -104,12 +106,12 @@ class Triggerflow:
         except Damaged as damage:
             if damage.newer:
                 raise
-            for home in workspaces.homes(self._facts, name):
+            for home in registry.homes(self._facts, name):
                 self._empty(home)
-            workspaces.delete_damaged(self._facts, name)
+            registry.delete_damaged(self._facts, name)
         else:
-            self._empty(workspaces.home_of(document))
-            workspaces.delete(self._facts, document)
+            self._empty(registry.home_of(document))
+            registry.delete(self._facts, document)
         if name == self._name:
             self._triggers = None
 
@@ -126,7 +128,7 @@ class Triggerflow:
 
     def list_workspaces(self) -> list[str]:
         """The names of all workspaces in the bucket."""
-        return workspaces.names(self._facts)
+        return registry.names(self._facts)
 
     # Triggers
 
@@ -174,7 +176,7 @@ class Triggerflow:
         names = ('id', 'activation_events', 'condition', 'action', 'transient')
         return {
             **{name: found[name] for name in names},
-            'context': workspaces.context_of(self._facts, own.home, found)[1],
+            'context': registry.context_of(self._facts, own.home, found)[1],
             'enabled': own.workspace.is_enabled(trigger_id),
             'fired': len(own.workspace.numbers(trigger_id)),
         }
@@ -282,28 +284,28 @@ class Triggerflow:
 
     def _own(self) -> Triggers:
         if self._triggers is None:
-            self._triggers = self._triggers_of(workspaces.home_of(self._find(self._named)))
+            self._triggers = self._triggers_of(registry.home_of(self._find(self._named)))
         return self._triggers
 
     def _require(self) -> Triggers:
         """:raises WorkspaceNotFoundError: it was deleted; another one may have its name"""
         own = self._own()
-        if workspaces.home_of(self._find(self._named)) != own.home:
+        if registry.home_of(self._find(self._named)) != own.home:
             raise WorkspaceNotFoundError(self._named, self.executor.bucket)
         return own
 
     def _open(self, name: str, context: dict[str, Any] | None, create: bool) -> None:
         _require_name(name)
         context = checked_context(context, 'The context of a workspace')
-        new, document = workspaces.create(self._facts, name, context) if create else (False, self._find(name))
+        new, document = registry.create(self._facts, name, context) if create else (False, self._find(name))
         self._name, self._since = name, document['time']
-        self._triggers = self._triggers_of(workspaces.home_of(document))
+        self._triggers = self._triggers_of(registry.home_of(document))
         if new:
             care.began(self._triggers.home)
 
     def _find(self, name: str) -> dict[str, Any]:
         _require_name(name)
-        document = workspaces.find(self._facts, name)
+        document = registry.find(self._facts, name)
         if document is None:
             raise WorkspaceNotFoundError(name, self.executor.bucket)
         return document

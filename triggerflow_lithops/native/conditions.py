@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ..triggers import condition
-from ..triggers.condition import Condition, InvalidConditionError
-from ..triggers.limits import seconds
+from ..core import condition
+from ..core.condition import Condition, InvalidConditionError
+from ..core.limits import seconds
 
 #: Any event fires
 TRUE: Condition = condition.always()

@@ -3,9 +3,9 @@
 from types import MappingProxyType
 from typing import Any, Mapping
 
-from ..triggers.event import encoded
+from ..core.event import encoded
 from .events import CloudEvent, published, require_json
-from .triggers import definition, require_trigger_id
+from .trigger_set import definition, require_trigger_id
 
 
 class Context(dict[str, Any]):

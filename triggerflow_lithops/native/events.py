@@ -6,10 +6,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..triggers import event
-from ..triggers.event import InvalidEventError
-from ..triggers.limits import shown
-from ..triggers.workspace import require_subject
+from ..core import event
+from ..core.event import InvalidEventError
+from ..core.limits import shown
+from ..core.workspace.workspace import require_subject
 
 #: Source of an event that names none
 SOURCE = 'urn:triggerflow-lithops'

@@ -16,20 +16,20 @@ from lithops.job.serialize import write_module_data
 from lithops.monitoring.backends.triggerflow.driver import add_stored_modules
 from lithops.monitoring.backends.triggerflow.error_text import names_of
 
-from .. import seams
-from ..program import packed
+from ..core.event import seconds_of
+from ..core.run.attempts import delay
+from ..core.store import Facts, StoreUnavailable
+from ..core.workspace.keys import Document, Home
+from ..core.workspace.workspace import Firing
+from ..orchestrator.hooks import install
+from ..orchestrator.packing.program import packed
+from ..orchestrator.user_code import NO_ARGUMENTS
 from ..retry import policy_of
-from ..triggers.attempt import delay
-from ..triggers.event import seconds_of
-from ..triggers.home import Document, Home
-from ..triggers.store import Facts, StoreUnavailable
-from ..triggers.workspace import Firing
-from ..user_code import NO_ARGUMENTS
-from . import workspaces
+from . import registry
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context
 from .events import CloudEvent
-from .triggers import TIMER, Triggers, run_id_of
+from .trigger_set import TIMER, Triggers, run_id_of
 
 
 class Performance:
@@ -45,7 +45,7 @@ class Performance:
         self._condition = condition
 
     def __call__(self) -> Any:
-        here = Here(seams.hooks('A trigger'))
+        here = Here(install.hooks('A trigger'))
         if here.number == TIMER:
             here.wait_for_its_time()
             return None
@@ -156,7 +156,7 @@ class Here:
 
     def context(self) -> Document:
         """Of the trigger, as it is now."""
-        return workspaces.context_of(self._facts, self._home, self._trigger())[1]
+        return registry.context_of(self._facts, self._home, self._trigger())[1]
 
     def publish(self, pattern: dict[str, str], data: Any) -> None:
         """Publishes the event of an action, the same one however often it is performed; that of an interceptor is another."""
@@ -199,15 +199,15 @@ class Here:
 
     def _do(self, name: str, args: tuple[Any, ...], more: dict[str, Any]) -> None:
         # In a workspace that was deleted meanwhile, triggers that add one another would go on for ever
-        if workspaces.at(self._facts, self._home):
+        if registry.at(self._facts, self._home):
             getattr(self.triggers, name)(*args, **more)
 
     def _version(self) -> int:
-        return workspaces.context_of(self._facts, self._home, self._trigger())[0]
+        return registry.context_of(self._facts, self._home, self._trigger())[0]
 
     def _change(self, since: int, function: Callable[..., Any], events: list[Document]) -> tuple[Any, Any]:
         trigger = self._trigger()
-        of_workspace = workspaces.global_context(self._facts, self._home)
+        of_workspace = registry.global_context(self._facts, self._home)
 
         def make(values: Document) -> Document:
             # What it does to them is nobody else's: on a replay it is not run
@@ -217,7 +217,7 @@ class Here:
             said = base64.b64encode(cloudpickle.dumps((value, context.asked()))).decode()
             return {'context': context.values_now(), 'said': said, 'asks': bool(context.asked())}
 
-        changed = workspaces.change_context(self._facts, self._home, trigger, since, self.run['run_id'], make)
+        changed = registry.change_context(self._facts, self._home, trigger, since, self.run['run_id'], make)
         value, asked = pickle.loads(base64.b64decode(changed['said']))
         return value, asked
 

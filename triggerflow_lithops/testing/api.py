@@ -8,14 +8,14 @@ from typing import Any, Callable
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
+from ..core.limits import WrongTypeError, shown
+from ..core.run.keys import JOBS, attempts_prefix, session_of
+from ..core.run.loss import LOST
+from ..core.store import decode
 from ..errors import RunDied
-from ..triggers.keys import JOBS, attempts_prefix, session_of
-from ..triggers.limits import WrongTypeError, shown
-from ..triggers.loss import LOST
-from ..triggers.store import decode
-from ..user_code import NO_ARGUMENTS
+from ..orchestrator.user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
-from .service import LIMITS
+from .function_service import LIMITS
 from .simulation import INCARNATION, MOST_PENDING, MOST_REQUESTS, RUN_ID, Simulated, Simulation, simulating
 
 #: A run with faults makes not so many times the requests of one without, if it ever ends

@@ -16,11 +16,11 @@ import lithops
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
 from .. import Retry, now, record, sleep, uuid4
-from ..replay import SKEW
-from ..seams import hooks
-from ..world import Crashed
-from . import faults, firings, joins, layers
-from .functions import (
+from ..orchestrator.hooks.install import hooks
+from ..replay.effects import Crashed
+from ..replay.replay import SKEW
+from . import corpus_adapters, faults, firings, joins
+from .corpus_functions import (
     NOTES,
     add3,
     count_lines,
@@ -567,7 +567,7 @@ CORPUS: dict[str, Callable[[], Any]] = {
         works_between_calls,
         calls_too_much,
         poisoned,
-        *layers.ALL,
+        *corpus_adapters.ALL,
         *firings.ALL,
         *joins.ALL,
         fails_soon,

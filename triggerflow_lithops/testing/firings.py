@@ -7,20 +7,20 @@ is what there is in the workspace, so that nothing may be there twice, and nothi
 
 from typing import Any, Callable
 
-from .. import seams
+from ..core import condition as conditions
+from ..core.event import FAILURE, SUCCESS
+from ..core.run.keys import RUNS, WORKSPACES, run_ids
+from ..core.store import Facts
+from ..core.workspace.keys import Document, Home, channel_of
+from ..core.workspace.workspace import Workspace
 from ..native.actions import CallAsync, Map, Publish, PythonCallable
 from ..native.context import Context
 from ..native.events import CloudEvent, Succeeded
 from ..native.firing import Here, Performance
-from ..native.triggers import TIMER, Triggers
-from ..native.workspaces import context_of
+from ..native.registry import context_of
+from ..native.trigger_set import TIMER, Triggers
+from ..orchestrator.hooks import install
 from ..retry import policy_of
-from ..triggers import condition as conditions
-from ..triggers.event import FAILURE, SUCCESS
-from ..triggers.home import Document, Home, channel_of
-from ..triggers.keys import RUNS, WORKSPACES, run_ids
-from ..triggers.store import Facts
-from ..triggers.workspace import Workspace
 
 HOME = 'triggerflow.events/simulated@0'
 SHARD = CloudEvent('shard.done', 'today')
@@ -104,7 +104,7 @@ ALL: tuple[Callable[[], Any], ...] = (
 
 def _fired(action: Any, asked: Any = None, of: conditions.Condition | None = None, number: str = '000000') -> Any:
     """Two events have made a trigger fire, and another one waits for its end; this is the run of that firing."""
-    hooks: Any = seams.hooks('A simulated firing')
+    hooks: Any = install.hooks('A simulated firing')
     facts: Facts = hooks.replay.facts
     condition = of or (conditions.of_callable() if asked else conditions.join(2))
     events = [{**SHARD.document(), 'id': str(data), 'data': data, 'time': '2026-11-24T00:00:00Z'} for data in (1, 2)]
@@ -138,7 +138,7 @@ def _trigger(trigger_id: str, event: CloudEvent, condition: conditions.Condition
         'transient': True,
         'retry': policy_of({'retries': 1}),
         'time': 0.0,
-        'orchestrator': seams.hooks('A simulated trigger').run['orchestrator'],
+        'orchestrator': install.hooks('A simulated trigger').run['orchestrator'],
     }
 
 

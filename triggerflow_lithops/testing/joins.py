@@ -11,14 +11,15 @@ from typing import Any, Callable
 
 import lithops
 
-from .. import record, seams
+from .. import record
+from ..core import condition as conditions
+from ..core.event import encoded
+from ..core.run.attempts import DEFAULT
+from ..core.store import Facts, encode
+from ..core.workspace.keys import DIGITS, Document, Home, channel_of, digest_of
+from ..core.workspace.workspace import Firing, Workspace
 from ..native.events import CloudEvent
-from ..triggers import condition as conditions
-from ..triggers.attempt import DEFAULT
-from ..triggers.event import encoded
-from ..triggers.home import DIGITS, Document, Home, channel_of, digest_of
-from ..triggers.store import Facts, encode
-from ..triggers.workspace import Firing, Workspace
+from ..orchestrator.hooks import install
 
 HOME = 'triggerflow.events/joins@0'
 SHARD = CloudEvent('shard.done', 'today')
@@ -107,7 +108,7 @@ def _is_started(number: str) -> bool:
 
 def _facts() -> Facts:
     """The bucket, as the orchestrator reaches it, or a call."""
-    hooks: Any = seams.hooks('A simulated publisher')
+    hooks: Any = install.hooks('A simulated publisher')
     facts: Facts = hooks.facts if hasattr(hooks, 'facts') else hooks.replay.facts
     return facts
 

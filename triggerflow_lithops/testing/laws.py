@@ -7,13 +7,13 @@ faults.
 
 from typing import Any, Callable, Iterable, Protocol
 
-from ..lookout import STEPS
-from ..triggers import keys
-from ..triggers.condition import holds
-from ..triggers.keys import Call
-from ..triggers.store import decode
-from ..triggers.trigger import Trigger
-from .hurt import Hurt
+from ..core.condition import holds
+from ..core.run import keys
+from ..core.run.keys import Call
+from ..core.run.trigger import Trigger
+from ..core.store import decode
+from ..replay.lookout import STEPS
+from .fault_attribution import Hurt
 from .promptness import Promptness
 from .scheduler import Process
 from .store import Memory

@@ -3,23 +3,23 @@
 from dataclasses import replace
 from typing import Any
 
-from .. import activation
-from ..executor import Hooks
-from ..lookout import Lookout
+from ..core.memory_store import MemoryStore
+from ..core.run import attempts, engine, keys, sweep
+from ..core.run.attempts import Execution, Failure
+from ..core.run.engine import Engine
+from ..core.run.inputs import Dependent
+from ..core.run.keys import Call
+from ..core.run.sweep import Sweeper
+from ..core.run.trigger import Trigger
+from ..core.store import Facts, StoreUnavailable, encode
 from ..native.events import CloudEvent
 from ..native.firing import Here
-from ..pending import PendingCalls
-from ..readings import Readings
-from ..replay import Replay
-from ..triggers import attempt, engine, keys, sweep
-from ..triggers.attempt import Execution, Failure
-from ..triggers.engine import Engine
-from ..triggers.inputs import Dependent
-from ..triggers.keys import Call
-from ..triggers.memory import MemoryStore
-from ..triggers.store import Facts, StoreUnavailable, encode
-from ..triggers.sweep import Sweeper
-from ..triggers.trigger import Trigger
+from ..orchestrator import activation
+from ..orchestrator.context import Hooks
+from ..replay.lookout import Lookout
+from ..replay.pending import PendingCalls
+from ..replay.readings import Readings
+from ..replay.replay import Replay
 from . import mutants_of_counts, mutants_of_wakeups  # noqa: F401  they register what they break
 from .mutant import MUTANTS, mutant
 
@@ -229,7 +229,7 @@ def failed_attempt_ends_the_call(original: Any, self: Engine, execution: Executi
 @mutant(engine, 'next_attempt')
 def retries_without_end(original: Any, execution: Execution, failure: Failure, now: float) -> Any:
     """Whatever failed is tried again, however often it was."""
-    return original(execution, failure, now) or attempt.next_attempt(
+    return original(execution, failure, now) or attempts.next_attempt(
         execution.__class__(**{**vars(execution), 'attempt': 0}), Failure(failure.reason, lost=True), now
     )
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..triggers.marks import Look, Marks, is_long
-from ..triggers.workspace import Workspace
+from ..core.workspace.event_counter import Look, Marks, is_long
+from ..core.workspace.workspace import Workspace
 from .mutant import mutant
 
 #: Orchestrators whose triggers count more than a thousand events

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from ..replay import Replay
-from ..triggers import engine, keys, watching
-from ..triggers.engine import Engine
-from ..triggers.keys import Call, Group
-from ..triggers.lanes import Lanes, neighbours, start_of
-from ..triggers.sweep import Sweeper
-from ..triggers.trigger import Members, Trigger
-from ..triggers.watching import Watching
+from ..core.run import engine, group_watch, keys
+from ..core.run.engine import Engine
+from ..core.run.group_watch import Watching
+from ..core.run.keys import Call, Group
+from ..core.run.lanes import Lanes, neighbours, start_of
+from ..core.run.sweep import Sweeper
+from ..core.run.trigger import Members, Trigger
+from ..replay.replay import Replay
 from .mutant import mutant
 
 #: Orchestrators that wait for calls of which some fail early; for calls that wait for others; for more than one group
@@ -152,7 +152,7 @@ def a_group_is_skipped(
     original: Any, self: Watching, session: str, members: Members, who: str, watch: Any, since: Group | None = None
 ) -> bool:
     """Who moves a watch on takes the group after the next one."""
-    groups = watching._in_order(who, members.groups())
+    groups = group_watch._in_order(who, members.groups())
     after = groups[groups.index(since) + 1 :] if since else []
     return bool(original(self, session, members, who, watch, after[0] if after else since))
 

@@ -11,12 +11,12 @@ from lithops.monitoring.backends.triggerflow.future import OUTPUT_FIELD, reduced
 from lithops.monitoring.backends.triggerflow.invoke import NO_RETRIES
 from lithops.storage.utils import create_output_key, create_status_key
 
-from ..executor import Hooks
-from ..fingerprint import Fingerprint
-from ..job import Uploads, job_document, job_name
-from ..replay import Ended
-from ..triggers.inputs import Inputs
-from ..triggers.store import Facts, StoreUnavailable, new_nonce
+from ..core.run.inputs import Inputs
+from ..core.store import Facts, StoreUnavailable, new_nonce
+from ..orchestrator.context import Hooks
+from ..orchestrator.jobs import Uploads, job_document, job_name
+from ..replay.fingerprint import Fingerprint
+from ..replay.replay import Ended
 
 #: Seconds between two looks
 POLL = 5.0

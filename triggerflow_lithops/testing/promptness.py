@@ -7,11 +7,11 @@ Without it, a wait whose wake-up was lost ends when something else wakes the run
 
 from typing import Any, Iterator
 
-from ..triggers import keys
-from ..triggers.keys import Call
-from ..triggers.store import decode
-from ..triggers.trigger import Trigger
-from .hurt import Hurt
+from ..core.run import keys
+from ..core.run.keys import Call
+from ..core.run.trigger import Trigger
+from ..core.store import decode
+from .fault_attribution import Hurt
 from .scheduler import Process
 from .store import Memory
 

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ..triggers import keys
+from ..core.run import keys
 from .store import Memory
 
 #: Seconds after the start of a run between which something is removed

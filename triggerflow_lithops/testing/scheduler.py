@@ -11,8 +11,8 @@ from typing import Any, Callable, NoReturn
 
 import greenlet
 
-from ..executor import Hooks
-from ..seams import use
+from ..orchestrator.context import Hooks
+from ..orchestrator.hooks.install import use
 
 #: Where virtual time begins, in seconds since the epoch
 EPOCH = 1_800_000_000.0

@@ -21,11 +21,11 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..user_code import NO_ARGUMENTS
+from ..orchestrator.user_code import NO_ARGUMENTS
 from .api import simulate, try_seed
 from .corpus import CORPUS, MOST_PENDING
+from .corpus_functions import NOTES
 from .faults import Faults
-from .functions import NOTES
 from .mutants import MUTANTS
 from .simulation import SEEN, Simulated, Simulation, simulating
 

@@ -23,22 +23,22 @@ import lithops.future
 from lithops.monitoring.backends.triggerflow.invoke import run_field
 from lithops.worker.utils import get_runtime_metadata
 
-from ..activation import Orchestrator
-from ..clocks import other_clock
-from ..job import qualified_name
-from ..report import Report
+from ..client.history_report import Report
+from ..client.run import value_of
+from ..core.run import keys
+from ..core.run.keys import Call
+from ..core.run.sweep import Sweeper
+from ..core.store import Facts, StoreUnavailable, decode, encode
+from ..orchestrator.activation import Orchestrator
+from ..orchestrator.hooks.clocks import other_clock
+from ..orchestrator.hooks.install import hook
+from ..orchestrator.jobs import qualified_name
 from ..retry import policy_of
-from ..run import value_of
-from ..seams import hook
-from ..triggers import keys
-from ..triggers.keys import Call
-from ..triggers.store import Facts, StoreUnavailable, decode, encode
-from ..triggers.sweep import Sweeper
 from .faults import NONE, Faults
+from .function_service import LARGEST_SKEW, LIMITS, SimulatedService
 from .laws import Laws
 from .removal import WHEN, remove_one
 from .scheduler import EPOCH, Process, Scheduler
-from .service import LARGEST_SKEW, LIMITS, SimulatedService
 from .store import Memory, SimulatedStore
 from .worker import InputStorage
 

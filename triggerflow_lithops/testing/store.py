@@ -2,9 +2,9 @@
 
 from typing import Callable, List, Protocol, TypeVar
 
-from ..triggers.keys import outcome_key
-from ..triggers.memory import MemoryStore
-from ..triggers.store import StoreUnavailable
+from ..core.memory_store import MemoryStore
+from ..core.run.keys import outcome_key
+from ..core.store import StoreUnavailable
 from .scheduler import Process, Scheduler
 
 _Answer = TypeVar('_Answer')

@@ -6,8 +6,8 @@ twice, one that no trigger waits for is dropped, and a trigger is read when an e
 from functools import partial
 from typing import Callable, Protocol
 
-from ..triggers.keys import Call
-from ..triggers.trigger import Members
+from ..core.run.keys import Call
+from ..core.run.trigger import Members
 from .scheduler import Process, Scheduler
 
 #: Seconds that a request to it takes at the most, and how often it takes more than a bucket's

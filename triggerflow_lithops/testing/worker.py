@@ -13,8 +13,8 @@ from lithops.monitoring.backends.triggerflow.future import without_credentials
 from lithops.storage.utils import create_status_key
 from lithops.worker.jobrunner import _MAX_INLINE_RESULT_SIZE, JobRunner, _prepare_args, _returns_futures
 
-from ..seams import use
-from ..triggers.store import Facts
+from ..core.store import Facts
+from ..orchestrator.hooks.install import use
 from .nested import NestedHooks
 from .scheduler import Process, Scheduler
 

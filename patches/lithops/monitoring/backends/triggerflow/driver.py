@@ -32,8 +32,8 @@ import tempfile
 import time
 from typing import Any, Dict, Iterator, List, Optional
 
+from .compute import is_local
 from .documents import Damaged, document, read_document, text, texts, unexpected
-from .functions import is_local
 from .private import UNFINISHED, open_folder, private_folder, remove_file, set_umask_of_user, umask_of_user, write_file
 
 #: Beginnings of names of variables that are private to Lithops, or to the process that has them

@@ -24,9 +24,9 @@ import json
 import pickle
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
+from .core.run.attempts import Failure
 from .error_text import first_line, frames_text, kind_of, names_of, shortened, text_of, traceback_text
 from .exceptions import CannotBeRead, CannotTravel, dumps, is_text_in_lithops, load_error, loads
-from .triggers.attempt import Failure
 
 #: First argument of an exception that Lithops' handler raised, not the function
 HANDLER = 'HANDLER'

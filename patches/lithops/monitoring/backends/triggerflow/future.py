@@ -27,13 +27,13 @@ from lithops.config import extract_storage_config
 from lithops.future import ResponseFuture
 from lithops.storage.utils import create_status_key
 
+from .core.damage import Unfit
+from .core.run import documents
+from .core.run.loss import lose
+from .core.store import Facts
 from .error_text import described
 from .failure import InputLost
-from .store import create_store
-from .triggers import documents
-from .triggers.damage import Unfit
-from .triggers.loss import lose
-from .triggers.store import Facts
+from .stores import create_store
 
 #: In the status of a call: where its output lies, when it is not in the status
 OUTPUT_FIELD = 'triggerflow_output'

@@ -24,9 +24,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Set
 
+from .compute import PayloadTooLarge
+from .core.run.keys import Call, is_run_id, run_of_session
 from .documents import count, document, number, read_document, read_text, text, unexpected
-from .functions import PayloadTooLarge
-from .triggers.keys import Call, is_run_id, run_of_session
 
 #: Of these documents
 VERSION = 1
@@ -87,6 +87,11 @@ class Invocation:
     def idle_seconds(self) -> float:
         """How long the service stays when there is nothing to do"""
         return self.config['triggerflow']['idle_seconds']
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether each chunk runs in an interpreter that nothing has run in before"""
+        return bool(self.config['triggerflow'].get('fresh_interpreters'))
 
     def life(self, chunk: int) -> float:
         """Seconds that the calls of a chunk can take at the most"""

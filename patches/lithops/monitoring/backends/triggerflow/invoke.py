@@ -30,18 +30,18 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set,
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
-from .functions import MAX_PAYLOAD, InvocationRefused, NeverTaken, handler_of, is_local, submit
+from .compute import MAX_PAYLOAD, InvocationRefused, NeverTaken, handler_of, is_local, submit
+from .core.outcome import failed_run
+from .core.run import keys
+from .core.run.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
+from .core.run.attempts import DEFAULT, Policy
+from .core.run.inputs import data_of
+from .core.run.lanes import Following, Lanes, Start, neighbours, start_of
+from .core.run.loss import end
+from .core.store import Facts, StoreUnavailable
 from .invocations import RUN_VERSION as VERSION
-from .localhost import Door, held_by_any_service
-from .rules import Rule
-from .triggers import keys
-from .triggers.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
-from .triggers.attempt import DEFAULT, Policy
-from .triggers.inputs import data_of
-from .triggers.lanes import Following, Lanes, Start, neighbours, start_of
-from .triggers.loss import end
-from .triggers.outcome import failed_run
-from .triggers.store import Facts, StoreUnavailable
+from .local_service import Door, held_by_any_service
+from .openwhisk_rules import Rule
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ import lithops.storage.utils
 from lithops.monitoring import JobMonitor
 from lithops.storage import InternalStorage, cloud_proxy
 
-from .triggers import keys
+from .core.run import keys
 
 #: Name of this monitoring backend, and of our section of the configuration
 NAME = 'triggerflow'

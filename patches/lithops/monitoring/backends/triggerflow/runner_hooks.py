@@ -29,8 +29,8 @@ from lithops.future import logger
 
 from .error_text import traceback_text
 from .failure import exception_of, stats_of
-from .files import LocalhostStore
 from .invoke import field_of
+from .localhost_store import LocalhostStore
 from .private import restore_umask
 
 

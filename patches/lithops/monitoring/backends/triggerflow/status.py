@@ -35,18 +35,18 @@ from lithops.monitoring.status import StorageCallStatus
 from lithops.storage import InternalStorage
 from lithops.storage.utils import create_output_key
 
+from .compute import ALARM
+from .core.run import keys
+from .core.run.attempts import Execution
+from .core.run.engine import Engine
+from .core.run.sweep import Limits, Sweeper
+from .core.store import Facts, new_nonce
 from .exceptions import CannotBeRead, loads
 from .failure import failure_of, last_words, lost, stats_of
-from .functions import ALARM
 from .future import OUTPUT_FIELD, without_credentials
 from .invoke import ACTIVATION, CLAIMED, FOLLOWING, LOOK_UP, NESTED, backend_of, field_of, performer, run_of
 from .runner_hooks import hook
-from .store import create_store
-from .triggers import keys
-from .triggers.attempt import Execution
-from .triggers.engine import Engine
-from .triggers.store import Facts, new_nonce
-from .triggers.sweep import Limits, Sweeper
+from .stores import create_store
 from .wakeups import end_wake_ups, triggers_of
 
 logger = logging.getLogger(__name__)

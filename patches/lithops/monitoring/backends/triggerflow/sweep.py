@@ -23,18 +23,18 @@ from typing import Any, Dict, List, Optional
 
 from lithops.constants import JOBS_PREFIX, LOCALHOST
 
-from .alarm import remove_interval, set_interval
-from .functions import handler_of, is_local, submit, wait_until
+from .compute import handler_of, is_local, submit, wait_until
+from .core.run import keys
+from .core.run.action import REPORT_LOST
+from .core.run.ended import clear_if_purged, how_over
+from .core.run.engine import Engine
+from .core.run.loss import Damaged, document_of, lose
+from .core.run.sweep import Sweeper
+from .core.store import Facts, StoreUnavailable
 from .invoke import SWEEP, call_payload, held_by_function_service, job_of, own_payload, performer
+from .openwhisk_alarms import remove_interval, set_interval
 from .status import limits_of, report_lost
-from .store import create_store
-from .triggers import keys
-from .triggers.action import REPORT_LOST
-from .triggers.ended import clear_if_purged, how_over
-from .triggers.engine import Engine
-from .triggers.loss import Damaged, document_of, lose
-from .triggers.store import Facts, StoreUnavailable
-from .triggers.sweep import Sweeper
+from .stores import create_store
 from .wakeups import triggers_of
 
 logger = logging.getLogger(__name__)

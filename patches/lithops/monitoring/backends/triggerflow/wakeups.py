@@ -21,10 +21,10 @@ import json
 import logging
 from typing import Any, Dict, Optional
 
-from .functions import handler_of
+from .compute import handler_of
 from .invoke import ACTIVATION, backend_of, own_payload, rule_of
-from .service import RemoteTriggers, ServiceClient, TriggerServiceError
-from .stream import Stream, StreamUnavailable
+from .redis_stream import Stream, StreamUnavailable
+from .trigger_service import RemoteTriggers, ServiceClient, TriggerServiceError
 
 logger = logging.getLogger(__name__)
 

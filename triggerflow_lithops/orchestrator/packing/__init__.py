@@ -1,0 +1,1 @@
+"""What travels with an orchestrator: its code, its modules, its values and its exceptions."""
