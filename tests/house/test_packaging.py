@@ -199,6 +199,16 @@ def test_uv_installs_it_and_the_sentence_of_a_lithops_that_lost_it_has_the_comma
     assert imported(fresh, tmp_path) == str(lithops_of(fresh).parent / NAME / '__init__.py')
 
 
+def test_uv_builds_a_folder_again_when_any_module_of_it_has_changed(tree, fresh, tmp_path):
+    edited = tmp_path / 'edited'
+    shutil.copytree(tree, edited)
+    for path in (f'{NAME}/client/run.py', f'{NAME}/core/run/keys.py', f'patches/{BACKEND}/status.py'):
+        (edited / path).write_text(f'{(edited / path).read_text()}\n# changed\n')
+        uv('pip', 'install', '-q', '--python', fresh, '--no-deps', edited)
+        installed = lithops_of(fresh).parent / path.removeprefix('patches/')
+        assert installed.read_text() == (edited / path).read_text()
+
+
 def test_it_can_be_installed_beside_all_extras_of_lithops(built, tmp_path):
     uv('venv', '-q', '--python', sys.executable, tmp_path / 'fresh')
     options = ['-q', '--python', tmp_path / 'fresh' / 'bin' / 'python', '--dry-run']
