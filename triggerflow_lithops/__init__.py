@@ -16,6 +16,7 @@ from .client.run import Run
 from .core.condition import InvalidConditionError
 from .core.damage import Damaged
 from .core.event import InvalidEventError
+from .core.store import StoreUnavailable
 from .core.workspace.workspace import TriggerExistsError, TriggerNotFoundError
 from .errors import (
     ChangedCodeError,
@@ -86,6 +87,7 @@ __all__ = [
     'RunLost',
     'RunNotFoundError',
     'RuntimeGone',
+    'StoreUnavailable',
     'Succeeded',
     'TooManyPendingCalls',
     'TriggerExistsError',

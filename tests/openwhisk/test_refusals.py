@@ -164,7 +164,7 @@ def test_a_handler_that_cannot_be_made_is_tried_again_and_then_told(monkeypatch)
 
     monkeypatch.setattr(compute, '_create_handler', create)
     monkeypatch.setattr(compute, 'PATIENCE', 0.3)
-    with pytest.raises(compute.InvocationRefused, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
+    with pytest.raises(compute.InvocationNotAccepted, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
         compute.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
     assert len(made) > 1
 

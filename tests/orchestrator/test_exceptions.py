@@ -24,14 +24,16 @@ from lithops.monitoring.backends.triggerflow.failure import exception_of, failur
 from lithops.worker.jobrunner import JobRunner
 from lithops.worker.utils import LogStream
 
-from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record
-from triggerflow_lithops.client.run import value_of
+import triggerflow_lithops
+from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record, testing
+from triggerflow_lithops.client.run import Run, value_of
 from triggerflow_lithops.core.outcome import failed_run
 from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, next_attempt
 from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.store import Facts, StoreUnavailable
 from triggerflow_lithops.orchestrator.outcome import completed, raised
 from triggerflow_lithops.orchestrator.packing import exception_documents
-from triggerflow_lithops.orchestrator.runner import perform_play
+from triggerflow_lithops.orchestrator.runner import run_to_end
 from triggerflow_lithops.orchestrator.user_code import NO_ARGUMENTS, call
 
 #: Reads exceptions where nothing of Lithops' worker has been set up, and shows each
@@ -280,13 +282,30 @@ def test_every_error_of_ours_can_come_out_of_an_outcome():
     assert {found.__name__ for found in defined} - {'TriggerflowError'} == set(errors._BY_NAME)
 
 
+@pytest.mark.parametrize('name', [*triggerflow_lithops.__all__, *testing.__all__])
+def test_public_errors_are_one_tree(name):
+    found = getattr(triggerflow_lithops, name, None) or getattr(testing, name)
+    if isinstance(found, type) and issubclass(found, BaseException):
+        assert issubclass(found, errors.TriggerflowError)
+
+
+def test_a_bucket_that_does_not_answer_is_a_public_error():
+    class Away:
+        def get(self, key):
+            raise StoreUnavailable('it is away')
+
+    document = {'run_id': 'r', 'name': 'r', 'incarnation': 'i', 'time': 0.0}
+    with pytest.raises(triggerflow_lithops.TriggerflowError, match='it is away'):
+        Run({}, Facts(Away(), pauses=()), document).status()
+
+
 @pytest.mark.parametrize('name', ['my_activation.py', 'runner.py', 'user_code.py'])
 def test_the_traceback_begins_in_the_code_of_the_user_whatever_its_file_is_called(tmp_path, name):
     scope = {}
     exec(compile('def main():\n    raise ValueError("no")\n', str(tmp_path / name), 'exec'), scope)
     hooks = SimpleNamespace(replay=SimpleNamespace(seed=lambda: None))
     # In a context of its own, as an orchestrator has one
-    played = contextvars.copy_context().run(perform_play, functools.partial(call, scope['main'], NO_ARGUMENTS), hooks)
+    played = contextvars.copy_context().run(run_to_end, functools.partial(call, scope['main'], NO_ARGUMENTS), hooks)
     error = played.error
     assert len(frames_of(error)) == 3
     outcome = raised(error, 0.0)
