@@ -46,6 +46,8 @@ from .native.events import CloudEvent, Failed, Succeeded
 from .native.trigger_set import InvalidTriggerError
 from .retry import Retry
 
+__version__ = '0.1.0'
+
 __all__ = [
     'ANY',
     'END',
