@@ -354,7 +354,7 @@ def suspend(facts, number=0):
 
 
 def sweep(sweeper, now=1000.0):
-    return sweeper.sweep(now, 0.0, lambda: None)
+    return [*map(str, sweeper.sweep(now, 0.0, lambda: None))]
 
 
 def test_a_sweep_that_finds_the_code_gone_ends_the_run_as_lost_and_starts_nothing(bucket, sweeper, actions):
@@ -565,13 +565,13 @@ def _started():
     return STARTED
 
 
-@pytest.mark.parametrize('asked', [True, False])
-def test_no_user_code_of_a_lost_run_runs_again_whatever_was_removed_and_when(asked):
+@pytest.mark.parametrize('reports', [True, False])
+def test_no_user_code_of_a_lost_run_runs_again_whatever_was_removed_and_when(reports):
     statuses = set()
     with simulating():
         for seed in range(30):
             STARTED.clear()
-            run = Simulation(steps, STARTED, seed, asked=asked, cleaned=True).run()
+            run = Simulation(steps, STARTED, seed, reports_in_flight=reports, cleaned=True).run()
             assert not run.broken, seed
             statuses.add(run.status)
             assert run.status == 'lost' or run.result() == 'done'

@@ -4,10 +4,11 @@ import pytest
 import whole
 
 from triggerflow_lithops.core import condition
-from triggerflow_lithops.core.run import attempts, keys
+from triggerflow_lithops.core.run import attempts, keys, repair
 from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, Failure
 from triggerflow_lithops.core.run.engine import Engine
 from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.run.repair import Repair
 from triggerflow_lithops.core.run.sweep import Limits, Sweeper
 from triggerflow_lithops.core.run.trigger import Members, Trigger
 from triggerflow_lithops.core.store import encode
@@ -30,7 +31,7 @@ def engine(bucket, actions):
 
 
 def sweep(engine, now=0.0, held=None, meanwhile=lambda: None, started=0.0):
-    return Sweeper(engine, 's', LIMITS, lambda: held).sweep(now, started, meanwhile)
+    return [*map(str, Sweeper(engine, 's', LIMITS, lambda: held).sweep(now, started, meanwhile))]
 
 
 def claim(engine, number, time=0.0):
@@ -327,3 +328,15 @@ def test_nothing_is_repaired_in_a_run_that_has_ended(engine, actions):
     suspend(engine)
     engine.facts.create(keys.outcome_key('s'), {'status': 'cancelled', 'time': 0.0})
     assert sweep(engine, now=1000, held=set()) == [] and not actions
+
+
+def test_two_looks_found_the_same_when_kind_subject_and_attempt_are_the_same():
+    call = Call('0-M000', 1)
+    others = Repair(repair.LOST, Call('0-M000', 2)), Repair(repair.LOST, call, 1), Repair(repair.INPUTS_ENDED, call)
+    assert Repair(repair.LOST, call) == Repair(repair.LOST, call) and Repair(repair.LOST, call) not in others
+
+
+def test_every_kind_of_repair_has_a_sentence():
+    kinds = [value for name, value in vars(repair).items() if name.isupper()]
+    said = {kind: str(Repair(kind, None if kind == repair.RUN_LOST else Call('0-M000', 1), why='something')) for kind in kinds}
+    assert len(said) == 7 and all('0-M000/00001' in found or found == 'the run is lost: something' for found in said.values())

@@ -5,18 +5,15 @@ What should have happened to a call or an activation and did not is justified by
 of those who were to start it, and by no other fault.
 """
 
-import re
 from typing import Any, Iterable, Iterator
 
 from ..core.run import keys
 from ..core.run.inputs import Inputs
 from ..core.run.keys import Call
+from ..core.run.repair import Repair
 from ..core.run.trigger import Trigger
 from ..core.store import decode
 from .store import Memory
-
-#: What a sweep says that it has repaired
-_REPAIRED = re.compile(r'activation (?P<number>\d+) had (?:not begun|vanished)|call (?P<job>[^ /]+)/(?P<call>\d+) ')
 
 
 class FaultAttribution:
@@ -35,18 +32,15 @@ class FaultAttribution:
         self._memory = memory
         self._session = session
 
-    def explains(self, repair: str) -> bool:
+    def explains(self, repair: Repair) -> bool:
         """Whether a fault is why this had to be repaired."""
-        if repair.startswith('the run is lost'):
+        if repair.subject is None:
             return self.by_a_cleaner
-        found = _REPAIRED.search(repair)
-        if found is None:
-            return False
         if self.anyone:
             return True
-        if found['number']:
-            return not self.subjects.isdisjoint(self._starters_of_activation(int(found['number'])))
-        return not self.subjects.isdisjoint(self._starters_of_call(Call(found['job'], int(found['call']))))
+        if isinstance(repair.subject, Call):
+            return not self.subjects.isdisjoint(self._starters_of_call(repair.subject))
+        return not self.subjects.isdisjoint(self._starters_of_activation(repair.subject))
 
     def _starters_of_activation(self, number: int) -> Iterator[Call | int]:
         """It, the one before it, whoever lived that, and the calls that it waits for."""

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterable, Protocol
 from ..core.condition import holds
 from ..core.run import keys
 from ..core.run.keys import Call
+from ..core.run.repair import Repair
 from ..core.run.trigger import Trigger
 from ..core.store import decode
 from ..replay.lookout import STEPS
@@ -31,7 +32,7 @@ class Ended(Protocol):
     requests: Any
     invocations: Any
     counts: Any
-    repaired: list[str]
+    repaired: list[Repair]
     timers: int
 
 

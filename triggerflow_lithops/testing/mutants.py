@@ -253,7 +253,7 @@ def loss_not_written(original: Any, *args: Any) -> None:
 
 
 @mutant(Sweeper, 'sweep')
-def no_sweep(original: Any, self: Sweeper, *args: Any, **kwargs: Any) -> list[str]:
+def no_sweep(original: Any, self: Sweeper, *args: Any, **kwargs: Any) -> list[Any]:
     """What nobody reports is never found."""
     return []
 

@@ -27,6 +27,7 @@ from ..client.history_report import Report
 from ..client.run import value_of
 from ..core.run import keys
 from ..core.run.keys import Call
+from ..core.run.repair import Repair
 from ..core.run.sweep import Sweeper
 from ..core.store import Facts, StoreUnavailable, decode, encode
 from ..orchestrator.activation import Orchestrator
@@ -96,7 +97,7 @@ class Simulated:
     :param seen: how often what follows from them was seen: invocations that began out of
         order, two activations at once, and zombies, which outlived the run; how many
         objects of it were removed; and whether it was cancelled, and purged
-    :param repaired: what sweeps repaired, in words
+    :param repaired: what sweeps repaired
     :param broken: laws that were broken, in words
     """
 
@@ -108,7 +109,7 @@ class Simulated:
     invocations: 'Counter[Call | int]'
     faults: 'Counter[str]'
     seen: 'Counter[str]'
-    repaired: list[str]
+    repaired: list[Repair]
     broken: list[str]
     memory: Memory
     document: dict[str, Any]
@@ -193,7 +194,7 @@ class Simulation:
         self.requests: Counter[str] = Counter()
         self.listed: Counter[str] = Counter()
         self.invocations: Counter[Call | int] = Counter()
-        self.repaired: list[str] = []
+        self.repaired: list[Repair] = []
         self.timers = 0
         self.outage_until = 0.0
         self._requests = 0

@@ -12,6 +12,7 @@ from typing import Any
 from ..damage import Damaged, Gone
 from ..store import Facts, encode, new_nonce
 from .keys import outcome_key, run_key, run_of_session
+from .repair import RUN_LOST, Repair
 
 __all__ = ['LOST', 'Damaged', 'Gone', 'document_of', 'end', 'end_if_lost', 'lose', 'lost_for', 'outcome_of']
 
@@ -66,14 +67,14 @@ def lose(facts: Facts, session: str, reason: str, now: float) -> bool:
     return end(facts, session, {'status': LOST, 'reason': reason, 'time': now})
 
 
-def end_if_lost(facts: Facts, session: str, now: float) -> list[str] | None:
+def end_if_lost(facts: Facts, session: str, now: float) -> list[Repair] | None:
     """
     Looks whether anything of a run may start again, and ends it as lost if its code is gone.
 
     Three requests, whatever the size of the code.
 
     :param now: seconds since the epoch
-    :return: None if the run can go on; else what was done about it, in words: nothing if
+    :return: None if the run can go on; else what was done about it: nothing if
         it has ended, or was purged
     :raises Damaged: its document cannot be read
     """
@@ -86,10 +87,10 @@ def end_if_lost(facts: Facts, session: str, now: float) -> list[str] | None:
     return lost_for(facts, session, f'{code}, which holds its orchestrator, is gone', now)
 
 
-def lost_for(facts: Facts, session: str, reason: object, now: float) -> list[str]:
+def lost_for(facts: Facts, session: str, reason: object, now: float) -> list[Repair]:
     """
     As :func:`lose`.
 
-    :return: what was done, in words; nothing if the run has ended, or was purged
+    :return: what was done; nothing if the run has ended, or was purged
     """
-    return [f'the run is lost: {reason}'] if lose(facts, session, str(reason), now) else []
+    return [Repair(RUN_LOST, why=str(reason))] if lose(facts, session, str(reason), now) else []

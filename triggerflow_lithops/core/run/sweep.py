@@ -6,12 +6,14 @@ began, that died, or that was not woken; a call that has vanished. It is a backs
 in a run without faults it never has anything to do.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
 from .action import report_lost, start_activation
 from .engine import Engine
 from .inputs import Inputs
+from .job_snapshot import JobSnapshot
 from .keys import (
     Call,
     attempt_key,
@@ -27,6 +29,7 @@ from .keys import (
 )
 from .lanes import Lanes
 from .loss import Gone, end, end_if_lost, lose, lost_for
+from .repair import INPUTS_ENDED, LANE_STOPPED, LOST, NOT_BEGUN, RUN_LOST, SERVICE_FULL, VANISHED, Overdue, Repair
 from .trigger import Members, Trigger
 
 #: Seconds until an activation starts that follows upon one that died: at first, and
@@ -56,12 +59,6 @@ class Limits:
     max_deaths: int
 
 
-@dataclass(frozen=True)
-class Repair:
-    said: str
-    do: Callable[[], object]
-
-
 class Sweeper:
     """
     :param engine: over the bucket of the run
@@ -76,7 +73,7 @@ class Sweeper:
         self._in_flight = in_flight
         self._holdings: set[Call | int] | None = None
 
-    def sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[str]:
+    def sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[Repair]:
         """
         Looks twice, and repairs what is overdue both times.
 
@@ -84,28 +81,28 @@ class Sweeper:
             was paused must not judge by a later clock
         :param started: when the run was started
         :param pause: gives what is just under way the time to arrive
-        :return: what was repaired, in words
+        :return: what was repaired
         """
         try:
             return self._sweep(now, started, pause)
         except Gone as gone:
             return lost_for(self._facts, self._session, gone, now)
 
-    def _sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[str]:
-        overdue = {repair.said for repair in self._overdue(now, started)}
-        if not overdue:
+    def _sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[Repair]:
+        first = {overdue.repair for overdue in self._overdue(now, started)}
+        if not first:
             return []
         pause()
-        repairs = [repair for repair in self._overdue(now, started) if repair.said in overdue]
-        over = end_if_lost(self._facts, self._session, now) if repairs else []
+        second = [overdue for overdue in self._overdue(now, started) if overdue.repair in first]
+        over = end_if_lost(self._facts, self._session, now) if second else []
         if over is not None:
             return over
         repaired = []
-        for repair in repairs:
+        for overdue in second:
             if self._facts.has(outcome_key(self._session)):
                 break
-            repair.do()
-            repaired.append(repair.said)
+            overdue.do()
+            repaired.append(overdue.repair)
         return repaired
 
     def handle_death(self, number: int, reason: str, now: float) -> None:
@@ -162,7 +159,7 @@ class Sweeper:
             deaths.insert(0, (number, death))
         return deaths
 
-    def _overdue(self, now: float, started: float) -> Iterator[Repair]:
+    def _overdue(self, now: float, started: float) -> Iterator[Overdue]:
         # Before anything is listed: what ends meanwhile is listed then
         self._holdings = self._in_flight()
         if self._facts.has(outcome_key(self._session)):
@@ -183,13 +180,13 @@ class Sweeper:
                 yield from self._unbegun(number + 1, now - trigger.due, f'the time of activation {number} was up')
             yield from self._lost(trigger, now)
 
-    def _unbegun(self, number: int, waited: float, why: str) -> Iterator[Repair]:
+    def _unbegun(self, number: int, waited: float, why: str) -> Iterator[Overdue]:
         """Activation ``number``, which should have begun."""
         if self._is_gone(number, waited >= self._limits.start):
             action = start_activation(self._session, number, f'a sweep: {why}')
-            yield Repair(f'{why}, and activation {number} had not begun', lambda: self._engine.perform(action))
+            yield Overdue(Repair(NOT_BEGUN, number, why=why), lambda: self._engine.perform(action))
 
-    def _orphaned(self, number: int, now: float) -> Iterator[Repair]:
+    def _orphaned(self, number: int, now: float) -> Iterator[Overdue]:
         """Activation ``number``, which is claimed and has not suspended."""
         death = self._facts.read(death_key(self._session, number))
         if death is not None and now < death['due']:
@@ -199,14 +196,14 @@ class Sweeper:
             return
         claim = self._facts.read(claim_key(self._session, number))
         if claim is not None and self._is_gone(claim.get('lived_by', number), now - claim['time'] >= self._limits.life):
-            yield Repair(f'activation {number} had vanished', lambda: self.handle_death(number, 'it vanished', now))
+            yield Overdue(Repair(VANISHED, number), lambda: self.handle_death(number, 'it vanished', now))
 
     def _is_alive(self, number: int) -> bool:
         """Whether activation ``number`` is known to run still: it is about to see by itself that it need not wait."""
         claim = self._facts.read(claim_key(self._session, number)) if self._holdings else None
         return claim is not None and claim.get('lived_by', number) in (self._holdings or ())
 
-    def _lost(self, trigger: Trigger, now: float) -> Iterator[Repair]:
+    def _lost(self, trigger: Trigger, now: float) -> Iterator[Overdue]:
         """Calls that are waited for, or looked at, by the run or by other calls, and that nobody runs any more."""
         asked = Members.of([*trigger.members, *trigger.looked_at])
         waiting = set(asked) - self._engine.ended(self._session, asked)
@@ -219,40 +216,56 @@ class Sweeper:
             if scheduled is None:
                 yield self._lost_run(f'{fact_key(self._session, position)}, which had scheduled {job}, is gone', now)
                 return
-            # A job that a call made has no fact: it was there when it was first waited for
-            by = scheduled['activation'] if scheduled['job'] == job else trigger.number
-            invoked = self._invoked(by, trigger.number)
-            if invoked is None:
+            seen = self._snapshot(position, job, scheduled, waiting, trigger.number)
+            if seen is None:
                 continue
-            listed = self._facts.list(attempts_prefix(self._session, job))
-            attempts, refused = latest_attempts(job, listed), refused_calls(job, listed)
-            inputs = Inputs.from_document(scheduled['invocation']['inputs'] if scheduled['job'] == job else None)
-            deferred = {
-                call: inputs.of_call[call.number]
-                for call in waiting
-                if call.job == job and call.number in inputs.of_call and call not in attempts
-            }
-            wanted = Members.of(found for members in deferred.values() for found in members)
-            missing = set(wanted) - self._engine.ended(self._session, wanted)
-            jobs |= {(inputs.jobs[call.job], call.job) for call in missing}
-            waiting |= missing
+            jobs |= {(seen.inputs[call.job], call.job) for call in seen.missing}
+            waiting |= seen.missing
             here = {call for call in waiting if call.job == job}
-            for call in sorted(here & set(deferred)):
-                if not missing & set(deferred[call]):
-                    yield self._not_started(call, position, scheduled, now)
-            calls = here - set(deferred)
-            before: dict[Call, Call] = {}
-            if scheduled['lanes'] and scheduled['job'] == job:
-                calls, before = self._in_lanes(calls, scheduled)
-            for call in sorted(calls):
-                attempt = attempts.get(call)
-                if attempt is None and call in before and call in refused:
-                    yield self._not_taken(call, position, scheduled, now)
-                elif attempt is None and call in before:
-                    yield from self._not_followed(call, before[call], position, scheduled, invoked, now)
-                else:
-                    began = invoked if attempt is None else self._due(call, attempt)
-                    yield from self._vanished(call, attempt, position, scheduled, began, now)
+            yield from self._ready(seen, here, now)
+            yield from self._under_way(seen, here - set(seen.deferred), now)
+
+    def _snapshot(
+        self, position: int, job: str, scheduled: dict[str, Any], waiting: set[Call], waiting_activation: int
+    ) -> JobSnapshot | None:
+        """What there is of a job of which calls are waited for; None if it may still be being invoked."""
+        # A job that a call made has no fact: it was there when it was first waited for
+        by = scheduled['activation'] if scheduled['job'] == job else waiting_activation
+        invoked = self._invoked(by, waiting_activation)
+        if invoked is None:
+            return None
+        listed = self._facts.list(attempts_prefix(self._session, job))
+        attempts, refused = latest_attempts(job, listed), refused_calls(job, listed)
+        inputs = Inputs.from_document(scheduled['invocation']['inputs'] if scheduled['job'] == job else None)
+        deferred = {
+            call: inputs.of_call[call.number]
+            for call in waiting
+            if call.job == job and call.number in inputs.of_call and call not in attempts
+        }
+        wanted = Members.of(found for members in deferred.values() for found in members)
+        missing = set(wanted) - self._engine.ended(self._session, wanted)
+        return JobSnapshot(position, job, scheduled, invoked, attempts, refused, deferred, missing, inputs.jobs)
+
+    def _ready(self, seen: JobSnapshot, here: set[Call], now: float) -> Iterator[Overdue]:
+        """Calls whose inputs have all ended, and that were not started."""
+        for call in sorted(here & set(seen.deferred)):
+            if not seen.missing & set(seen.deferred[call]):
+                yield self._not_started(call, seen, now)
+
+    def _under_way(self, seen: JobSnapshot, calls: set[Call], now: float) -> Iterator[Overdue]:
+        """Calls that should be under way, by themselves or as the next ones of their lanes."""
+        before: dict[Call, Call] = {}
+        if seen.scheduled['lanes'] and seen.is_its_own:
+            calls, before = self._in_lanes(calls, seen.scheduled)
+        for call in sorted(calls):
+            attempt = seen.attempts.get(call)
+            if attempt is None and call in before and call in seen.refused:
+                yield self._to_start(SERVICE_FULL, call, seen, now)
+            elif attempt is None and call in before:
+                yield from self._not_followed(call, before[call], seen, now)
+            else:
+                began = seen.invoked if attempt is None else self._due(call, attempt)
+                yield from self._vanished(call, attempt, seen, began, now)
 
     def _in_lanes(self, calls: set[Call], scheduled: dict[str, Any]) -> tuple[set[Call], dict[Call, Call]]:
         """
@@ -272,44 +285,41 @@ class Sweeper:
                 before[call] = Call(job, number)
         return running, before
 
-    def _not_taken(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> Repair:
-        """A call whose lane could not go on, as whoever was to start it has written."""
-        said = f'call {call.job}/{call.call_id} should have been started, and the function service was full'
-        return Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
-
-    def _not_followed(
-        self, call: Call, before: Call, position: int, scheduled: dict[str, Any], invoked: float, now: float
-    ) -> Iterator[Repair]:
+    def _not_followed(self, call: Call, before: Call, seen: JobSnapshot, now: float) -> Iterator[Overdue]:
         """A call whose lane should have gone on. Whether it was ever started is not written anywhere."""
+        lifetime = seen.scheduled['lifetime']
         if self._holdings is None:
-            if now - invoked < scheduled['lifetime']:
+            if now - seen.invoked < lifetime:
                 return
             status = self._facts.read(event_key(self._session, before)) or {}
-            if now - float(status.get('worker_end_tstamp', now)) < scheduled['lifetime']:
+            if now - float(status.get('worker_end_tstamp', now)) < lifetime:
                 return
         elif {call, before} & self._holdings:
-            # Whoever ended the one before it may be about to start it
+            # The worker that ended the one before it may be about to start it
             return
-        said = f'call {call.job}/{call.call_id} should have followed upon {before.call_id}, and did not end'
-        yield Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
+        yield self._to_start(LANE_STOPPED, call, seen, now, before.call_id)
 
-    def _vanished(
-        self, call: Call, attempt: int | None, position: int, scheduled: dict[str, Any], began: float, now: float
-    ) -> Iterator[Repair]:
-        if self._is_gone(call, now - began >= scheduled['lifetime']):
-            reason = f'It vanished: its end was not reported within {scheduled["lifetime"]:.0f} s'
+    def _vanished(self, call: Call, attempt: int | None, seen: JobSnapshot, began: float, now: float) -> Iterator[Overdue]:
+        """A call that was invoked, and that nobody runs any more."""
+        lifetime = seen.scheduled['lifetime']
+        if self._is_gone(call, now - began >= lifetime):
+            reason = f'It vanished: its end was not reported within {lifetime:.0f} s'
             if self._holdings is not None:
                 reason = 'It vanished: the function service has it no more, and its end was not reported'
-            action = report_lost(self._session, call, position, attempt or 0, reason)
-            said = f'call {call.job}/{call.call_id} was lost (attempt {attempt or 0})'
-            yield Repair(said, lambda: self._engine.perform(action))
+            action = report_lost(self._session, call, seen.position, attempt or 0, reason)
+            yield Overdue(Repair(LOST, call, attempt or 0), lambda: self._engine.perform(action))
 
-    def _not_started(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> Repair:
-        said = f'what call {call.job}/{call.call_id} waits for has ended, and it was not started'
-        return Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
+    def _not_started(self, call: Call, seen: JobSnapshot, now: float) -> Overdue:
+        """A call whose inputs have all ended."""
+        return self._to_start(INPUTS_ENDED, call, seen, now)
 
-    def _lost_run(self, reason: str, now: float) -> Repair:
-        return Repair(f'the run is lost: {reason}', lambda: lose(self._facts, self._session, reason, now))
+    def _to_start(self, kind: str, call: Call, seen: JobSnapshot, now: float, why: str = '') -> Overdue:
+        """A call that was never started, or of which nobody knows."""
+        start = functools.partial(self._engine.start, self._session, seen.position, seen.scheduled, [call.number], now)
+        return Overdue(Repair(kind, call, why=why), start)
+
+    def _lost_run(self, reason: str, now: float) -> Overdue:
+        return Overdue(Repair(RUN_LOST, why=reason), lambda: lose(self._facts, self._session, reason, now))
 
     def _invoked(self, scheduled_by: int, waiting: int) -> float | None:
         """When all calls of a job were invoked at the latest: before the first trigger written since."""

@@ -75,7 +75,8 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
 
     in_flight = functools.partial(in_flight_at_function_service, config, run['session'])
     sweeper = Sweeper(Engine(facts, perform_or_report, triggers_of(config, run)), run['session'], limits_of(run), in_flight)
-    repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[is_local(config)]))
+    found = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[is_local(config)]))
+    repaired = [str(repair) for repair in found]
     for said in repaired:
         logger.warning(f'Run {run["run_id"]} - swept: {said}')
     return repaired
