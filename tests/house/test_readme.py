@@ -51,13 +51,13 @@ def test_the_triggers_of_the_readme_work(tf, capsys):
 
 
 def test_the_triggers_of_their_page_work(tf, capsys):
-    page = (ROOT / 'docs' / 'triggers.md').read_text(encoding='utf-8')
+    page = (ROOT / 'docs' / 'how-to' / 'triggers.md').read_text(encoding='utf-8')
     code = re.findall(r'```python\n(.*?)```', page, re.DOTALL)[0]
     assert printed_by(code, tf, capsys) == '[103]' and '# [103]' in code
 
 
 def test_the_page_on_triggers_names_all_of_them():
-    page = (ROOT / 'docs' / 'triggers.md').read_text(encoding='utf-8')
+    page = (ROOT / 'docs' / 'how-to' / 'triggers.md').read_text(encoding='utf-8')
     methods = [name for of in (Triggerflow, Context) for name in vars(of) if not name.startswith('_')]
     public = {name: getattr(triggerflow_lithops, name) for name in triggerflow_lithops.__all__}
     words = {name for name, found in public.items() if '.native.' in getattr(found, '__module__', '')}
@@ -87,7 +87,7 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert '.venv/bin/pytest' in (ROOT / '.ci' / 'run').read_text() and '.venv/bin/pytest -q tests' in README
 
 
-@pytest.mark.parametrize(('page', 'least'), [('scenarios.md', 50), ('triggers.md', 15)])
+@pytest.mark.parametrize(('page', 'least'), [('scenarios.md', 50), ('how-to/triggers.md', 15)])
 def test_every_scenario_is_a_test(page, least):
     named = re.findall(r'`(\S+\.py)::(test_\w+)`', (ROOT / 'docs' / page).read_text(encoding='utf-8'))
     assert len(named) > least
@@ -97,7 +97,7 @@ def test_every_scenario_is_a_test(page, least):
 
 
 def test_the_example_of_the_page_on_testing_is_complete():
-    page = (ROOT / 'docs' / 'testing.md').read_text(encoding='utf-8')
+    page = (ROOT / 'docs' / 'how-to' / 'testing.md').read_text(encoding='utf-8')
     code = re.findall(r'```python\n(.*?)```', page, re.DOTALL)[0]
     names = {'main': lambda args: 6}
     exec(code, names)

@@ -201,7 +201,7 @@ def test_a_trigger_that_answers_only_at_the_end_is_refused(backend):
 def test_each_of_lithops_backends_is_run_read_or_refused_and_the_table_says_so():
     named = [*compute_backends.TESTED, *compute_backends.READ, *compute_backends.REFUSED]
     assert sorted(named) == sorted({LOCALHOST, *SERVERLESS_BACKENDS, *STANDALONE_BACKENDS})
-    text = (Path(__file__).parents[2] / 'docs' / 'ibm-cloud-functions.md').read_text()
+    text = (Path(__file__).parents[2] / 'docs' / 'how-to' / 'ibm-cloud-functions.md').read_text()
     table = text.partition('## Which backends')[2].partition('##')[0]
     for names, said in (
         (compute_backends.TESTED, 'run by the tests'),
@@ -232,7 +232,7 @@ def test_each_configuration_of_the_storage_page_is_taken_and_there_is_one_for_ea
 
 
 def test_each_configuration_of_the_page_on_functions_is_taken():
-    taken = [create_config(None, config, None, None, None, {}) for config in examples('ibm-cloud-functions.md')]
+    taken = [create_config(None, config, None, None, None, {}) for config in examples('how-to/ibm-cloud-functions.md')]
     assert [config['lithops']['backend'] for config in taken] == ['openwhisk', 'ibm_cf']
 
 
