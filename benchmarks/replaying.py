@@ -125,7 +125,7 @@ def _replay(store, orchestrated, number):
 def _live(store, orchestrated, number, start_calls):
     config = json.loads(os.environ['LITHOPS_CONFIG'])
     engine = Engine(Facts(store), lambda action: None)
-    lived = activation.Activation(*orchestrated, config, engine, activation.Stage(), start_calls, unknown)
+    lived = activation.Activation(*orchestrated, config, engine, activation.ThreadRunner(), start_calls, unknown)
     return lived.live(number, 'measured')
 
 

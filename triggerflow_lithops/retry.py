@@ -91,6 +91,9 @@ class Retry:
         if isinstance(given, int) and not isinstance(given, bool):
             return cls(retries=given)
         known = [field.name for field in fields(cls)]
+        if isinstance(given, dict):
+            # YAML takes the key "on" for true
+            given = {'on' if key is True else key: value for key, value in given.items()}
         if not isinstance(given, dict) or not set(given) <= set(known):
             raise ConfigurationError(
                 f"'retry' is a Retry, a number of retries, or a mapping of {', '.join(known)}; found {shown(given)}."

@@ -380,7 +380,7 @@ def test_a_sweep_that_finds_a_scheduled_job_gone_ends_the_run_as_lost(bucket, sw
 
 def test_an_activation_that_died_since_the_code_is_gone_is_not_succeeded(bucket, sweeper, actions):
     bucket.store.delete([keys.code_key('s')])
-    sweeper.bury(0, 'it could not be loaded', now=1.0)
+    sweeper.handle_death(0, 'it could not be loaded', now=1.0)
     assert outcome(bucket)['status'] == 'lost' and not actions
 
 
@@ -390,7 +390,7 @@ def test_an_activation_that_died_is_not_succeeded_in_a_run_that_is_over(bucket, 
         bucket.create(keys.outcome_key('s'), {'status': 'lost', 'reason': 'the first one', 'time': 0.0})
     else:
         bucket.store.delete([keys.run_key('')])
-    sweeper.bury(0, 'its process was killed', now=1.0)
+    sweeper.handle_death(0, 'its process was killed', now=1.0)
     assert not actions and (outcome(bucket) or {}).get('reason') == ('the first one' if ended else None)
 
 
@@ -436,7 +436,7 @@ def test_an_activation_that_died_has_left_no_trigger_and_that_is_no_loss(bucket)
     suspend(bucket)
     bucket.create(keys.death_key('s', 1), {'reason': 'killed', 'time': 0, 'due': 0})
     history = read_history(bucket, 's', 2)
-    assert history.torn and history.position == 1
+    assert history.has_gaps and history.position == 1
 
 
 def test_a_pack_that_was_removed_is_a_loss(bucket):

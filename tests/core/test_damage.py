@@ -49,7 +49,7 @@ from triggerflow_lithops.core.run.keys import Call
 from triggerflow_lithops.core.run.sweep import Limits, Sweeper
 from triggerflow_lithops.core.run.trigger import Members
 from triggerflow_lithops.core.store import Facts, StoreUnavailable, encode
-from triggerflow_lithops.core.workspace.keys import Home, channel_of
+from triggerflow_lithops.core.workspace.keys import WorkspaceKeys, channel_of
 from triggerflow_lithops.core.workspace.workspace import Workspace
 from triggerflow_lithops.deployment.store_border import MappedStore
 from triggerflow_lithops.orchestrator.activation import read_history
@@ -148,10 +148,10 @@ def sweep(facts):
     return Sweeper(Engine(facts, performer(facts)), SESSION, LIMITS, set).sweep(EPOCH + 1e6, EPOCH, lambda: None)
 
 
-def bury(facts):
+def handle_death(facts):
     engine = Engine(facts, performer(facts))
     for number in range(engine.newest_activation(SESSION) + 1):
-        Sweeper(engine, SESSION, LIMITS).bury(number, 'killed', EPOCH + 1e6)
+        Sweeper(engine, SESSION, LIMITS).handle_death(number, 'killed', EPOCH + 1e6)
 
 
 def positions(facts):
@@ -219,7 +219,7 @@ def ask(facts):
             assert 'exception' in outcome
 
 
-READERS = (sweep, bury, report, tell, replay, ask)
+READERS = (sweep, handle_death, report, tell, replay, ask)
 
 
 def readers_of(seed, number):
@@ -611,7 +611,7 @@ def workspace(executor):
     tf = Triggerflow(name, executor=executor)
     for trigger_id in ('first', 'second'):
         tf.add_trigger(trigger_id, CloudEvent('shard', 'all'), action=PASS, transient=False)
-    yield tf, Home(tf._own().home)
+    yield tf, WorkspaceKeys(tf._own().home)
     with contextlib.suppress(WorkspaceNotFoundError):
         Triggerflow(executor=executor).delete_workspace(name)
 
@@ -656,7 +656,11 @@ OF_A_WORKSPACE = {
 
 @pytest.mark.parametrize('kind', OF_A_WORKSPACE)
 def test_what_is_damaged_in_a_workspace_is_refused_and_what_is_not_refused_fires_or_does_not(kind):
-    facts, home, key = Facts(MemoryStore()), Home('triggerflow.events/w@0'), f'triggerflow.events/w@0/{OF_A_WORKSPACE[kind]}'
+    facts, home, key = (
+        Facts(MemoryStore()),
+        WorkspaceKeys('triggerflow.events/w@0'),
+        f'triggerflow.events/w@0/{OF_A_WORKSPACE[kind]}',
+    )
     event = {**CloudEvent('shard', 'all').document(), 'data': [1]}
     trigger = {
         'id': 'first',

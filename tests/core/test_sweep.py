@@ -43,7 +43,7 @@ def suspend(engine, number=0, time=0.0, due=None):
     engine.facts.write(keys.fact_key('s', 0), encode(whole.job(activation=number)))
     trigger = Trigger('s', number, 1, condition.join(3), Members.of(CALLS), False, {'0-M000': 0}, due)
     engine.facts.write(keys.trigger_key('s', number), encode(whole.trigger(trigger, time)))
-    assert not engine.plant(trigger)
+    assert not engine.watch(trigger)
 
 
 def end(engine, call):
@@ -221,14 +221,14 @@ def test_memory_grows_after_an_out_of_memory_kill_only(out_of_memory, memory):
 def test_an_activation_that_died_is_succeeded_after_a_while_that_doubles(engine, actions):
     sweeper = Sweeper(engine, 's', LIMITS)
     for number in range(2):
-        sweeper.bury(number, 'poison', now=100)
+        sweeper.handle_death(number, 'poison', now=100)
     assert [(action['number'], action['due']) for action in actions] == [(1, 100.5), (2, 101)]
 
 
 def test_a_run_whose_activations_die_again_and_again_fails_with_all_that_is_known(engine, actions):
     sweeper = Sweeper(engine, 's', LIMITS)
     for number, reason in enumerate(['poison', 'poison again', 'killed']):
-        sweeper.bury(number, reason, now=100)
+        sweeper.handle_death(number, reason, now=100)
     kind, message = engine.facts.read(keys.outcome_key('s'))['error']
     assert kind == 'RunDied' and len(actions) == 2
     told = 'activation 0 of: poison; activation 1 of: poison again; activation 2 of: killed'
@@ -238,15 +238,15 @@ def test_a_run_whose_activations_die_again_and_again_fails_with_all_that_is_know
 def test_deaths_are_counted_in_a_row(engine, actions):
     sweeper = Sweeper(engine, 's', LIMITS)
     for number in range(2):
-        sweeper.bury(number, 'poison', now=100)
+        sweeper.handle_death(number, 'poison', now=100)
     suspend(engine, number=2)
     for number in range(3, 5):
-        sweeper.bury(number, 'poison', now=200)
+        sweeper.handle_death(number, 'poison', now=200)
     assert engine.facts.read(keys.outcome_key('s')) is None
 
 
 def test_a_sweep_waits_for_the_successor_of_a_dead_activation_until_it_is_due(engine, actions):
-    Sweeper(engine, 's', LIMITS).bury(0, 'poison', now=100)
+    Sweeper(engine, 's', LIMITS).handle_death(0, 'poison', now=100)
     actions.clear()
     assert sweep(engine, now=110) == []
     assert sweep(engine, now=111) and [action['number'] for action in actions] == [1]
@@ -255,14 +255,14 @@ def test_a_sweep_waits_for_the_successor_of_a_dead_activation_until_it_is_due(en
 def test_an_activation_that_went_on_as_the_next_number_is_buried_as_that(engine, actions):
     suspend(engine)
     engine.facts.create(keys.claim_key('s', 1), {'cause': '', 'time': 0, 'lived_by': 0})
-    Sweeper(engine, 's', LIMITS).bury(0, 'poison', now=100)
+    Sweeper(engine, 's', LIMITS).handle_death(0, 'poison', now=100)
     assert engine.facts.read(keys.death_key('s', 1)) and [action['number'] for action in actions] == [2]
 
 
 def test_an_activation_that_somebody_else_succeeded_is_not_buried(engine, actions):
     suspend(engine)
     claim(engine, 1)
-    Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=100)
+    Sweeper(engine, 's', LIMITS).handle_death(0, 'killed', now=100)
     assert not actions and engine.facts.read(keys.death_key('s', 1)) is None
 
 
@@ -274,13 +274,13 @@ def test_a_timer_that_was_lost_is_found_when_its_time_is_up(engine, actions):
 
 def test_an_activation_that_died_after_it_had_suspended_is_woken_by_its_trigger(engine, actions):
     suspend(engine)
-    Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=100)
+    Sweeper(engine, 's', LIMITS).handle_death(0, 'killed', now=100)
     assert not actions and engine.facts.read(keys.death_key('s', 0)) is None
 
 
 def test_an_activation_that_died_before_it_set_its_timer_has_it_set(engine, actions):
     suspend(engine, due=100.0)
-    Sweeper(engine, 's', LIMITS).bury(0, 'killed', now=1.0)
+    Sweeper(engine, 's', LIMITS).handle_death(0, 'killed', now=1.0)
     assert [(action['number'], action['due']) for action in actions] == [(1, 100.0)]
 
 

@@ -64,7 +64,7 @@ def wait_for(engine, calls, when=None, until_failure=False, number=0):
     trigger = Trigger('s', number, 5, when or condition.join(len(calls)), Members.of(calls), until_failure, jobs)
     engine.facts.write(keys.claim_key('s', number), encode({'cause': '', 'time': 0.0}))
     engine.facts.write(keys.trigger_key('s', number), encode(whole.trigger(trigger)))
-    return engine.plant(trigger)
+    return engine.watch(trigger)
 
 
 def end(engine, call, failed=False):

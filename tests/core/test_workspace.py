@@ -10,8 +10,8 @@ from triggerflow_lithops.core.event import InvalidEventError, new_event
 from triggerflow_lithops.core.memory_store import MemoryStore
 from triggerflow_lithops.core.store import Facts, StoreUnavailable, encode
 from triggerflow_lithops.core.workspace import event_counter, keys
-from triggerflow_lithops.core.workspace.event_counter import Look, Marks
-from triggerflow_lithops.core.workspace.keys import Home, channel_of, digest_of
+from triggerflow_lithops.core.workspace.event_counter import CountSnapshot, EventCounter
+from triggerflow_lithops.core.workspace.keys import WorkspaceKeys, channel_of, digest_of
 from triggerflow_lithops.core.workspace.workspace import Firing, TriggerExistsError, Workspace
 from triggerflow_lithops.testing.faults import HARD, NONE, SOFT
 from triggerflow_lithops.testing.scheduler import Process, Scheduler
@@ -293,7 +293,7 @@ def simulate(seed, faults):
     wrong = [*world.wrong, *world.memory.written_twice]
     if faults is NONE:
         # One that comes again makes sure that what it has fired was started
-        repeated = {Home('home').event(channel_of(event['type'], event['subject']), digest_of(event)) for event in again}
+        repeated = {WorkspaceKeys('home').event(channel_of(event['type'], event['subject']), digest_of(event)) for event in again}
         for firing in world.started:
             if world.starts[firing.trigger['id'], firing.number] > 1 + len(repeated & set(firing.events)):
                 wrong.append(f'{firing.trigger["id"]} {firing.number} was started again and again')
@@ -356,7 +356,7 @@ def count_a_narrower_cell(self, look_key, in_all, digest):
     if not event_counter.is_long(in_all):
         return True
     look = self._facts.read(look_key) if look_key else None
-    look = Look(look['missing'], look['counts']) if look else Look(in_all)
+    look = CountSnapshot(look['missing'], look['counts']) if look else CountSnapshot(in_all)
     return look.suggests_another({digest[: look.digits]: len(self.found(digest[: look.digits + 1]))})
 
 
@@ -367,8 +367,8 @@ MUTANTS = {
     'no look once a trigger is added': (Workspace, 'add', add_without_a_look),
     'watches before the trigger': (Workspace, 'add', add_after_watching),
     'whoever finds it fired starts it': (Workspace, '_fire', fire_whoever_finds_it),
-    'marks that count deliveries': (Marks, 'add', mark_deliveries),
-    'a cell that is narrower than those of the look': (Marks, 'may_suffice', count_a_narrower_cell),
+    'marks that count deliveries': (EventCounter, 'add', mark_deliveries),
+    'a cell that is narrower than those of the look': (EventCounter, 'may_suffice', count_a_narrower_cell),
     'a look that was read before the mark was written': (Workspace, '_evaluate', evaluate_by_an_older_look),
 }
 

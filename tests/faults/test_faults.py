@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lithops
 import pytest
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from soak import VICTIMS
 
 from triggerflow_lithops import TriggerflowExecutor
@@ -24,7 +24,7 @@ CALLS = 1000
 
 def processes_of(run, folder):
     """What the service noted of each process of a run that has ended. The last ones it notes after that."""
-    until(lambda: not os.listdir(Door(folder).queue))
+    until(lambda: not os.listdir(LocalService(folder).queue))
     lines = Path(processes_log(folder)).read_text().splitlines()
     return [line for line in map(json.loads, lines) if line['session'] == run.session]
 

@@ -238,7 +238,7 @@ def test_an_odd_orchestrator_breaks_no_law(orchestrator):
     first = random.SystemRandom().randrange(10**9)
     few = 4 if orchestrator is wide else 20
     for seed in range(first, first + few):
-        simulate(orchestrator, seed=seed, faults=NONE, sweeps=bool(seed % 2), asked=bool(seed % 4 < 2))
+        simulate(orchestrator, seed=seed, faults=NONE, sweeps=bool(seed % 2), reports_in_flight=bool(seed % 4 < 2))
     assert survive(orchestrator, seeds=few, first_seed=first).status in ('completed', 'failed')
 
 

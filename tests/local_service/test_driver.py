@@ -20,7 +20,7 @@ import pytest
 from disk import below
 from lithops.constants import LITHOPS_TEMP_DIR, LOGS_DIR
 from lithops.monitoring.backends.triggerflow import driver, private
-from lithops.monitoring.backends.triggerflow.local_service import Door, environment
+from lithops.monitoring.backends.triggerflow.local_service import LocalService, environment
 
 from triggerflow_lithops import CloudEvent, ConfigurationError, PythonCallable, Retry, Triggerflow, TriggerflowExecutor
 from triggerflow_lithops.client.runs import begin_run
@@ -541,7 +541,7 @@ def test_queued_calls_of_a_cancelled_run_do_not_start(config, gate):
     until(lambda: gate.begun() and is_suspended(run))
     run.cancel()
     gate.open()
-    until(lambda: not os.listdir(Door(tf.config['triggerflow']['service']).queue))
+    until(lambda: not os.listdir(LocalService(tf.config['triggerflow']['service']).queue))
     assert gate.begun() == ['begun-0']
     # Quietly: nobody was told that they were lost
     assert not [event for event in run.history() if event['type'].endswith('attempt.failed')]

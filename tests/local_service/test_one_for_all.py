@@ -18,7 +18,7 @@ from lithops.constants import LITHOPS_TEMP_DIR
 from lithops.monitoring.backends.triggerflow.driver import driver_of
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
 from lithops.monitoring.backends.triggerflow.invoke import run_of
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
 from triggerflow_lithops import Retry, TriggerflowExecutor, sleep
@@ -91,15 +91,17 @@ def pid_of_service(tf):
 
 def end_service(tf):
     """It would end by itself when it has found out, by sweeps, that all runs have ended."""
-    door = Door(tf.config['triggerflow']['service'])
-    if door.knock():
+    endpoint = LocalService(tf.config['triggerflow']['service'])
+    if endpoint.is_listening():
         os.kill(pid_of_service(tf), signal.SIGKILL)
         # The next test rings for another one
-        until(lambda: not door.knock())
+        until(lambda: not endpoint.is_listening())
 
 
 def queued(tf):
-    return [name for name in os.listdir(Door(tf.config['triggerflow']['service']).queue) if not name.endswith('.unreadable')]
+    return [
+        name for name in os.listdir(LocalService(tf.config['triggerflow']['service']).queue) if not name.endswith('.unreadable')
+    ]
 
 
 def log_of_service(tf):
@@ -110,7 +112,7 @@ def log_of_service(tf):
 
 
 def test_a_service_whose_queue_is_full_of_what_is_no_invocation_serves(two):
-    queue = Path(Door(two.config['triggerflow']['service']).queue)
+    queue = Path(LocalService(two.config['triggerflow']['service']).queue)
     queue.mkdir(parents=True, mode=0o700)
     for number, monster in enumerate(MONSTERS.values()):
         (queue / f'0-{number}-r-1.json').write_bytes(monster)
@@ -145,7 +147,7 @@ def test_what_fails_in_a_worker_for_its_document_is_named_and_others_go_on(two, 
     assert run.result(timeout=90) == [0]
     os.kill(pid_of_service(two), signal.SIGSTOP)
     broken = two.run(mark_all, (str(tmp_path), 1, 0))
-    [path] = Path(Door(two.config['triggerflow']['service']).queue).glob(f'*-{broken.session}.json')
+    [path] = Path(LocalService(two.config['triggerflow']['service']).queue).glob(f'*-{broken.session}.json')
     document = json.loads(path.read_text())
     del document['payload']['func_key']
     path.write_text(json.dumps(document))
@@ -159,7 +161,7 @@ def test_an_activation_whose_file_was_put_aside_is_found_by_a_sweep(two):
     assert two.run(main).result(timeout=90) == 3
     os.kill(pid_of_service(two), signal.SIGSTOP)
     run = two.run(main)
-    [path] = Path(Door(two.config['triggerflow']['service']).queue).glob(f'*-{run.session}.json')
+    [path] = Path(LocalService(two.config['triggerflow']['service']).queue).glob(f'*-{run.session}.json')
     path.write_text('{"version": 1}')
     os.kill(pid_of_service(two), signal.SIGCONT)
     assert run.result(timeout=90) == 3
@@ -170,13 +172,13 @@ def test_a_call_whose_file_was_put_aside_is_found_by_the_service(two, tmp_path):
     """It is lost, and runs again; nobody waits for the run."""
     run = two.run(mark_all, (str(tmp_path), 1, 1.5), retry=Retry(backoff=0.1))
     until(lambda: any(event['type'].endswith('suspended') for event in run.history()) and (tmp_path / '0').exists())
-    [path] = Path(Door(two.config['triggerflow']['service']).queue).glob(f'*-{run.session}.json')
+    [path] = Path(LocalService(two.config['triggerflow']['service']).queue).glob(f'*-{run.session}.json')
     document = json.loads(path.read_text())
     pids = [pid_of_service(two), *map(int, os.listdir(Path(two.config['triggerflow']['service'], 'scratch')))]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     path.write_text(json.dumps({**document, 'due': 'soon'}))
-    Door(two.config['triggerflow']['service']).rouse()
+    LocalService(two.config['triggerflow']['service']).ensure_running()
     until(lambda: run.status() == 'completed')
     reasons = [event['data']['reason'] for event in run.history() if event['type'].endswith('attempt.failed')]
     assert len(reasons) == 1 and 'vanished' in reasons[0]
@@ -257,7 +259,7 @@ def test_of_a_cancelled_map_only_the_calls_that_are_under_way_end(chunksize, und
     run.cancel()
     begun = len(os.listdir(tmp_path))
     until(lambda: not queued(two))
-    until(lambda: not Door(two.config['triggerflow']['service']).knock())
+    until(lambda: not LocalService(two.config['triggerflow']['service']).is_listening())
     assert len(os.listdir(tmp_path)) <= begun + under_way
 
 
@@ -274,7 +276,7 @@ def test_what_is_to_be_tried_again_later_is_dropped_with_its_run(two, tmp_path):
     until(lambda: any(event['type'].endswith('attempt.failed') for event in run.history()) and len(queued(two)) == 1)
     run.cancel()
     until(lambda: not queued(two))
-    until(lambda: not Door(two.config['triggerflow']['service']).knock())
+    until(lambda: not LocalService(two.config['triggerflow']['service']).is_listening())
 
 
 def test_a_timer_is_dropped_with_its_run(two):
@@ -296,7 +298,7 @@ def test_nothing_of_a_purged_run_comes_back(two, tmp_path):
     run.cancel()
     run.purge()
     (tmp_path / 'go').touch()
-    until(lambda: not Door(two.config['triggerflow']['service']).knock())
+    until(lambda: not LocalService(two.config['triggerflow']['service']).is_listening())
     assert len(os.listdir(tmp_path)) == 4
     assert [path for path in files_of(run.session) if 'logs' not in path.parts] == []
 
@@ -340,7 +342,7 @@ def test_of_a_cancelled_map_in_an_object_store_only_the_calls_that_are_under_way
     run.cancel()
     begun = len(os.listdir(tmp_path))
     until(lambda: not queued(two))
-    until(lambda: not Door(two.config['triggerflow']['service']).knock())
+    until(lambda: not LocalService(two.config['triggerflow']['service']).is_listening())
     assert len(os.listdir(tmp_path)) <= begun + 2
 
 
@@ -349,7 +351,7 @@ def test_of_a_cancelled_map_in_an_object_store_only_the_calls_that_are_under_way
 
 def test_a_bell_says_which_file_is_new_and_is_not_believed_when_it_may_have_lost_some(tmp_path):
     with open(tmp_path / 'lock', 'w') as lock:
-        heard, door = Service(str(tmp_path), lock), Door(str(tmp_path))
+        heard, endpoint = Service(str(tmp_path), lock), LocalService(str(tmp_path))
         heard._open_bell()
         for said, new in [
             (['1-r-1.json', '2-r-1.json'], ['1-r-1.json', '2-r-1.json']),
@@ -358,7 +360,7 @@ def test_a_bell_says_which_file_is_new_and_is_not_believed_when_it_may_have_lost
             (['x' * 200 + '.json'] * 1_000, None),
         ]:
             heard._rung = []
-            assert all(door.knock(name) for name in said)
+            assert all(endpoint.is_listening(name) for name in said)
             heard._hear()
             assert heard._rung == new
         os.close(heard._bell)

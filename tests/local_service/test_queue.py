@@ -17,10 +17,10 @@ from lithops.monitoring.backends.triggerflow.core.run.keys import Call
 from lithops.monitoring.backends.triggerflow.documents import Damaged
 from lithops.monitoring.backends.triggerflow.invocations import chunks_done, documents_of, read_invocation
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, own_payload, run_field
-from lithops.monitoring.backends.triggerflow.local_service import Door, make_bell
+from lithops.monitoring.backends.triggerflow.local_service import LocalService, make_bell
 from lithops.monitoring.backends.triggerflow.localhost_store import LocalhostStore
 
-from triggerflow_lithops.local_service.idle_runs import QuietRuns
+from triggerflow_lithops.local_service.idle_runs import IdleRuns
 from triggerflow_lithops.local_service.leftovers import KEPT, clean_folders
 from triggerflow_lithops.local_service.metadata import read_metadata, write_runtime_metadata
 from triggerflow_lithops.local_service.queue import Queue
@@ -240,7 +240,7 @@ def test_what_cannot_be_read_is_held_by_nobody(tmp_path, put, queue, calls_of):
     put('3-r-1.json', b'[' * 100_000)
     fifo(tmp_path / 'queue' / '4-r-1.json')
     put('1-r-1.json.done', b'\xff')
-    assert Door(str(tmp_path)).held('r-1') == {Call('0-M000', 0), Call('0-M000', 1)}
+    assert LocalService(str(tmp_path)).in_flight('r-1') == {Call('0-M000', 0), Call('0-M000', 1)}
 
 
 # Every reader, and 2,000 damaged documents
@@ -255,7 +255,7 @@ def readers(tmp_path, executor, calls_of, activation_of, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['main.py', 'x'])
     driver.keep_driver(config, field())
     kept = tmp_path / 'triggerflow' / 'drivers' / 'r-1.json'
-    QuietRuns(str(service / 'runs'))
+    IdleRuns(str(service / 'runs'))
     write_runtime_metadata(str(service))
     metadata = json.loads((service / 'runtime.json').read_text())
     small = {**metadata, 'preinstalls': metadata['preinstalls'][:20]}
@@ -265,7 +265,7 @@ def readers(tmp_path, executor, calls_of, activation_of, monkeypatch):
         'notes of what is done': ('\n1;\n\n0;\n', service / '1.json.done', lambda: chunks_done(str(service / '1.json'))),
         'metadata': (json.dumps(small), service / 'runtime.json', lambda: read_metadata(str(service / 'runtime.json'))),
         'what is kept of a driver': (kept.read_text(), kept, lambda: driver.driver_of(config, 'r-1')),
-        'the answer to the bell': ('0123456789abcdef' * 2, service / 'heard', Door(str(service))._last_heard),
+        'the answer to the bell': ('0123456789abcdef' * 2, service / 'heard', LocalService(str(service))._last_heard),
     }
 
 
@@ -427,8 +427,8 @@ WRITERS = {
         'do': "LocalhostStore('b', sys.argv[1]).put_new('k', b'x' * 99)",
     },
     'of the queue': {
-        **{'module': 'local_service', 'name': 'Door', 'step': 'rename', 'folder': 'service-1/queue'},
-        'do': "Door(sys.argv[1] + '/triggerflow/service-1').submit({'triggerflow': {'session': 'r-1'}}, [{}])",
+        **{'module': 'local_service', 'name': 'LocalService', 'step': 'rename', 'folder': 'service-1/queue'},
+        'do': "LocalService(sys.argv[1] + '/triggerflow/service-1').submit({'triggerflow': {'session': 'r-1'}}, [{}])",
     },
 }
 
@@ -496,7 +496,7 @@ def test_of_what_was_put_aside_the_newest_are_kept(tmp_path):
 @pytest.mark.parametrize('make', [folder, Path.touch, link])
 def test_a_bell_that_is_something_else_is_made_anew(make, tmp_path):
     make(tmp_path / 'bell')
-    assert not Door(str(tmp_path)).knock()
+    assert not LocalService(str(tmp_path)).is_listening()
     make_bell(str(tmp_path / 'bell'))
     assert (tmp_path / 'bell').is_fifo()
 
@@ -504,10 +504,10 @@ def test_a_bell_that_is_something_else_is_made_anew(make, tmp_path):
 @pytest.mark.parametrize('make', [folder, fifo, link])
 def test_an_answer_that_is_something_else_is_written_anew(make, tmp_path):
     make(tmp_path / 'heard')
-    door = Door(str(tmp_path))
-    assert door._last_heard() == ''
-    door.heard()
-    assert len(door._last_heard()) == 32
+    endpoint = LocalService(str(tmp_path))
+    assert endpoint._last_heard() == ''
+    endpoint.acknowledge()
+    assert len(endpoint._last_heard()) == 32
 
 
 def test_a_key_is_looked_for_without_being_read(tmp_path):

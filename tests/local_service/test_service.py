@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lithops
 import pytest
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 
 from triggerflow_lithops import ConfigurationError, Retry, TriggerflowExecutor
 from triggerflow_lithops.core.run.keys import outcome_key, trigger_key
@@ -121,7 +121,7 @@ def test_a_service_that_ended_starts_again_when_it_is_needed(apart):
 def test_a_bell_that_was_cleaned_away_comes_back_and_starts_no_second_service(apart):
     run = apart.run(main)
     until(lambda: any(event['type'].endswith('suspended') for event in run.history()))
-    os.unlink(Door(apart.config['triggerflow']['service']).bell)
+    os.unlink(LocalService(apart.config['triggerflow']['service']).bell)
     assert run.result(timeout=90) == 3
     until(lambda: len(service_of(apart)) <= 1)
 
@@ -242,7 +242,7 @@ def test_an_orchestrator_whose_handler_is_killed_is_succeeded(apart, tmp_path):
 
 def test_what_is_done_is_not_on_disk_any_more(apart):
     apart.run(main).result(timeout=90)
-    until(lambda: not os.listdir(Door(apart.config['triggerflow']['service']).queue))
+    until(lambda: not os.listdir(LocalService(apart.config['triggerflow']['service']).queue))
 
 
 def test_a_service_that_stands_still_is_replaced(apart):
@@ -301,7 +301,7 @@ def test_a_service_that_cannot_start_a_process_tries_again(apart, tmp_path):
     until(lambda: not processes(folder))
     command = [sys.executable, '-c', NO_ROOM, folder]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as served:
-        until(lambda: Door(folder).knock())
+        until(lambda: LocalService(folder).is_listening())
         assert apart.run(main).result(timeout=90) == 3
         assert served.stderr.read().count('Could not start a process') == 3
     assert served.returncode == 0
@@ -364,10 +364,10 @@ def test_what_vanished_is_found_by_the_service_and_runs_again(apart, tmp_path):
     folder = apart.config['triggerflow']['service']
     until(lambda: has_suspended(run) and os.listdir(tmp_path))
     # Both the call and all that is known of it: as if its machine had gone up in smoke
-    for name in os.listdir(Door(folder).queue):
-        os.unlink(os.path.join(Door(folder).queue, name))
+    for name in os.listdir(LocalService(folder).queue):
+        os.unlink(os.path.join(LocalService(folder).queue, name))
     kill(processes(folder))
-    Door(folder).rouse()
+    LocalService(folder).ensure_running()
     until(lambda: has_ended(run))
     assert run.result() == 3
     reasons = [event['data']['reason'] for event in run.history() if event['type'].endswith('attempt.failed')]

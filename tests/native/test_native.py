@@ -1,4 +1,4 @@
-"""Triggers and functions of one's own: what a user writes, and what comes of it. With files as store, and with S3."""
+"""Custom triggers: what a user writes, and what comes of it. With files as store, and with S3."""
 
 import functools
 import json
@@ -300,8 +300,8 @@ def test_what_had_fired_and_was_not_started_is_started(local, config, tmp_path, 
     code = """
         import json, os, sys
         from triggerflow_lithops import CloudEvent, Triggerflow
-        from triggerflow_lithops.native.trigger_set import Triggers
-        Triggers._start_run = lambda *args: os.kill(os.getpid(), 9)
+        from triggerflow_lithops.native.trigger_set import TriggerSet
+        TriggerSet._start_run = lambda *args: os.kill(os.getpid(), 9)
         tf = Triggerflow(sys.argv[1], config=json.loads(sys.argv[2]), log_level=None)
         tf.publish(CloudEvent('shard.done', 'today', data=2, id='2'))
     """

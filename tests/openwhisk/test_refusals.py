@@ -164,7 +164,7 @@ def test_a_handler_that_cannot_be_made_is_tried_again_and_then_told(monkeypatch)
 
     monkeypatch.setattr(compute, '_create_handler', create)
     monkeypatch.setattr(compute, 'PATIENCE', 0.3)
-    with pytest.raises(compute.InvocationRefused, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
+    with pytest.raises(compute.InvocationNotAccepted, match=r'ibm_cf has not taken .*ConnectionError: it is away'):
         compute.submit(config, [{'func_name': 'add3', 'triggerflow': {}}])
     assert len(made) > 1
 
@@ -221,7 +221,7 @@ def examples(page):
 
 @pytest.mark.parametrize('backend', ['openwhisk', 'ibm_cf'])
 def test_each_configuration_of_the_storage_page_is_taken_and_there_is_one_for_each_store(backend):
-    found = examples('storage.md')
+    found = examples('reference/storage.md')
     sections = {'ibm': {'iam_api_key': 'a'}, 'ibm_cf': {'region': 'eu-de'}}
     if backend == 'openwhisk':
         sections = {'openwhisk': {'endpoint': 'https://127.0.0.1:1', 'namespace': 'tests', 'api_key': 'a:b'}}

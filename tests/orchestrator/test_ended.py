@@ -75,9 +75,9 @@ def test_one_that_is_purged_while_it_calls_leaves_nothing(running):
 
 
 def _held(run):
-    from lithops.monitoring.backends.triggerflow.local_service import held_by_any_service
+    from lithops.monitoring.backends.triggerflow.local_service import in_flight_at_any_service
 
-    return held_by_any_service(run._config['triggerflow']['service'], run.session)
+    return in_flight_at_any_service(run._config['triggerflow']['service'], run.session)
 
 
 def bounded(config, calls):

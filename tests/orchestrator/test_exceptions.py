@@ -31,7 +31,7 @@ from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, next_attem
 from triggerflow_lithops.core.run.keys import Call
 from triggerflow_lithops.orchestrator.outcome import completed, raised
 from triggerflow_lithops.orchestrator.packing import exception_documents
-from triggerflow_lithops.orchestrator.runner import perform_play
+from triggerflow_lithops.orchestrator.runner import run_to_end
 from triggerflow_lithops.orchestrator.user_code import NO_ARGUMENTS, call
 
 #: Reads exceptions where nothing of Lithops' worker has been set up, and shows each
@@ -286,7 +286,7 @@ def test_the_traceback_begins_in_the_code_of_the_user_whatever_its_file_is_calle
     exec(compile('def main():\n    raise ValueError("no")\n', str(tmp_path / name), 'exec'), scope)
     hooks = SimpleNamespace(replay=SimpleNamespace(seed=lambda: None))
     # In a context of its own, as an orchestrator has one
-    played = contextvars.copy_context().run(perform_play, functools.partial(call, scope['main'], NO_ARGUMENTS), hooks)
+    played = contextvars.copy_context().run(run_to_end, functools.partial(call, scope['main'], NO_ARGUMENTS), hooks)
     error = played.error
     assert len(frames_of(error)) == 3
     outcome = raised(error, 0.0)

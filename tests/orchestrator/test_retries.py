@@ -219,3 +219,10 @@ def forgets_once(folder):
 def test_a_call_whose_end_is_forgotten_was_lost_and_its_result_is_not_none(executor, tmp_path):
     run = executor.run(one(forgets_once, str(tmp_path)), retry=Retry(on=(), **QUICK))
     assert run.result(timeout=60) == 'remembered' and 'is gone' in attempts(run)[0]['reason']
+
+
+def test_a_retry_in_a_file_of_yaml_is_what_it_says(tmp_path):
+    """YAML takes the key "on" for true."""
+    file = tmp_path / 'config'
+    file.write_text('lithops: {backend: localhost}\ntriggerflow: {retry: {retries: 5, on: [ConnectionError]}}\n')
+    assert TriggerflowExecutor(config_file=str(file), log_level=None).retry == Retry(retries=5, on='ConnectionError').policy()

@@ -1,4 +1,4 @@
-"""docs/lithops-surface.md says of all that Lithops has what becomes of it inside an orchestrator."""
+"""docs/reference/lithops-surface.md says of all that Lithops has what becomes of it inside an orchestrator."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import surface
 
 from triggerflow_lithops import NotDurableError, TriggerflowExecutor
 
-DOCUMENT = Path(__file__).parents[2] / 'docs' / 'lithops-surface.md'
+DOCUMENT = Path(__file__).parents[2] / 'docs' / 'reference' / 'lithops-surface.md'
 
 
 def test_every_public_callable_and_parameter_of_lithops_is_in_the_table():
@@ -22,7 +22,7 @@ def test_every_public_callable_and_parameter_of_lithops_is_in_the_table():
 
 
 def test_the_table_is_the_one_in_the_documentation():
-    assert DOCUMENT.read_text(encoding='utf-8') == surface.rendered(), 'python tests/support/surface.py > docs/lithops-surface.md'
+    assert DOCUMENT.read_text(encoding='utf-8') == surface.rendered(), f'python tests/support/surface.py > {DOCUMENT}'
 
 
 REFUSED = [name for name, row in surface.SURFACE.items() if row.verdict == 'refused']

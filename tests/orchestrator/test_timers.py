@@ -8,7 +8,7 @@ import lithops
 import psutil
 import pytest
 from lithops.monitoring.backends.triggerflow import compute
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 
 from triggerflow_lithops import TriggerflowExecutor, now, sleep
 
@@ -160,9 +160,9 @@ def test_the_timer_of_a_run_that_has_ended_does_not_keep_the_service(config):
     run = tf.run(main)
     assert run.result(timeout=90) == 7
     deadline = time.monotonic() + 90
-    while os.listdir(Door(tf.config['triggerflow']['service']).queue) and time.monotonic() < deadline:
+    while os.listdir(LocalService(tf.config['triggerflow']['service']).queue) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not os.listdir(Door(tf.config['triggerflow']['service']).queue)
+    assert not os.listdir(LocalService(tf.config['triggerflow']['service']).queue)
 
 
 class Clock:

@@ -12,10 +12,10 @@ from disk import below
 from lithops.monitoring.backends.triggerflow import driver, ownership, private
 from lithops.monitoring.backends.triggerflow.core.store import StoreUnavailable
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from lithops.monitoring.backends.triggerflow.localhost_store import LocalhostStore
 
-from triggerflow_lithops.local_service.idle_runs import MAX_FAILURES, QuietRuns
+from triggerflow_lithops.local_service.idle_runs import MAX_FAILURES, IdleRuns
 
 ANOTHER = 64_902
 KEY = 'a/b/object'
@@ -298,32 +298,32 @@ def test_what_a_killed_process_has_not_looked_through_is_looked_through(open_pla
 @needs_root
 @pytest.mark.parametrize('name', ['.', 'queue'])
 def test_nothing_is_queued_in_a_folder_of_another_user(open_place, name):
-    door = Door(str(open_place / 'home' / 'service'))
-    private.private_folder(door.folder)
-    private.private_folder(door.queue)
-    os.chown(Path(door.folder, name), ANOTHER, ANOTHER)
+    endpoint = LocalService(str(open_place / 'home' / 'service'))
+    private.private_folder(endpoint.folder)
+    private.private_folder(endpoint.queue)
+    os.chown(Path(endpoint.folder, name), ANOTHER, ANOTHER)
     with pytest.raises(private.NotPrivate, match=f'belongs to user {ANOTHER}'):
-        door.submit({'triggerflow': {'session': 's'}}, [])
-    assert not os.listdir(door.queue)
+        endpoint.submit({'triggerflow': {'session': 's'}}, [])
+    assert not os.listdir(endpoint.queue)
 
 
 def test_a_link_in_the_place_of_the_bell_or_of_its_answer_is_never_followed(open_place):
-    door = Door(str(open_place / 'service'))
-    private.private_folder(door.folder)
+    endpoint = LocalService(str(open_place / 'service'))
+    private.private_folder(endpoint.folder)
     for name, elsewhere in (('bell', open_place / 'fifo'), ('heard', open_place / 'file')):
         os.mkfifo(elsewhere) if name == 'bell' else elsewhere.write_text('as it was')
-        Path(door.folder, name).symlink_to(elsewhere)
-    assert not door.knock() and door._last_heard() == ''
-    door.heard()
-    assert (open_place / 'file').read_text() == 'as it was' and not Path(door.folder, 'heard').is_symlink()
+        Path(endpoint.folder, name).symlink_to(elsewhere)
+    assert not endpoint.is_listening() and endpoint._last_heard() == ''
+    endpoint.acknowledge()
+    assert (open_place / 'file').read_text() == 'as it was' and not Path(endpoint.folder, 'heard').is_symlink()
 
 
 def test_a_file_in_the_place_of_the_bell_is_not_written_to(open_place):
-    door = Door(str(open_place / 'service'))
-    private.private_folder(door.folder)
-    Path(door.bell).touch()
-    assert not door.knock()
-    assert not Path(door.bell).read_bytes()
+    endpoint = LocalService(str(open_place / 'service'))
+    private.private_folder(endpoint.folder)
+    Path(endpoint.bell).touch()
+    assert not endpoint.is_listening()
+    assert not Path(endpoint.bell).read_bytes()
 
 
 @pytest.fixture
@@ -341,27 +341,27 @@ def noted(tmp_path, executor):
 def test_a_note_of_a_run_has_nothing_in_it(noted):
     invocation, folder = noted
     with umask(0):
-        QuietRuns(folder).add(invocation)
+        IdleRuns(folder).add(invocation)
     assert modes_below(folder) == {Path(folder, 'r-1'): 0o600}
     assert Path(folder, 'r-1').read_bytes() == b''
 
 
 def test_a_service_that_was_killed_goes_on_with_what_was_kept_of_the_driver(noted):
     invocation, folder = noted
-    QuietRuns(folder).add(invocation)
-    assert QuietRuns(folder).run_of('r-1') == {'config': invocation.config, 'run': invocation.run}
+    IdleRuns(folder).add(invocation)
+    assert IdleRuns(folder).run_of('r-1') == {'config': invocation.config, 'run': invocation.run}
 
 
 def test_a_note_of_a_run_that_has_ended_is_forgotten(noted):
     invocation, folder = noted
-    QuietRuns(folder).add(invocation)
+    IdleRuns(folder).add(invocation)
     driver.forget_driver(invocation.config, 'r-1')
-    assert len(QuietRuns(folder)) == 0 and not os.listdir(folder)
+    assert len(IdleRuns(folder)) == 0 and not os.listdir(folder)
 
 
 def test_no_credential_is_left_in_the_folder_of_a_service_whose_sweeps_fail(noted):
     invocation, folder = noted
-    quiet = QuietRuns(folder)
+    quiet = IdleRuns(folder)
     quiet.add(invocation)
     secret = invocation.config['aws_s3']['secret_access_key'].encode()
     for _ in range(MAX_FAILURES):

@@ -72,7 +72,7 @@ def test_an_orchestrator_comes_to_what_a_plain_driver_comes_to(executor, plain, 
 
 
 def test_the_bodies_that_the_documentation_names_are_there():
-    text = (HERE.parent.parent / 'docs' / 'scenarios.md').read_text(encoding='utf-8')
+    text = (HERE.parent.parent / 'docs' / 'explanation' / 'scenarios.md').read_text(encoding='utf-8')
     table = text.partition("## Lithops' own functional tests")[2]
     rows = [row.split('|')[2] for row in table.splitlines() if row.startswith('|')]
     # The other one is a setting of the configuration

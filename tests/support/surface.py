@@ -1,7 +1,7 @@
 """
-What of Lithops' public surface is durable inside an orchestrator: the source of docs/lithops-surface.md.
+What of Lithops' public surface is durable inside an orchestrator: the source of docs/reference/lithops-surface.md.
 
-``python tests/support/surface.py > docs/lithops-surface.md`` writes it, and a test compares it with Lithops.
+``python tests/support/surface.py > docs/reference/lithops-surface.md`` writes it. A test compares it with Lithops.
 """
 
 import inspect
@@ -14,9 +14,9 @@ from lithops.retries import RetryingFuture
 from lithops.utils import FuturesList
 
 VERDICTS = {
-    'durable': 'works as outside; what it gives is the same on every replay, and waiting costs nothing',
-    'pass-through': "is Lithops' own, unchanged; nothing of it is recorded, and a replay does it again",
-    'no effect': 'is accepted, and there is nothing for it to do inside an orchestrator',
+    'durable': 'works as outside. Its results are the same on every replay, and waiting costs nothing',
+    'pass-through': "is Lithops' own function, unchanged. Nothing of it is recorded, and a replay does it again",
+    'no effect': 'is accepted, and does nothing inside an orchestrator',
     'refused': 'raises an error that says what to write instead',
 }
 
@@ -40,9 +40,9 @@ class Row:
 POLLING = 'threadpool_size wait_dur_sec show_progressbar'
 MODULES = 'include_modules exclude_modules'
 OBJECTS = 'obj_chunk_size obj_chunk_number obj_newline'
-OF_CALLS_ONLY = "So is the standard library's own. Futures of threads among them are refused."
+OF_CALLS_ONLY = 'The function of the standard library is durable, too. Futures of threads are refused.'
 UNKNOWN_TO_LITHOPS = 'Not supported by Lithops.'
-STATE_IN_REDIS = 'Lives in Redis: an activation would make it anew. Make it inside calls.'
+STATE_IN_REDIS = 'It is stored in Redis, and each activation would create it again. Create it inside calls.'
 
 #: Of lithops.multiprocessing and of its context alike: what lives in Redis, and what does not, by their parameters
 _STATE = {
@@ -99,7 +99,7 @@ SURFACE = {
         durable='mode config config_file backend storage',
         passed='log_level kwargs',
         none='monitoring',
-        note='One that would compute or store elsewhere than its run is refused.',
+        note='An executor with another backend or storage than its run is refused.',
     ),
     'FunctionExecutor.call_async': Row(
         'durable', durable=f'func data extra_env runtime_memory timeout {MODULES}', note='`data` may be, or hold, futures.'
@@ -107,29 +107,33 @@ SURFACE = {
     'FunctionExecutor.map': Row(
         'durable',
         durable=f'map_function map_iterdata chunksize extra_args extra_env runtime_memory {OBJECTS} timeout {MODULES}',
-        note='Over futures, each call starts when its own input has ended. Partitions of objects are recorded.',
+        note='In a map over futures, each call starts when its own input has ended. Partitions of objects are recorded.',
     ),
     'FunctionExecutor.map_reduce': Row(
         'durable',
         durable='map_function map_iterdata reduce_function chunksize extra_args extra_args_reduce extra_env map_runtime_memory '
         f'reduce_runtime_memory timeout {OBJECTS} obj_reduce_by_key {MODULES}',
         none='spawn_reducer',
-        note='A reducer starts when all that it reduces has ended; until then nothing of it runs.',
+        note='A reducer starts when all of its inputs have ended. It does not run before that.',
     ),
     'FunctionExecutor.wait': Row(
         'durable',
         durable='fs throw_except return_when download_results timeout',
         none=f'{POLLING} clean_jobs',
-        note='What had ended, and whether it was in time, is recorded. One `timeout` for all that is waited for.',
+        note='Which calls had ended, and whether that was in time, is recorded. There is one `timeout` for all futures.',
     ),
     'FunctionExecutor.get_result': Row('durable', durable='fs throw_except timeout', none=POLLING),
     'FunctionExecutor.clean': Row(
         'no effect',
         none='fs cs clean_cloudobjects clean_fn force on_exit',
-        note='What a replay reads stays until the run is purged.',
+        note='A replay needs these objects, so they stay until the run is purged.',
     ),
-    'FunctionExecutor.plot': Row('pass-through', passed='fs dst figsize', note='Works after a replay: stats are recorded.'),
-    'FunctionExecutor.job_summary': Row('pass-through', passed='cloud_objects_n', note='On localhost Lithops knows no costs.'),
+    'FunctionExecutor.plot': Row(
+        'pass-through', passed='fs dst figsize', note='It works after a replay, because statistics are recorded.'
+    ),
+    'FunctionExecutor.job_summary': Row(
+        'pass-through', passed='cloud_objects_n', note='On localhost, Lithops has no costs to show.'
+    ),
     # Its kin
     'LocalhostExecutor': Row('durable', durable='config config_file storage', passed='log_level kwargs', none='monitoring'),
     'ServerlessExecutor': Row(
@@ -149,7 +153,7 @@ SURFACE = {
     'RetryingFunctionExecutor': Row(
         'durable',
         durable='executor',
-        note='Its retries are new jobs, as in Lithops. `Retry` does it without an activation between them.',
+        note='Its retries are new jobs, as in Lithops. `Retry` needs no activation between attempts.',
     ),
     'RetryingFunctionExecutor.map': Row(
         'durable',
@@ -158,25 +162,31 @@ SURFACE = {
     'RetryingFunctionExecutor.wait': Row('durable', durable='fs throw_except return_when download_results timeout', none=POLLING),
     'RetryingFunctionExecutor.clean': Row('no effect', none='fs cs clean_cloudobjects clean_fn force'),
     'RetryingFuture.result': Row(
-        'durable', durable='throw_except', none='internal_storage', note='Raises all the same, as in Lithops.'
+        'durable',
+        durable='throw_except',
+        none='internal_storage',
+        note='It raises even with `throw_except=False`, as in Lithops.',
     ),
     'RetryingFuture.status': Row(
-        'durable', durable='throw_except check_only', none='internal_storage', note='Raises all the same, as in Lithops.'
+        'durable',
+        durable='throw_except check_only',
+        none='internal_storage',
+        note='It raises even with `throw_except=False`, as in Lithops.',
     ),
-    'RetryingFuture.cancel': Row('pass-through', note='Gives up on further retries.'),
-    **{f'RetryingFuture.{name}': Row('durable', note='As of the latest wait.') for name in ('done', 'error', 'stats')},
+    'RetryingFuture.cancel': Row('pass-through', note='No further retries are made.'),
+    **{f'RetryingFuture.{name}': Row('durable', note='The state at the latest wait.') for name in ('done', 'error', 'stats')},
     # Futures
     'ResponseFuture.result': Row(
         'durable',
         durable='throw_except',
         none='internal_storage retries wait_dur_sec',
-        note='Of a call that returned futures: these.',
+        note='If the call returned futures, this is their list.',
     ),
     'ResponseFuture.status': Row('durable', durable='throw_except check_only', none='internal_storage wait_dur_sec'),
     'ResponseFuture.cancel': Row('pass-through', note=UNKNOWN_TO_LITHOPS),
     'ResponseFuture.cancelled': Row('pass-through', note=UNKNOWN_TO_LITHOPS),
     **{
-        f'ResponseFuture.{name}': Row('durable', note='As of the latest wait. `status(check_only=True)` looks.')
+        f'ResponseFuture.{name}': Row('durable', note='The state at the latest wait. `status(check_only=True)` looks again.')
         for name in ('done', 'error', 'futures', 'invoked', 'new', 'ready', 'running', 'success')
     },
     'FuturesList.map': Row('durable', durable='map_function sync kwargs'),
@@ -188,11 +198,11 @@ SURFACE = {
         'durable',
         durable='fs throw_except return_when download_results timeout',
         none=f'internal_storage job_monitor {POLLING} futures_from_executor_wait',
-        note='However it was imported.',
+        note='This is true however it was imported.',
     ),
     'lithops.get_result': Row('durable', durable='fs throw_except timeout', none=f'internal_storage {POLLING}'),
     'lithops.Storage': Row(
-        'pass-through', passed='config backend storage_config', note='Writes are done again by each replay: see `record()`.'
+        'pass-through', passed='config backend storage_config', note='A replay writes again: use `record()`, or a call.'
     ),
     # lithops.concurrent.futures
     'futures.FunctionExecutor': Row(
@@ -216,14 +226,14 @@ SURFACE = {
         }.items()
     },
     'futures.FunctionExecutor.submit': Row(
-        'durable', durable='fn args kwargs', note='To await its future in asyncio is refused; callbacks run where somebody waits.'
+        'durable', durable='fn args kwargs', note='Awaiting its future in asyncio is refused. Callbacks run during a wait.'
     ),
     'futures.FunctionExecutor.map': Row('durable', durable='fn iterables timeout chunksize buffersize'),
     'futures.FunctionExecutor.shutdown': Row('durable', durable='wait', passed='cancel_futures'),
     'futures.FunctionExecutor.lithops_executor': Row('pass-through'),
     'futures.Future.result': Row('durable', durable='timeout'),
     'futures.Future.exception': Row('durable', durable='timeout'),
-    'futures.Future.done': Row('durable', note='Looks, and what it saw is recorded. So does `running`.'),
+    'futures.Future.done': Row('durable', note='It looks at the call, and the answer is recorded. So does `running`.'),
     'futures.Future.lithops_future': Row('pass-through'),
     'futures.Future.stats': Row('pass-through'),
     'futures.wait': Row('durable', durable='fs timeout return_when', note=OF_CALLS_ONLY),
@@ -245,7 +255,7 @@ SURFACE = {
     'multiprocessing.Pool.terminate': Row('pass-through'),
     'multiprocessing.AsyncResult.get': Row('durable', durable='timeout'),
     'multiprocessing.AsyncResult.wait': Row('durable', durable='timeout'),
-    'multiprocessing.AsyncResult.ready': Row('durable', note='Looks, and what it saw is recorded.'),
+    'multiprocessing.AsyncResult.ready': Row('durable', note='It looks at the call, and the answer is recorded.'),
     'multiprocessing.AsyncResult.successful': Row('durable'),
     'multiprocessing.Process': Row('durable', durable='target name args kwargs daemon', passed='group'),
     'multiprocessing.Process.start': Row('durable'),
@@ -354,23 +364,36 @@ def _parameters(function):
 
 
 AFTERWARDS = """\
-Afterwards: `future.stats` of a call is the same on every replay; as the time when its status and its result had come
-(`host_status_done_tstamp`, `host_result_done_tstamp`) it has the time when the call had ended. `future.logs` is read when it
-is asked for, also after a replay. On localhost, what calls print lies where Lithops says that it does (`lithops logs get`), and
-not in the file of all functions (`lithops logs poll`). An orchestrator logs what a driver logs, each line once."""
+## Statistics and logs
+
+`future.stats` of a call is the same on every replay. Its `host_status_done_tstamp` and `host_result_done_tstamp` are the
+time at which the call ended. `future.logs` reads the log when it is asked for, also after a replay. On localhost the output
+of a call is in the log of that call (`lithops logs get`), and not in the common log of all functions (`lithops logs poll`).
+An orchestrator logs what an ordinary Lithops program logs, each line once."""
+
+
+def _part_of(name):
+    """The heading below which a callable stands."""
+    first = name.partition('.')[0]
+    modules = {'lithops': 'Functions of `lithops`', 'futures': '`lithops.concurrent.futures`'}
+    modules['multiprocessing'] = '`lithops.multiprocessing`'
+    return modules.get(first, 'Futures' if first in ('ResponseFuture', 'FuturesList') else 'Executors')
 
 
 def rendered():
-    """docs/lithops-surface.md"""
-    lines = ["# Lithops' surface inside an orchestrator", '']
-    lines += [f'What each public callable and parameter of Lithops {lithops.__version__} does there.', '']
+    """docs/reference/lithops-surface.md"""
+    lines = ['# The Lithops API in an orchestrator', '']
+    lines += [f'What each public callable and parameter of Lithops {lithops.__version__} does inside an orchestrator.', '']
     lines += [f'- **{verdict}**: {meaning}' for verdict, meaning in VERDICTS.items()]
-    lines += ['', '| callable | is | its parameters | |', '|---|---|---|---|']
+    part = None
     for name, row in SURFACE.items():
+        if _part_of(name) != part:
+            part = _part_of(name)
+            lines += ['', f'## {part}', '', '| callable | is | its parameters | note |', '|---|---|---|---|']
         parts = [f'{verdict}: {", ".join(f"`{each}`" for each in names)}' for verdict, names in row.parameters().items()]
         lines.append(f'| `{name}` | {row.verdict} | {"; ".join(parts)} | {row.note} |')
     lines += ['', *AFTERWARDS.splitlines(), '']
-    lines += ['Made by `python tests/support/surface.py > docs/lithops-surface.md`. A test compares it with Lithops.']
+    lines += ['Made by `python tests/support/surface.py > docs/reference/lithops-surface.md`. A test compares it with Lithops.']
     return '\n'.join(lines) + '\n'
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from lithops.constants import JOBS_PREFIX
 from lithops.monitoring.backends.triggerflow.compute import is_local
 from lithops.monitoring.backends.triggerflow.driver import forget_driver
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from lithops.monitoring.backends.triggerflow.sweep import end_sweeps, sweep_run
 from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups
 
@@ -20,7 +20,7 @@ from ..core.run.ended import clear_away
 from ..core.run.keys import JOBS, outcome_key, run_key, session_of
 from ..core.run.loss import LOST, Damaged, document_of, lose, outcome_of
 from ..core.store import Facts
-from ..core.workspace.keys import Home
+from ..core.workspace.keys import WorkspaceKeys
 from ..deployment.config import SECTION
 from ..deployment.store_border import bucket_of, map_store_errors
 from ..orchestrator.packing import exception_documents
@@ -199,7 +199,7 @@ class Run(Generic[T_co]):
         """
         care.began(self.session)
         if is_local(self._config):
-            Door(self._config[SECTION]['service']).rouse()
+            LocalService(self._config[SECTION]['service']).ensure_running()
         if not self._require():
             return [f'the run is lost: {run_key(self.run_id)} is damaged']
         with map_store_errors():
@@ -224,14 +224,14 @@ class Run(Generic[T_co]):
         folder = self._config[SECTION]['service']
         # Of many runs that are looked at together, one is enough: where nobody listens, each ring would start a service
         if care.is_due(folder):
-            Door(folder).ring()
+            LocalService(folder).notify()
 
     def _mark_purged(self) -> None:
         """For its trigger, if it has one: a firing without a run would be taken for one that was never started."""
         if 'firing' in self.document['orchestrator']:
             home, trigger_id, number = (self.document['orchestrator']['firing'][name] for name in ('home', 'trigger', 'number'))
-            if self._facts.has(Home(home).firing(trigger_id, number)):
-                self._facts.write(Home(home).purged(trigger_id, number), b'{}')
+            if self._facts.has(WorkspaceKeys(home).firing(trigger_id, number)):
+                self._facts.write(WorkspaceKeys(home).purged(trigger_id, number), b'{}')
 
     def _require(self) -> bool:
         """

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from lithops.constants import LITHOPS_TEMP_DIR, LOCALHOST, TEMP_DIR
@@ -27,42 +28,89 @@ from .store_border import UNGUARDED
 
 SECTION = 'triggerflow'
 
-#: Keys of the ``triggerflow`` section: what each may be, and its default
-KEYS: dict[str, tuple[Any, Any]] = {
-    # Seconds without work after which the local function service ends
-    'idle_seconds': (float, 30.0),
-    # How many activations in a row may die before their run fails
-    'max_deaths': (int, 3),
-    # How many calls an orchestrator may have scheduled and not yet waited for, before its run fails
-    'max_pending_calls': (int, 200_000),
-    # Seconds between two sweeps of a run that nobody waits for. Unless it is given: ten minutes, where a
-    # clock of the cloud's makes them, and none where a function would have to wait
-    'sweep_seconds': (float, None),
-}
+RETRY = 'retry'
+BACKEND = 'backend'
+#: Part of the section that only ``backend: service`` has, and its own part for the Redis stream that the service reads
+SERVICE = 'service'
+SINK = 'sink'
 #: Whether the local function service runs each invocation in a fresh interpreter, with a hash seed of its own
 FRESH = 'fresh_interpreters'
-#: … those that are true or false, and their defaults (``UNGUARDED``: whether a storage is used that may
-#: overwrite what was written first),
-SWITCHES: dict[str, bool] = {UNGUARDED: False, FRESH: False}
-#: … and those that are neither: when calls that failed run again,
-RETRY = 'retry'
-#: where wake-ups come from,
-BACKEND = 'backend'
-#: on which compute backends each of these works (None: on all),
+#: On which compute backends each source of wake-ups works (None: on all)
 WAKE_UPS: dict[str, tuple[str, ...] | None] = {'storage': None, 'service': ('openwhisk',), 'openwhisk': ('openwhisk', 'ibm_cf')}
-#: and of a service, how to reach it, with its default (None: there is none)
-SERVICE: dict[str, str | None] = {'endpoint': None, 'user': None, 'password': None, 'workspace': 'lithops'}
-#: … and the Redis stream that it reads: likewise, and of which type each is
-SINK = 'sink'
-SINK_KEYS: dict[str, tuple[type, Any]] = {
-    'host': (str, None),
-    'port': (int, 6379),
-    'username': (str, ''),
-    'password': (str, ''),
-    # The workspace's name, unless it is given
-    'stream': (str, ''),
-    'tls': (bool, False),
-}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One key of the ``triggerflow`` section. What is checked, what the default is, and the table of the
+    documentation all come from it.
+
+    :param kind: float (seconds), int (a whole number), bool, str, or dict (a mapping, checked by its own function)
+    :param default: None where there is none
+    :param unit: in words
+    :param meaning: Markdown
+    :param part: of which part of the section it is: SECTION itself, SERVICE or SINK
+    """
+
+    name: str
+    kind: type
+    default: Any
+    unit: str
+    meaning: str
+    part: str = SECTION
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        'idle_seconds', float, 30.0, 'seconds', 'On localhost, the local function service ends after this time without work.'
+    ),
+    Setting(
+        *('sweep_seconds', float, None, 'seconds'),
+        "The time between two sweeps of a run that nobody waits for. If it is not set, OpenWhisk's alarm feed sweeps every 600 "
+        'seconds, and other cloud backends do not sweep by themselves, because a function would have to wait, and is billed.',
+    ),
+    Setting('max_deaths', int, 3, 'activations', 'The run fails after this number of consecutive crashes of its orchestrator.'),
+    Setting(
+        *('max_pending_calls', int, 200_000, 'calls'),
+        'The number of calls that an orchestrator may have scheduled and not yet waited for. With more, the run fails with '
+        '`TooManyPendingCalls`.',
+    ),
+    Setting(
+        *(FRESH, bool, False, 'true or false'),
+        'On localhost, run every call and every activation in a new interpreter with another hash seed, as after a cold start in '
+        'a cloud. This takes half a second each. Use it to find code that depends on the process.',
+    ),
+    Setting(
+        *(UNGUARDED, bool, False, 'true or false'),
+        'Accept a storage that may overwrite an object which exists already. Two activations at the same moment may then see '
+        'different results of one call.',
+    ),
+    Setting(
+        *(BACKEND, str, 'storage', f'one of {", ".join(f"`{name}`" for name in WAKE_UPS)}'),
+        "Where triggers live: in the bucket, in a Triggerflow service, or in OpenWhisk's own triggers and rules.",
+    ),
+    Setting(
+        *(RETRY, dict, None, 'a number, or a mapping'),
+        'Which failed calls run again, how often, and when. The fields are in the next table. If it is not set, only lost calls '
+        'run again, up to 3 times.',
+    ),
+    Setting('endpoint', str, None, 'URL', 'The service, with `https://` or `http://`, and without user or password.', SERVICE),
+    Setting('user', str, None, 'text', 'The user for Basic authentication.', SERVICE),
+    Setting('password', str, None, 'text', 'The password of this user.', SERVICE),
+    Setting('workspace', str, 'lithops', 'name', 'The workspace of the service. The first run creates it.', SERVICE),
+    Setting(SINK, dict, None, 'a mapping', 'The Redis whose stream the service reads. Its keys are in the last table.', SERVICE),
+    Setting('host', str, None, 'host name', 'The Redis server.', SINK),
+    Setting('port', int, 6379, 'port', 'Its port.', SINK),
+    Setting('username', str, '', 'text', 'The user, if the server has users.', SINK),
+    Setting('password', str, '', 'text', 'The password.', SINK),
+    Setting('stream', str, '', 'name', 'The stream. If it is not set, the name of the workspace.', SINK),
+    Setting('tls', bool, False, 'true or false', 'Whether to connect with TLS.', SINK),
+)
+
+
+def settings_of(part: str) -> dict[str, Setting]:
+    """The settings of one part of the section, by their names."""
+    return {setting.name: setting for setting in SETTINGS if setting.part == part}
 
 
 def create_config(
@@ -130,20 +178,19 @@ def _checked_section(section: Any) -> dict[str, Any]:
     if section and 'run' in section:
         # Inside of a call: what Lithops gives it is the configuration of its run, complete
         section = {key: value for key, value in section.items() if key not in ('run', 'service') and value is not None}
-    checked: dict[str, Any] = {key: default for key, (_, default) in KEYS.items()}
-    checked[RETRY] = policy_of((section or {}).get(RETRY))
-    for key, default in SWITCHES.items():
-        checked[key] = (section or {}).get(key, default)
-        if not isinstance(checked[key], bool):
-            raise ConfigurationError(f"'{SECTION}: {key}' is true or false; found {checked[key]!r}.")
-    checked |= _checked_wake_ups(section or {})
-    others = [*SWITCHES, RETRY, BACKEND, *SERVICE, SINK]
-    _require_known(section or {}, [*KEYS, *others], SECTION)
-    for key, value in (section or {}).items():
-        if key in others:
-            continue
-        checked[key] = _positive(f"'{SECTION}: {key}'", value, KEYS[key][0])
-    return checked
+    section = section or {}
+    known = settings_of(SECTION)
+    _require_known(section, [*known, *settings_of(SERVICE)], SECTION)
+    checked = {name: _checked(setting, section[name]) for name, setting in known.items() if name in section}
+    defaults = {name: setting.default for name, setting in known.items()}
+    return {**defaults, **checked, RETRY: policy_of(section.get(RETRY)), **_checked_wake_ups(section)}
+
+
+def _checked(setting: Setting, value: Any) -> Any:
+    name = f"'{SECTION}: {setting.name}'"
+    if setting.kind is bool and not isinstance(value, bool):
+        raise ConfigurationError(f'{name} is true or false; found {value!r}.')
+    return _positive(name, value, setting.kind) if setting.kind in (float, int) else value
 
 
 def _positive(name: str, value: Any, kind: type) -> Any:
@@ -184,15 +231,16 @@ def _require_known(section: dict[str, Any], known: list[str], name: str) -> None
 
 def _checked_wake_ups(section: dict[str, Any]) -> dict[str, Any]:
     """Where wake-ups come from; and how to reach that, if it is a service."""
-    chosen = section.get(BACKEND, 'storage')
+    chosen = section.get(BACKEND, settings_of(SECTION)[BACKEND].default)
     if chosen not in WAKE_UPS:
         raise ConfigurationError(f"'{SECTION}: {BACKEND}' is one of {', '.join(WAKE_UPS)}; found {chosen!r}.")
     if chosen != 'service':
-        for key in (*SERVICE, SINK):
+        for key in settings_of(SERVICE):
             if key in section:
                 raise ConfigurationError(f"Found '{SECTION}: {key}', which is of a service: set '{BACKEND}: service', too.")
         return {BACKEND: chosen}
-    checked = {key: section.get(key, default) for key, default in SERVICE.items()}
+    texts = [setting for setting in settings_of(SERVICE).values() if setting.kind is str]
+    checked = {setting.name: section.get(setting.name, setting.default) for setting in texts}
     for key, value in checked.items():
         if not isinstance(value, str) or not value:
             # Not what was found: it may be half of a password
@@ -210,11 +258,14 @@ def _checked_sink(sink: Any, workspace: str) -> dict[str, Any]:
             f"'{SECTION}: {SINK}' says where the events of a service go: a mapping with the 'host' of a Redis; "
             f'found {type(sink).__name__}.'
         )
-    _require_known(sink, [*SINK_KEYS], f'{SECTION}: {SINK}')
-    checked = {key: sink.get(key, default) for key, (_, default) in SINK_KEYS.items()}
-    for key, (kind, _) in SINK_KEYS.items():
-        if type(checked[key]) is not kind or (key == 'host' and not checked[key]):
-            raise ConfigurationError(f"'{SECTION}: {SINK}: {key}' is {kind.__name__}; found {type(checked[key]).__name__}.")
+    known = settings_of(SINK)
+    _require_known(sink, [*known], f'{SECTION}: {SINK}')
+    checked = {key: sink.get(key, setting.default) for key, setting in known.items()}
+    for key, setting in known.items():
+        if type(checked[key]) is not setting.kind or (key == 'host' and not checked[key]):
+            raise ConfigurationError(
+                f"'{SECTION}: {SINK}: {key}' is {setting.kind.__name__}; found {type(checked[key]).__name__}."
+            )
     return {**checked, 'stream': checked['stream'] or workspace}
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable
 from lithops.constants import JOBS_PREFIX
 from lithops.invokers import create_invoker
 from lithops.job import create_map_job
-from lithops.monitoring.backends.triggerflow.compute import InvocationRefused, NeverTaken, submit
+from lithops.monitoring.backends.triggerflow.compute import InvocationNotAccepted, InvocationRejected, submit
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.serverless import ServerlessHandler
 from lithops.storage import InternalStorage
@@ -60,7 +60,7 @@ class Probe:
                 status = self._answer()
                 if status is not None:
                     return self._digest_in(status)
-        except (InvocationRefused, NeverTaken) as error:
+        except (InvocationNotAccepted, InvocationRejected) as error:
             raise self._no_answer(str(error)) from error
         finally:
             store = self._internal_storage.storage

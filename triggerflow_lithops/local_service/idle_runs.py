@@ -32,7 +32,7 @@ QUIET = (2.0, 60.0)
 MAX_FAILURES = 20
 
 
-class QuietRuns:
+class IdleRuns:
     """
     :param folder: where they are noted, in the folder of the service
     """

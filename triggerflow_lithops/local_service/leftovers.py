@@ -7,7 +7,7 @@ import os
 import shutil
 
 from lithops.monitoring.backends.triggerflow.driver import forget_driver, is_any_older, left_behind, set_environment
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from lithops.monitoring.backends.triggerflow.private import UNFINISHED as NEW
 from lithops.monitoring.backends.triggerflow.sweep import is_over
 from lithops.monitoring.backends.triggerflow.unfinished import AGE, UNFINISHED, remove_abandoned, unfinished_name
@@ -36,7 +36,7 @@ def clean_folders(folder: str, age: float = AGE) -> None:
 
     :param age: seconds after which nobody is about to take what is being written for his own
     """
-    queue, runs = Door(folder).queue, os.path.join(folder, 'runs')
+    queue, runs = LocalService(folder).queue, os.path.join(folder, 'runs')
     home = os.path.dirname(folder)
     removed = remove_abandoned(os.path.join(home, UNFINISHED), age=age) + remove_abandoned(queue, unfinished_name(''), age)
     # These only the service writes, and there is one at a time

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from lithops.monitoring.backends.triggerflow.documents import Damaged, read_document, text, unexpected
-from lithops.monitoring.backends.triggerflow.local_service import Door
+from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from lithops.monitoring.backends.triggerflow.private import write_file
 from lithops.worker.utils import get_runtime_metadata
 
@@ -26,12 +26,12 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
     :return: Lithops' metadata of a runtime: 'preinstalls', versions
     :raises TimeoutError: the service did not start
     """
-    door = Door(folder)
+    endpoint = LocalService(folder)
     deadline, rung = time.monotonic() + timeout, 0.0
     while True:
         if time.monotonic() - rung > RING:
             # One that could not start (the disk was full) is started again
-            door.ring()
+            endpoint.notify()
             rung = time.monotonic()
         try:
             return read_metadata(_file(folder))
@@ -43,7 +43,7 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
         except Damaged as damaged:
             # A service that is asked, and has it no more, writes it again
             put_aside(_file(folder), f'is not what a service has written: {damaged}')
-            door.ring()
+            endpoint.notify()
             time.sleep(0.02)
 
 

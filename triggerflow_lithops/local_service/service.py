@@ -37,12 +37,12 @@ from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
 from lithops.monitoring.backends.triggerflow.documents import shown
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
-from lithops.monitoring.backends.triggerflow.local_service import ACCEPTED, Door, make_bell
+from lithops.monitoring.backends.triggerflow.local_service import ACCEPTED, LocalService, make_bell
 from lithops.monitoring.backends.triggerflow.private import append_file, keep_files_private, open_fifo, private_folder
 from lithops.monitoring.backends.triggerflow.status import GRACE
 from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
-from .idle_runs import QuietRuns, sweep_quiet_run
+from .idle_runs import IdleRuns, sweep_quiet_run
 from .interpreter import set_up, start_alone
 from .leftovers import clean_folders, clean_scratch, forget_drivers_of_ended_runs, may_be_left_behind
 from .metadata import is_written, write_runtime_metadata
@@ -91,12 +91,12 @@ class Service:
     """
 
     def __init__(self, folder: str, lock: IO[str]):
-        self.door = Door(folder)
+        self.endpoint = LocalService(folder)
         self._lock = lock
         self.scratch = os.path.join(folder, 'scratch')
         self._bell = -1
-        self._queue = Queue(self.door.queue)
-        self._quiet = QuietRuns(os.path.join(folder, 'runs'))
+        self._queue = Queue(self.endpoint.queue)
+        self._quiet = IdleRuns(os.path.join(folder, 'runs'))
         self._running: dict[int, Process] = {}
         self._starting = True
         self._idle_seconds = 30.0
@@ -147,7 +147,7 @@ class Service:
                     _kill_group(pid)
 
     def _clear_away(self) -> None:
-        home = os.path.dirname(self.door.folder)
+        home = os.path.dirname(self.endpoint.folder)
         if not may_be_left_behind(home):
             return
         with shortage_tolerated('clear away what is left of runs'):
@@ -156,28 +156,28 @@ class Service:
     def _has_its_folder(self) -> bool:
         """Whether its folder was not removed, nor made anew for another service."""
         with contextlib.suppress(OSError):
-            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(os.path.join(self.door.folder, LOCK)))
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(os.path.join(self.endpoint.folder, LOCK)))
         return False
 
     # The queue
 
     def _open_bell(self) -> None:
-        folder, name = os.path.split(self.door.bell)
-        make_bell(self.door.bell)
+        folder, name = os.path.split(self.endpoint.bell)
+        make_bell(self.endpoint.bell)
         # Also open for writing: without writers a FIFO is always ready to be read
         self._bell = open_fifo(folder, name, os.O_RDWR)
 
     def _answer(self, rung: bool) -> None:
-        if not os.path.exists(self.door.bell):
+        if not os.path.exists(self.endpoint.bell):
             # Somebody cleaned up: whoever rings would start a second service
             os.close(self._bell)
             self._open_bell()
         if rung:
             self._hear()
             with shortage_tolerated('answer the bell'):
-                if not is_written(self.door.folder):
-                    write_runtime_metadata(self.door.folder)
-                self.door.heard()
+                if not is_written(self.endpoint.folder):
+                    write_runtime_metadata(self.endpoint.folder)
+                self.endpoint.acknowledge()
 
     def _hear(self) -> None:
         """Which files are new. Whoever only rings, or is not heard in full, has all of the queue looked through."""
@@ -262,7 +262,7 @@ class Service:
         if time.monotonic() - asked > ASK:
             self._asked[chunk.session] = time.monotonic()
         if chunk.is_fresh:
-            return start_alone(chunk, self.door.folder, self.scratch)
+            return start_alone(chunk, self.endpoint.folder, self.scratch)
         return self._fork_to(functools.partial(run_chunk, payload, self.scratch, asked), chunk)
 
     def _give_up(self, chunk: Chunk, error: Exception) -> None:
@@ -367,7 +367,7 @@ class Service:
             # It ran nothing, but told that an earlier process was lost
             'reports': bool(chunk.lost),
         }
-        with shortage_tolerated('note a process'), append_file(*os.path.split(processes_log(self.door.folder))) as log:
+        with shortage_tolerated('note a process'), append_file(*os.path.split(processes_log(self.endpoint.folder))) as log:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             log.write(json.dumps(line) + '\n')
@@ -442,7 +442,7 @@ def _locked(lock: IO[str], folder: str) -> bool:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-        if Door(folder).hears(timeout=0.5):
+        if LocalService(folder).is_responsive(timeout=0.5):
             return False
         time.sleep(0.02)
         holder, deaf = _holder(lock), time.monotonic() - began

@@ -14,14 +14,14 @@ from ..client.runs import begin_run
 from ..core import limits
 from ..core.damage import Damaged
 from ..core.run.keys import ID, is_run_id
-from ..core.workspace.keys import Home
+from ..core.workspace.keys import WorkspaceKeys
 from ..core.workspace.workspace import TriggerNotFoundError
 from ..orchestrator.hooks import install
 from ..retry import policy_of
 from . import registry
 from .events import CloudEvent, checked_context, published
-from .firing import Performance
-from .trigger_set import InvalidTriggerError, Triggers, require_trigger_id
+from .firing import FiringOrchestrator
+from .trigger_set import InvalidTriggerError, TriggerSet, require_trigger_id
 
 
 class WorkspaceNotFoundError(errors.TriggerflowError, LookupError):
@@ -73,7 +73,7 @@ class Triggerflow:
         self.executor = executor or TriggerflowExecutor(**options)
         self._facts = self.executor.facts
         self._name = workspace
-        self._triggers: Triggers | None = None
+        self._triggers: TriggerSet | None = None
         # When it was made, in seconds since the epoch
         self._since = 0.0
         if workspace is not None:
@@ -260,7 +260,7 @@ class Triggerflow:
                 care.take(own.home, self.sweep, age=time.time() - self._since)
 
             ended: dict[str, Any] = wait_for(
-                what, lambda: self._facts.read(Home(own.home).end()), self._require, tend, timeout, again
+                what, lambda: self._facts.read(WorkspaceKeys(own.home).end()), self._require, tend, timeout, again
             )
             care.is_over(own.home)
         return list(ended['data'])
@@ -282,12 +282,12 @@ class Triggerflow:
             raise InvalidTriggerError('Which workspace? Triggerflow(workspace=…) or create_workspace(…) says so.')
         return self._name
 
-    def _own(self) -> Triggers:
+    def _own(self) -> TriggerSet:
         if self._triggers is None:
             self._triggers = self._triggers_of(registry.home_of(self._find(self._named)))
         return self._triggers
 
-    def _require(self) -> Triggers:
+    def _require(self) -> TriggerSet:
         """:raises WorkspaceNotFoundError: it was deleted; another one may have its name"""
         own = self._own()
         if registry.home_of(self._find(self._named)) != own.home:
@@ -310,10 +310,10 @@ class Triggerflow:
             raise WorkspaceNotFoundError(name, self.executor.bucket)
         return document
 
-    def _triggers_of(self, home: str) -> Triggers:
+    def _triggers_of(self, home: str) -> TriggerSet:
         executor = self.executor
         begin = functools.partial(begin_run, executor.config, self._facts)
-        return Triggers(executor.config, self._facts, home, begin, executor.store_code, Performance, self._policy_of)
+        return TriggerSet(executor.config, self._facts, home, begin, executor.store_code, FiringOrchestrator, self._policy_of)
 
     def _policy_of(self, retry: Any) -> dict[str, Any]:
         return self.executor.retry if retry is None else policy_of(retry)

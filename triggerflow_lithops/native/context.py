@@ -69,7 +69,7 @@ class Context(dict[str, Any]):
         self._asked.append(('intercept', (trigger_id, by), {}))
 
     def asked(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
-        """What it was asked to do: the name of a method of ``Triggers``, and its arguments."""
+        """What it was asked to do: the name of a method of ``TriggerSet``, and its arguments."""
         return self._asked
 
     def values_now(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lithops.monitoring.backends.triggerflow.error_text import names_of
 from ..core.event import seconds_of
 from ..core.run.attempts import delay
 from ..core.store import Facts, StoreUnavailable
-from ..core.workspace.keys import Document, Home
+from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing
 from ..orchestrator.hooks import install
 from ..orchestrator.packing.program import packed
@@ -29,10 +29,10 @@ from . import registry
 from .actions import END, PASS, Action, CallAsync, Map, Orchestrate, Publish, PythonCallable
 from .context import Context
 from .events import CloudEvent
-from .trigger_set import TIMER, Triggers, run_id_of
+from .trigger_set import TIMER, TriggerSet, run_id_of
 
 
-class Performance:
+class FiringOrchestrator:
     """
     The orchestrator of a firing: asks the condition if that is a function of the user's, performs the action,
     and publishes that it has ended.
@@ -45,7 +45,7 @@ class Performance:
         self._condition = condition
 
     def __call__(self) -> Any:
-        here = Here(install.hooks('A trigger'))
+        here = FiringContext(install.hooks('A trigger'))
         if here.number == TIMER:
             here.wait_for_its_time()
             return None
@@ -61,7 +61,7 @@ class Performance:
             here.record(here.report, value, None)
         return value
 
-    def _lets_pass(self, here: 'Here', events: list[Document]) -> bool:
+    def _lets_pass(self, here: 'FiringContext', events: list[Document]) -> bool:
         if self._condition and not (here.ask(self._condition, events) and here.record(here.may_act)):
             return False
         for trigger_id in here.record(here.interceptors):
@@ -70,7 +70,7 @@ class Performance:
                 return False
         return True
 
-    def perform(self, here: 'Here', events: list[Document]) -> Any:
+    def perform(self, here: 'FiringContext', events: list[Document]) -> Any:
         """
         Does what the action says.
 
@@ -94,7 +94,7 @@ class Performance:
         return None
 
 
-class Here:
+class FiringContext:
     """
     One firing, from inside of its run.
 
@@ -110,8 +110,10 @@ class Here:
         self._fired = firing['trigger']
         self._home = firing['home']
         self._facts: Facts = hooks.replay.facts
-        begin = functools.partial(hooks.replay.world.begin_run, hooks.config, self._facts)
-        self.triggers = Triggers(hooks.config, self._facts, self._home, begin, self._store_code, Performance, self._policy_of)
+        begin = functools.partial(hooks.replay.effects.begin_run, hooks.config, self._facts)
+        self.triggers = TriggerSet(
+            hooks.config, self._facts, self._home, begin, self._store_code, FiringOrchestrator, self._policy_of
+        )
 
     def record(self, function: Callable[..., Any], *args: Any) -> Any:
         """Runs it here once; on replay, what it returned then."""
@@ -143,7 +145,7 @@ class Here:
     def events(self) -> list[Document]:
         """Those that made the trigger fire, the oldest first."""
         keys = self._firing().events
-        found = [document for document in self._hooks.replay.world.each(self.triggers.event, keys) if document]
+        found = [document for document in self._hooks.replay.effects.each(self.triggers.event, keys) if document]
         return sorted(found, key=lambda document: (seconds_of(document), document['id']))
 
     def may_act(self) -> bool:
@@ -168,7 +170,7 @@ class Here:
         self.triggers.has_ended(self._firing().trigger, self.number, value, error)
 
     def _trigger(self) -> Document:
-        trigger = self._facts.read(Home(self._home).trigger(self.trigger_id))
+        trigger = self._facts.read(WorkspaceKeys(self._home).trigger(self.trigger_id))
         if trigger is None:
             raise StoreUnavailable(f'Trigger {self.trigger_id} is gone: was its workspace deleted meanwhile?')
         return trigger
@@ -223,14 +225,14 @@ class Here:
 
     # Interceptors
 
-    def of_another(self, trigger_id: str) -> 'tuple[Here, Performance]':
+    def of_another(self, trigger_id: str) -> 'tuple[FiringContext, FiringOrchestrator]':
         """What is performed first when another trigger intercepts this one."""
-        other = Here(self._hooks, trigger_id)
+        other = FiringContext(self._hooks, trigger_id)
 
         def read() -> bytes | None:
             return self._facts.read_bytes(other._trigger()['orchestrator']['code_key'])
 
-        stored = pickle.loads(self._hooks.guarded(read, 'An interceptor') or b'')
+        stored = pickle.loads(self._hooks.run_step(read, 'An interceptor') or b'')
         folder = os.path.join(worker_utils.MODULES_DIR, self.run['run_id'], trigger_id)
         os.makedirs(folder, exist_ok=True)
         write_module_data(folder, stored['module_data'])

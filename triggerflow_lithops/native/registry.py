@@ -7,7 +7,7 @@ from typing import Callable
 
 from ..core.run.keys import HOMES, WORKSPACES
 from ..core.store import Facts, encode
-from ..core.workspace.keys import Document, Home, last_of
+from ..core.workspace.keys import Document, WorkspaceKeys, last_of
 
 
 def create(facts: Facts, name: str, context: Document) -> tuple[bool, Document]:
@@ -75,7 +75,7 @@ def _key(name: str) -> str:
 
 def context_of(facts: Facts, home: str, trigger: Document) -> tuple[int, Document]:
     """The newest version of a trigger's context, and its number."""
-    listed = facts.list(Home(home).contexts(trigger['id']))
+    listed = facts.list(WorkspaceKeys(home).contexts(trigger['id']))
     if not listed:
         return 0, trigger['context']
     newest = facts.read(listed[-1]) or {'context': trigger['context']}
@@ -93,7 +93,7 @@ def change_context(
         written although nothing was changed, and anything else. It is asked again if somebody else was faster
     :return: what was written
     """
-    keys, number, current = Home(home), since, trigger['context']
+    keys, number, current = WorkspaceKeys(home), since, trigger['context']
     if since:
         current = (facts.read(keys.context(trigger['id'], since)) or {})['context']
     while True:

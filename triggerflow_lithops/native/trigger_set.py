@@ -24,7 +24,7 @@ from ..core.limits import shown
 from ..core.run.keys import ID, RUNS, is_run_id, run_key
 from ..core.run.loss import LOST
 from ..core.store import Facts, encode, new_nonce
-from ..core.workspace.keys import Document, Home
+from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing, Workspace
 from ..errors import RunLost, RunNotFoundError
 from .actions import END, PASS, Action, require_action
@@ -46,7 +46,7 @@ StoreCode = Callable[[str, Callable[..., Any]], dict[str, Any]]
 Perform = Callable[[Action, 'Callable[..., Any] | None'], Callable[[], Any]]
 
 
-class Triggers:
+class TriggerSet:
     """
     :param config: Lithops' configuration, as whoever uses this was given it
     :param home: prefix of the workspace's keys
@@ -69,7 +69,7 @@ class Triggers:
         self._config = config
         self._facts = facts
         self.home = home
-        self._keys = Home(home)
+        self._keys = WorkspaceKeys(home)
         self._begin_run = begin_run
         self._store_code = store_code
         self._perform = perform

@@ -16,14 +16,14 @@ import sys
 import threading
 from typing import Any, Callable, Protocol
 
-from lithops.monitoring.backends.triggerflow.compute import NeverTaken, wait_until
+from lithops.monitoring.backends.triggerflow.compute import InvocationRejected, wait_until
 from lithops.monitoring.backends.triggerflow.driver import extend_path, forget_driver
 from lithops.monitoring.backends.triggerflow.error_text import described
 from lithops.monitoring.backends.triggerflow.invoke import (
     ACTIVATION,
     CLAIMED,
     fail_run,
-    held_by_function_service,
+    in_flight_at_function_service,
     performer,
     start_calls,
 )
@@ -38,19 +38,19 @@ from ..core.run.ended import clear_if_purged
 from ..core.run.engine import Engine
 from ..core.run.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
 from ..core.run.loss import Gone, end, lose
-from ..core.run.sweep import Held
+from ..core.run.sweep import InFlight
 from ..core.store import Facts
 from ..deployment.config import SECTION, follow_lithops_logging
 from ..deployment.store_border import create_store
 from ..errors import InstallationError
-from ..replay.effects import Crashed, Failed, Left, Lost, Superseded, Suspended, World
+from ..replay.effects import Crashed, Effects, Failed, Lost, Superseded, Suspended
 from ..replay.history import History, lines_of
 from ..replay.replay import Replay
 from .context import Hooks
-from .outcome import Raised, Returned, completed, raised
+from .outcome import End, Raised, Returned, completed, raised
 from .packing.main_module import cannot_be_loaded, load
 from .processes import end_helpers
-from .runner import Stage
+from .runner import ThreadRunner
 from .user_code import call
 
 logger = logging.getLogger(__name__)
@@ -98,16 +98,16 @@ class Orchestrator:
         if not wait_until(due, run['orchestrator']['execution_timeout'], is_claimed):
             perform(start_activation(session, number, cause, due))
             return str(CLAIMED)
-        held = functools.partial(held_by_function_service, config, session)
+        in_flight = functools.partial(in_flight_at_function_service, config, session)
         engine = Engine(facts, perform, triggers_of(config, run))
-        stage = Stage()
+        runner = ThreadRunner()
         try:
-            left = Activation(self, run, config, engine, stage, start_calls, held).live(number, cause)
+            left = Activation(self, run, config, engine, runner, start_calls, in_flight).run(number, cause)
         finally:
             # Whatever it was that ended it is told
-            stage.caught_up()
+            runner.caught_up()
         if isinstance(left, Crashed):
-            if isinstance(left.error, (NeverTaken, InstallationError)):
+            if isinstance(left.error, (InvocationRejected, InstallationError)):
                 # Of a call, or of where it would run: who lives next would find the same
                 fail_run(facts, run, left.error)
                 forget_driver(config, session)
@@ -119,10 +119,10 @@ class Orchestrator:
         return CLAIMED if isinstance(left, Superseded) else None
 
 
-class Scene(World, Protocol):
+class Runner(Effects, Protocol):
     """What an activation needs of the world: where its orchestrator plays."""
 
-    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> 'Left | Returned | Raised':
+    def run(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> End:
         """Runs the orchestrator until it ends, or is left standing."""
 
 
@@ -134,7 +134,7 @@ class Activation:
     :param config: Lithops' configuration of the run
     :param engine: over the bucket of the run
     :param start_calls: invokes calls of a scheduled job
-    :param held: what the function service has of this run
+    :param in_flight: what the function service has of this run
     """
 
     def __init__(
@@ -143,9 +143,9 @@ class Activation:
         run: dict[str, Any],
         config: dict[str, Any],
         engine: Engine,
-        stage: Scene,
+        runner: Runner,
         start_calls: Callable[..., None],
-        held: Held,
+        in_flight: InFlight,
     ):
         self._orchestrator = orchestrator
         self._run = run
@@ -153,38 +153,38 @@ class Activation:
         self._config = config
         self._engine = engine
         self._facts = engine.facts
-        self._stage = stage
+        self._runner = runner
         self._start_calls = start_calls
-        self._held = held
+        self._in_flight = in_flight
 
-    def live(self, number: int, cause: str) -> Left | Returned | Raised:
+    def run(self, number: int, cause: str) -> End:
         """
         From the claim to whatever ends it.
 
         :param cause: why it was started, for people to read
         """
         try:
-            ours, _ = self._facts.create(claim_key(self._session, number), {'cause': cause, 'time': self._stage.time()})
+            ours, _ = self._facts.create(claim_key(self._session, number), {'cause': cause, 'time': self._runner.time()})
             if not ours:
                 return Superseded(number, 'its number is claimed')
             if self._facts.has(outcome_key(self._session)):
                 return Superseded(number, 'the run has ended')
-            history = read_history(self._facts, self._session, number, self._stage.each)
+            history = read_history(self._facts, self._session, number, self._runner.each)
         except Gone as gone:
             logger.info('Run %s - activation %d - %s', self._run['run_id'], number, self._lose(str(gone)))
             return Lost(str(gone))
         if history.newest > number:
             return Superseded(number, f'activation {history.newest} goes on')
         replay = Replay(
-            *(self._run['run_id'], self._session, number, history, self._engine, self._stage, self._held),
+            *(self._run['run_id'], self._session, number, history, self._engine, self._runner, self._in_flight),
             most_pending=self._run['orchestrator']['max_pending_calls'],
         )
 
         def create_hooks(thread: threading.Thread) -> Hooks:
             meta = self._orchestrator.runtime_meta
-            return Hooks(replay, self._stage, self._config, self._run, meta, self._start_calls, thread)
+            return Hooks(replay, self._runner, self._config, self._run, meta, self._start_calls, thread)
 
-        left = self._stage.play(self._user_code(), create_hooks)
+        left = self._runner.run(self._user_code(), create_hooks)
         if isinstance(left, Crashed) and isinstance(left.error, Gone):
             left = Lost(str(left.error))
         self._conclude(left, replay)
@@ -196,21 +196,21 @@ class Activation:
                 function, args = self._orchestrator.load()
             except BaseException as error:
                 # Nothing that is tried again would be any better
-                self._stage.leave(Failed(cannot_be_loaded(error)))
+                self._runner.stop(Failed(cannot_be_loaded(error)))
             return call(function, args)
 
         return load_and_call
 
-    def _conclude(self, left: Left | Returned | Raised, replay: Replay) -> None:
+    def _conclude(self, left: End, replay: Replay) -> None:
         result: str
         if isinstance(left, Returned):
-            replay.finish(completed(left.value, self._stage.time()))
+            replay.finish(completed(left.value, self._runner.time()))
             result = 'completed'
         elif isinstance(left, Raised):
-            replay.finish(raised(left.error, self._stage.time()))
+            replay.finish(raised(left.error, self._runner.time()))
             result = 'failed'
         elif isinstance(left, Failed):
-            end(self._facts, self._session, failed_run(left.error, self._stage.time()))
+            end(self._facts, self._session, failed_run(left.error, self._runner.time()))
             result = 'failed'
         elif isinstance(left, Lost):
             result = self._lose(left.reason)
@@ -225,7 +225,7 @@ class Activation:
             clear_if_purged(self._facts, self._session)
 
     def _lose(self, reason: str) -> str:
-        lose(self._facts, self._session, reason, self._stage.time())
+        lose(self._facts, self._session, reason, self._runner.time())
         return f'the run is lost: {reason}'
 
 
@@ -244,14 +244,14 @@ def read_history(facts: Facts, session: str, number: int, each: Each = one_by_on
             # An activation is followed only if it has written its trigger, or has died
             if not facts.has(death_key(session, earlier)):
                 raise Gone(f'{trigger_key(session, earlier)}, which activation {earlier} had written, is gone')
-            history.torn = True
+            history.has_gaps = True
             continue
         try:
             history.load(trigger, _read_packs(facts, trigger['history']['packs'], earlier, each))
         except Unfit as unfit:
             raise unfit.of(trigger_key(session, earlier)) from None
         break
-    if history.torn:
+    if history.has_gaps:
         keys = {position_of(key): key for key in facts.list(facts_prefix(session))}
         lacking = {position: key for position, key in keys.items() if history.lacks(position)}
         found = dict(zip(lacking, each(facts.read, list(lacking.values())), strict=True))

@@ -27,7 +27,7 @@ from ..core.store import StoreUnavailable
 from ..deployment.config import SECTION
 from ..deployment.runtime import require_runtime
 from ..errors import NotDurableError
-from ..replay.effects import World
+from ..replay.effects import Effects
 from ..replay.fingerprint import Fingerprint, digest_of
 from ..replay.replay import Replay
 from ..retry import innermost
@@ -35,7 +35,7 @@ from .jobs import KINDS, Uploads, futures_of, job_document, job_name, name_of, q
 from .lithops_modules import job_module
 from .mismatch import difference_of_jobs
 from .packing.exception_documents import document_of, exception_of
-from .steps import Steps, UsersError
+from .steps import Steps, UserCodeError
 
 #: Lithops' own, of what it invokes
 invocations = logging.getLogger('lithops.invokers')
@@ -52,14 +52,14 @@ class Calls(Steps):
     def __init__(
         self,
         replay: Replay,
-        world: World,
+        effects: Effects,
         config: dict[str, Any],
         run: dict[str, Any],
         runtime_meta: dict[str, Any],
         start_calls: Callable[..., None],
         thread: threading.Thread,
     ):
-        super().__init__(replay, world, config, run, thread)
+        super().__init__(replay, effects, config, run, thread)
         self.runtime_meta = runtime_meta
         self._start_calls = start_calls
         self._uploaded = {fact['func_key'] for fact in replay.history.facts.values() if 'func_key' in fact}
@@ -210,7 +210,7 @@ class Calls(Steps):
                 if is_choice:
                     # What was found in a bucket may be found otherwise next time
                     return {'calls': 0, **document_of(error)}
-                raise UsersError(error) from error
+                raise UserCodeError(error) from error
             memory = made.runtime_memory or create.keywords['runtime_memory']
             policy, lanes = innermost(self.run['retry']), self.run['orchestrator']['lanes']
             return job_document(made, uploads, executor.invoker.runtime_name, memory, policy, found, lanes)
@@ -220,7 +220,7 @@ class Calls(Steps):
             self._start_calls(config, self.run, number, self.replay.position, fact, indices)
 
         explain = functools.partial(difference_of_jobs, self.replay.facts, create)
-        fact = self.guarded(lambda: self.replay.job(job, fingerprint, prepare, invoke, explain), f'{fingerprint.kind}()')
+        fact = self.run_step(lambda: self.replay.job(job, fingerprint, prepare, invoke, explain), f'{fingerprint.kind}()')
         if 'error' in fact:
             raise exception_of(fact, f'{fingerprint.kind}()')
         _log_invocation(executor.executor_id, job_id, fact)

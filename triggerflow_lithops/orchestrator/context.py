@@ -10,7 +10,7 @@ from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 
 from ..core import limits
 from ..errors import ConfigurationError
-from ..replay.effects import World
+from ..replay.effects import Effects
 from ..replay.replay import Replay
 from .calls import Calls
 from .waits import Waits
@@ -32,14 +32,14 @@ class Hooks(Calls, Waits):
     def __init__(
         self,
         replay: Replay,
-        world: World,
+        effects: Effects,
         config: dict[str, Any],
         run: dict[str, Any],
         runtime_meta: dict[str, Any],
         start_calls: Callable[..., None],
         thread: threading.Thread,
     ):
-        super().__init__(replay, world, config, run, runtime_meta, start_calls, thread)
+        super().__init__(replay, effects, config, run, runtime_meta, start_calls, thread)
         self.session_of_executors = replay.session
         if 'lithops.multiprocessing.process' in sys.modules:
             self.processes = 0

@@ -12,6 +12,7 @@ from lithops.monitoring.backends.triggerflow.error_text import described
 from ..core.outcome import failed_run
 from ..deployment.installation import PACKAGE
 from ..errors import OutcomeError
+from ..replay.effects import Interrupted
 from .packing import values
 from .packing.exception_documents import document_of
 
@@ -31,6 +32,10 @@ class Raised:
     """The orchestrator raised."""
 
     error: BaseException
+
+
+#: How the thread of an orchestrator came to its end in an activation
+End = Interrupted | Returned | Raised
 
 
 def completed(value: Any, now: float) -> dict[str, Any]:

@@ -8,32 +8,32 @@ from typing import Any, Callable, NoReturn, Sequence
 
 from ..core.damage import Damaged
 from ..core.store import Facts
-from ..replay.effects import Left
+from ..replay.effects import Interrupted
 from ..replay.replay import FEW
 from ..retry import enter_orchestrator
 from .context import Hooks
 from .hooks.install import hook, use
 from .muting import Muted, complete_streams
-from .outcome import Raised, Returned
+from .outcome import End, Raised, Returned
 from .start_run import begin_run, create_run
 
 #: Requests that one activation has under way at once
 THREADS = 32
 
 
-class Stage:
+class ThreadRunner:
     """The world of a replay: where the orchestrator's thread plays, and is left standing."""
 
     def __init__(self) -> None:
-        self._ends: queue.SimpleQueue[Left | Returned | Raised] = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[End] = queue.SimpleQueue()
         complete_streams()
         self._muted: Muted | None = Muted()
 
-    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
+    def run(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> End:
         """Runs the orchestrator until it ends, or is left standing."""
 
         def act() -> None:
-            self._ends.put(perform_play(user_code, hooks))
+            self._ends.put(run_to_end(user_code, hooks))
 
         thread = threading.Thread(target=act, name='orchestrator', daemon=True)
         hooks = create_hooks(thread)
@@ -52,7 +52,7 @@ class Stage:
         """Lets time pass."""
         time.sleep(seconds)
 
-    def leave(self, left: Left) -> NoReturn:
+    def stop(self, left: Interrupted) -> NoReturn:
         """Parks this thread for good. The process ends around it."""
         self._ends.put(left)
         while True:
@@ -82,7 +82,7 @@ class Stage:
             self._muted = None
 
 
-def perform_play(user_code: Callable[[], Any], hooks: Hooks) -> Returned | Raised:
+def run_to_end(user_code: Callable[[], Any], hooks: Hooks) -> Returned | Raised:
     """Runs the orchestrator, in its own thread. Returns at its end, and only then."""
     enter_orchestrator()
     hooks.replay.seed()

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from lithops.monitoring.backends.triggerflow.compute import InvocationRefused, NeverTaken, PayloadTooLarge
+from lithops.monitoring.backends.triggerflow.compute import InvocationNotAccepted, InvocationRejected, PayloadTooLarge
 from lithops.monitoring.backends.triggerflow.driver import forget_driver, keep_driver
 from lithops.monitoring.backends.triggerflow.invoke import fail_run, run_field, starter
 from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps
@@ -71,13 +71,13 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
         begin_wake_ups(config, field)
         starter(config, field, facts)(start_activation(session, 0, 'the run was started'))
         logger.info('Run %s - started: %s', document['run_id'], document['orchestrator']['function'])
-    except InvocationRefused as error:
+    except InvocationNotAccepted as error:
         # A sweep begins it
         logger.warning('Run %s - could not begin yet: %s', document['run_id'], error)
     except PayloadTooLarge as error:
         cancel_run(config, facts, document)
         raise ConfigurationError(str(error)) from error
-    except NeverTaken as error:
+    except InvocationRejected as error:
         fail_run(facts, field, error)
 
 

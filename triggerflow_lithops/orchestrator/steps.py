@@ -17,7 +17,7 @@ from ..core.run.keys import Call, fact_key
 from ..core.store import StoreUnavailable
 from ..errors import NotDurableError, OutcomeError, OutsideOrchestratorError
 from ..replay.difference import Difference, difference_in_words, in_words
-from ..replay.effects import Crashed, World
+from ..replay.effects import Crashed, Effects
 from ..replay.fingerprint import digest_of
 from ..replay.history import ARGUMENTS
 from ..replay.replay import Replay
@@ -29,7 +29,7 @@ from .packing.exception_documents import document_of, exception_of, value_of
 from .packing.pickles import is_pickle
 
 
-class UsersError(Exception):
+class UserCodeError(Exception):
     """Carries an exception that the user's code is meant to see."""
 
     def __init__(self, error: BaseException):
@@ -46,9 +46,9 @@ class Steps:
     :ivar run: what every payload of the run carries
     """
 
-    def __init__(self, replay: Replay, world: World, config: dict[str, Any], run: dict[str, Any], thread: threading.Thread):
+    def __init__(self, replay: Replay, effects: Effects, config: dict[str, Any], run: dict[str, Any], thread: threading.Thread):
         self.replay = replay
-        self._world = world
+        self._effects = effects
         self.config = config
         self.run = run
         self._thread = thread
@@ -56,9 +56,9 @@ class Steps:
         self._in_step = False
 
     @property
-    def is_silent(self) -> bool:
+    def is_replaying(self) -> bool:
         """Whether what there is to see now has been seen."""
-        return self.replay.is_silent
+        return self.replay.is_replaying
 
     @property
     def is_in_own_thread(self) -> bool:
@@ -70,7 +70,7 @@ class Steps:
         """Whether ``record()`` runs a function."""
         return self._recording is not None
 
-    def guarded(self, function: Callable[[], Any], name: str) -> Any:
+    def run_step(self, function: Callable[[], Any], name: str) -> Any:
         """
         Runs a durable call. Faults that are not the user's end the activation.
 
@@ -89,10 +89,10 @@ class Steps:
         drawn, self._in_step = random.getstate(), True
         try:
             return function()
-        except UsersError as carried:
+        except UserCodeError as carried:
             error = carried.error
         except Exception as fault:
-            self._world.leave(Crashed(fault))
+            self._effects.stop(Crashed(fault))
         finally:
             random.setstate(drawn)
             self._in_step = False
@@ -137,15 +137,15 @@ class Steps:
 
     def now(self) -> float:
         """The time, recorded."""
-        return float(self.guarded(lambda: self.replay.choice('now', '', self._world.time), 'now()'))
+        return float(self.run_step(lambda: self.replay.choice('now', '', self._effects.time), 'now()'))
 
     def sleep(self, seconds: float) -> None:
         """Nothing runs until that time has passed."""
-        self.guarded(lambda: self.replay.sleep(seconds), 'sleep()')
+        self.run_step(lambda: self.replay.sleep(seconds), 'sleep()')
 
     def uuid4(self) -> Any:
         """A UUID, derived from run and position."""
-        return self.guarded(self.replay.uuid4, 'uuid4()')
+        return self.run_step(self.replay.uuid4, 'uuid4()')
 
     def record(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """What ``function`` returned or raised when it was run here first."""
@@ -162,14 +162,14 @@ class Steps:
             return difference_in_words(fact[ARGUMENTS], args, surroundings(fact['time']))
 
         digest, told = digest_of(args), functools.partial(in_words, args)
-        choice = self.guarded(lambda: self.replay.choice('record', name, choose, digest, told, explain), f'record({name})')
+        choice = self.run_step(lambda: self.replay.choice('record', name, choose, digest, told, explain), f'record({name})')
         # The first time, too, what was recorded is read: so a replay gets the same
         if 'error' in choice:
             raise exception_of(choice, f'record({name})')
         try:
             return value_of(choice['value'], f'What record({name}) got')
         except OutcomeError:
-            self.guarded(lambda: self._require_pickle(choice['value']), f'record({name})')
+            self.run_step(lambda: self._require_pickle(choice['value']), f'record({name})')
             raise
 
     def _require_pickle(self, encoded: str) -> None:

@@ -57,7 +57,7 @@ class Waits(Steps):
             needed = min(len(pending), max(0, _needed(return_when, len(fs)) - (len(fs) - len(pending))))
             looks = pending and (needed or return_when == wait_module.ALWAYS)
             if looks:
-                ended = self.settle(pending, needed, throw_except, timeout, due)
+                ended = self.await_calls(pending, needed, throw_except, timeout, due)
                 due = ended.due
                 if not ended.in_time:
                     # In the words of Lithops
@@ -82,12 +82,12 @@ class Waits(Steps):
     def output(self, future: ResponseFuture) -> bytes:
         """The pickled result of a call, which is too large for its event."""
         read = functools.partial(self.replay.outputs.get, self._output(future))
-        return self.guarded(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
+        return self.run_step(read, 'ResponseFuture.result()')  # type: ignore[no-any-return]
 
     def logs(self, future: ResponseFuture) -> str | None:
         """What a call that has ended had printed and logged."""
         key = event_key(self.replay.session, self.call_of(future))
-        status: dict[str, Any] = self.guarded(lambda: self.replay.facts.read(key), 'ResponseFuture.logs') or {}
+        status: dict[str, Any] = self.run_step(lambda: self.replay.facts.read(key), 'ResponseFuture.logs') or {}
         return zlib.decompress(base64.b64decode(status['logs'])).decode() if 'logs' in status else None
 
     def require_readable(self, future: ResponseFuture) -> None:
@@ -109,14 +109,14 @@ class Waits(Steps):
             # A step of its own, which ends as this one would
             require()
         else:
-            self.guarded(require, 'ResponseFuture.result()')
+            self.run_step(require, 'ResponseFuture.result()')
 
     def fetch_outputs(self, futures: list[ResponseFuture]) -> None:
         """Reads the results of many calls that are about to be asked for, those that are too large for their events."""
         wanted = [future for future in futures if _has_output(future._call_status)]
         if wanted:
             outputs = [self._output(future) for future in wanted]
-            self.guarded(lambda: self.replay.outputs.fetch(outputs), 'get_result()')
+            self.run_step(lambda: self.replay.outputs.fetch(outputs), 'get_result()')
 
     def _output(self, future: ResponseFuture) -> Output:
         status = future._call_status
@@ -124,7 +124,7 @@ class Waits(Steps):
         key = status.get(OUTPUT_FIELD) or create_output_key(future.executor_id, future.job_id, future.call_id)
         return Output(self.call_of(future), key, int(status['func_result_size']))
 
-    def settle(
+    def await_calls(
         self,
         pending: list[ResponseFuture],
         needed: int,
@@ -142,7 +142,7 @@ class Waits(Steps):
         """
         timeout = limits.timeout_of_wait(timeout)
         of_call = {self.call_of(future): future for future in pending}
-        ended: Ended = self.guarded(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
+        ended: Ended = self.run_step(lambda: self.replay.wait(list(of_call), needed, until_failure, timeout, due), 'wait()')
         for call in ended.calls:
             future, status = of_call[call], dict(self.replay.history.events[call])
             future._set_ready(status)

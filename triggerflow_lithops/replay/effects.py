@@ -43,10 +43,10 @@ class Crashed:
     error: Exception
 
 
-Left = Suspended | Superseded | Failed | Lost | Crashed
+Interrupted = Suspended | Superseded | Failed | Lost | Crashed
 
 
-class World(Protocol):
+class Effects(Protocol):
     """What a replay needs of the world, all of it in the caller's hands."""
 
     def time(self) -> float:
@@ -55,7 +55,7 @@ class World(Protocol):
     def sleep(self, seconds: float) -> None:
         """Lets time pass."""
 
-    def leave(self, left: Left) -> NoReturn:
+    def stop(self, left: Interrupted) -> NoReturn:
         """Ends the activation where it stands."""
 
     def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

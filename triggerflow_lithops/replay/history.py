@@ -69,7 +69,7 @@ class History:
         self.position = -1
         self.waiting: list[Any] = []
         self.due: float | None = None
-        self.torn = False
+        self.has_gaps = False
         self.outputs: list[list[Any]] = []
         self._packs: list[Pack] = []
         self._tail: list[str] = []

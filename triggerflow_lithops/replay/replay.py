@@ -22,11 +22,11 @@ from ..core.run.engine import Engine
 from ..core.run.inputs import Inputs
 from ..core.run.keys import Call, claim_key, event_key, fact_key, pack_key, trigger_key
 from ..core.run.loss import end
-from ..core.run.sweep import Held, unknown
+from ..core.run.sweep import InFlight, unknown
 from ..core.run.trigger import Members, Trigger
 from ..core.store import encode, new_nonce
 from .difference import Difference, steps_in_words
-from .effects import Failed, Superseded, Suspended, World
+from .effects import Effects, Failed, Superseded, Suspended
 from .fingerprint import Fingerprint, digest_of
 from .history import ARGUMENTS, History
 from .lookout import Lookout
@@ -64,7 +64,7 @@ class Replay:
 
     :param number: of this activation. It grows where a wait turns out to be over
         at once: the same process then lives the next number, too
-    :param held: what the function service has of this run
+    :param in_flight: what the function service has of this run
     :param most_pending: how many calls may be scheduled and not yet waited for
     """
 
@@ -75,8 +75,8 @@ class Replay:
         number: int,
         history: History,
         engine: Engine,
-        world: World,
-        held: Held = unknown,
+        effects: Effects,
+        in_flight: InFlight = unknown,
         most_pending: int = sys.maxsize,
     ):
         self.run_id = run_id
@@ -85,22 +85,22 @@ class Replay:
         self.history = history
         self.engine = engine
         self.facts = engine.facts
-        self.world = world
-        self._held = held
+        self.effects = effects
+        self._in_flight = in_flight
         self.position = -1
-        self.outputs = Outputs(self.facts, session, world.each)
+        self.outputs = Outputs(self.facts, session, effects.each)
         self.outputs.load(history.outputs)
         self._readings = Readings(history)
-        self.lookout = Lookout(self.facts, session, world.time)
+        self.lookout = Lookout(self.facts, session, effects.time)
         self._pending = PendingCalls(most_pending)
         self._lives = {number}
         self._jobs: dict[str, int] = {}
         self._looked_at: set[Call] = set()
         if history.position < 0:
-            world.caught_up()
+            effects.caught_up()
 
     @property
-    def is_silent(self) -> bool:
+    def is_replaying(self) -> bool:
         """Whether an earlier activation has come further, and has shown what there was to see."""
         return self.position < self.history.position
 
@@ -135,7 +135,7 @@ class Replay:
                     'job': job,
                     'fingerprint': fingerprint.document(),
                     'activation': self.number,
-                    'time': self.world.time(),
+                    'time': self.effects.time(),
                     **self._read_before(),
                     **prepared,
                 },
@@ -257,7 +257,9 @@ class Replay:
         """
         if self.position < self.history.position:
             recorded = f'a wait at step {self.history.position}'
-            outcome = failed_run(errors.ChangedCodeError(self.run_id, self.position + 1, recorded, 'the end'), self.world.time())
+            outcome = failed_run(
+                errors.ChangedCodeError(self.run_id, self.position + 1, recorded, 'the end'), self.effects.time()
+            )
         return end(self.facts, self.session, outcome)
 
     def seed(self) -> None:
@@ -282,7 +284,7 @@ class Replay:
     def _advance(self) -> int:
         self.position += 1
         if self.position == self.history.position:
-            self.world.caught_up()
+            self.effects.caught_up()
         return self.position
 
     def _known(
@@ -302,14 +304,14 @@ class Replay:
             self._compare(position, self.history.waiting, found)
         over = self.lookout.how_over(calls)
         if over is not None:
-            self.world.leave(Superseded(self.number, over))
+            self.effects.stop(Superseded(self.number, over))
         return None, False
 
     def _bound(self, calls: int) -> None:
         """A run that calls and never waits fails, and not inside its own code, where it might be caught."""
         pending = self._pending.with_more(calls)
         if pending is not None:
-            self.world.leave(Failed(errors.TooManyPendingCalls(self.run_id, pending, self._pending.most)))
+            self.effects.stop(Failed(errors.TooManyPendingCalls(self.run_id, pending, self._pending.most)))
 
     def _derive(self, position: int, fingerprint: Fingerprint, derived: Any = None) -> dict[str, Any]:
         """
@@ -338,7 +340,7 @@ class Replay:
                 'fingerprint': fingerprint.document(),
                 'choice': choice,
                 'activation': self.number,
-                'time': self.world.time(),
+                'time': self.effects.time(),
                 **self._read_before(),
                 **(more or {}),
             },
@@ -366,8 +368,8 @@ class Replay:
         if other < self.number:
             # It may be dead, and nobody would follow upon it: who takes its number finds this one
             cause = f'activation {self.number} gave way to {other}'
-            self.engine.give_way(self.session, self.number, cause, self.world.time())
-        self.world.leave(Superseded(self.number, f'activation {other} has read another time, or other random numbers'))
+            self.engine.give_way(self.session, self.number, cause, self.effects.time())
+        self.effects.stop(Superseded(self.number, f'activation {other} has read another time, or other random numbers'))
 
     def _read_before(self) -> dict[str, Any]:
         """What was read since the last fact, as a part of the next one."""
@@ -382,7 +384,7 @@ class Replay:
             if self._readings.were_too_many(position):
                 known = {**known, 'hint': TOO_MANY}
             error = errors.ChangedCodeError(self.run_id, position, *what, **known)
-            self.world.leave(Failed(error))
+            self.effects.stop(Failed(error))
 
     def _explained(self, position: int, explain: Explain | None) -> Difference | None:
         """Which argument differs. Whatever happens while it is looked for, the step differs all the same."""
@@ -401,7 +403,7 @@ class Replay:
         whole = self.facts.read(fact_key(self.session, self.position)) or fact
         job, calls = fact['job'], range(fact['calls'])
         # Asked for first: what ends meanwhile is listed then
-        there = self._held() or set()
+        there = self._in_flight() or set()
         there |= self.engine.ended(self.session, Members({job: [[0, len(calls)]]}))
         self._begin(whole, [index for index in calls if Call(job, index) not in there], invoke, again=True)
 
@@ -419,9 +421,9 @@ class Replay:
         invoke(job, [index for index in indices if index not in deferred], self.number)
         waiting = [index for index in indices if index in deferred]
         if waiting:
-            now = self.world.time()
-            if not self.engine.defer(self.session, self.position, job, waiting, now, again, self.world.each):
-                self.world.leave(Superseded(self.number, ENDED))
+            now = self.effects.time()
+            if not self.engine.defer(self.session, self.position, job, waiting, now, again, self.effects.each):
+                self.effects.stop(Superseded(self.number, ENDED))
 
     # Waiting
 
@@ -429,7 +431,7 @@ class Replay:
         """Those of ``calls`` whose events are there, as far as it pays to ask."""
         unknown = [call for call in calls if call not in self.history.events]
         just_looking = needed == 0
-        if unknown and (just_looking or position == self.history.position or self.history.torn):
+        if unknown and (just_looking or position == self.history.position or self.history.has_gaps):
             if len(unknown) > FEW or needed < len(calls):
                 there = self.engine.ended(self.session, Members.of(unknown))
                 unknown = [call for call in unknown if call in there]
@@ -438,7 +440,7 @@ class Replay:
 
     def _read_events(self, calls: Sequence[Call]) -> None:
         keys = [event_key(self.session, call) for call in calls]
-        for call, status in zip(calls, self.world.each(self.facts.read, keys), strict=True):
+        for call, status in zip(calls, self.effects.each(self.facts.read, keys), strict=True):
             if status is not None:
                 self.history.add_event(call, status)
 
@@ -456,13 +458,13 @@ class Replay:
             return due
         if position == self.history.position and self.history.due is not None:
             return self.history.due
-        return self.world.time() + timeout
+        return self.effects.time() + timeout
 
     def _is_up(self, due: float) -> bool:
-        left = due - self.world.time()
+        left = due - self.effects.time()
         if 0 < left <= SKEW and self.history.due is not None and self.position == self.history.position:
             # Woken for its time is up, by another clock that is ahead of this one
-            self.world.sleep(left)
+            self.effects.sleep(left)
             return True
         return left <= 0
 
@@ -490,16 +492,16 @@ class Replay:
         )
         self._readings.keep()
         self._write_trigger(trigger, fingerprint)
-        if not self.engine.plant(trigger):
+        if not self.engine.watch(trigger):
             if trigger.timer is not None:
                 self.engine.perform(trigger.timer)
             jobs = len(members.ranges)
-            self.world.leave(Suspended(self.number, f'waits for {jobs} job{"" if jobs == 1 else "s"}' if jobs else 'sleeps'))
+            self.effects.stop(Suspended(self.number, f'waits for {jobs} job{"" if jobs == 1 else "s"}' if jobs else 'sleeps'))
         # The function service knows this process by the number that it was started as
-        claim = {'cause': 'its condition held already', 'time': self.world.time(), 'lived_by': min(self._lives)}
+        claim = {'cause': 'its condition held already', 'time': self.effects.time(), 'lived_by': min(self._lives)}
         ours, _ = self.facts.create(claim_key(self.session, self.number + 1), claim)
         if not ours:
-            self.world.leave(Superseded(self.number, f'activation {self.number + 1} goes on'))
+            self.effects.stop(Superseded(self.number, f'activation {self.number + 1} goes on'))
         self.number += 1
         self._lives.add(self.number)
         self.history.position = position
@@ -512,7 +514,7 @@ class Replay:
             self.facts.write(key, self.history.packed(key))
         document = {
             **trigger.document(),
-            'time': self.world.time(),
+            'time': self.effects.time(),
             'history': {
                 **self.history.carried(),
                 'outputs': self.outputs.carried(),
@@ -522,7 +524,7 @@ class Replay:
         if not self.facts.write(trigger_key(self.session, self.number), encode(document)):
             there = self.facts.read(trigger_key(self.session, self.number)) or {}
             if there.get('context') != document['context']:
-                self.world.leave(Superseded(self.number, f'activation {self.number} is lived twice'))
+                self.effects.stop(Superseded(self.number, f'activation {self.number} is lived twice'))
 
 
 def _condition(needed: int, of: int) -> conditions.Condition:

@@ -41,7 +41,7 @@ def simulate(
     seed: int = 0,
     faults: Faults = NONE,
     sweeps: bool = True,
-    asked: bool = True,
+    reports_in_flight: bool = True,
     retry: Any = None,
 ) -> Simulated:
     """
@@ -52,7 +52,7 @@ def simulate(
     :param seed: decides all that could come out otherwise; the same one, the same run
     :param faults: which are injected, and how often
     :param sweeps: whether somebody sweeps the run now and then, as ``run.result()`` does
-    :param asked: whether the function service tells what it has, as the local one does;
+    :param reports_in_flight: whether the function service tells what it has, as the local one does;
         else only deadlines tell what was lost
     :param retry: as in ``TriggerflowExecutor.run``
     :raises LawBroken: something happened that must not, whatever the faults
@@ -61,7 +61,7 @@ def simulate(
     if not isinstance(faults, Faults):
         raise WrongTypeError(f"'faults' is a Faults, such as Faults(killed=0.01); found {shown(faults)}.")
     with simulating():
-        run = Simulation(orchestrator, args, seed, faults, sweeps, asked, retry).run()
+        run = Simulation(orchestrator, args, seed, faults, sweeps, reports_in_flight, retry).run()
     if run.broken:
         raise LawBroken(f'Seed {seed}: {"; ".join(run.broken)}')
     return run
@@ -130,17 +130,17 @@ def try_seed(
     kind = seed % 4
     faults = NONE if kind == 0 else SOFT.some(chosen) if kind == 1 else HARD.some(chosen)
     most_requests = MORE * (expected.requests.total() + 1000) if ours else MOST_REQUESTS
-    asked = chosen.random() < 0.5
+    reports_in_flight = chosen.random() < 0.5
     lanes = chosen.choice(LANES)
     elsewhere = chosen.random() < ELSEWHERE
     removes = chosen.random() < cleaned and kind > 1
     if kind == 1 and not elsewhere and chosen.random() < REPORTED:
         # What the function service reports goes on without a sweep, but for lanes
-        faults, asked, lanes = replace(faults, killed=HARD.killed, out_of_memory=HARD.out_of_memory), True, 0
+        faults, reports_in_flight, lanes = replace(faults, killed=HARD.killed, out_of_memory=HARD.out_of_memory), True, 0
     sweeps = kind > 1 or (kind == 0 and chosen.random() < SWEPT)
     cancels = chosen.random() < cancelled
     run = Simulation(
-        *(orchestrator, args, seed, faults, sweeps, asked, retry, most_requests, lanes, elsewhere),
+        *(orchestrator, args, seed, faults, sweeps, reports_in_flight, retry, most_requests, lanes, elsewhere),
         cleaned=removes,
         cancelled=cancels,
         most_pending=most_pending,

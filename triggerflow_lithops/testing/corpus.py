@@ -518,7 +518,7 @@ def poisoned() -> Any:
     """It dies whenever it comes to its second step."""
     fexec = lithops.FunctionExecutor()
     fexec.call_async(add3, 1).result()
-    hooks('poisoned')._world.leave(Crashed(MemoryError('poison')))
+    hooks('poisoned')._effects.stop(Crashed(MemoryError('poison')))
 
 
 CORPUS: dict[str, Callable[[], Any]] = {

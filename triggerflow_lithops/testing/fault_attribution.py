@@ -19,7 +19,7 @@ from .store import Memory
 _REPAIRED = re.compile(r'activation (?P<number>\d+) had (?:not begun|vanished)|call (?P<job>[^ /]+)/(?P<call>\d+) ')
 
 
-class Hurt:
+class FaultAttribution:
     """
     :ivar subjects: those whose process, or invocation, a fault has hurt
     :ivar delayed: those of which an invocation did not come, or came late

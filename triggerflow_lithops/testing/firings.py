@@ -11,14 +11,14 @@ from ..core import condition as conditions
 from ..core.event import FAILURE, SUCCESS
 from ..core.run.keys import RUNS, WORKSPACES, run_ids
 from ..core.store import Facts
-from ..core.workspace.keys import Document, Home, channel_of
+from ..core.workspace.keys import Document, WorkspaceKeys, channel_of
 from ..core.workspace.workspace import Workspace
 from ..native.actions import CallAsync, Map, Publish, PythonCallable
 from ..native.context import Context
 from ..native.events import CloudEvent, Succeeded
-from ..native.firing import Here, Performance
+from ..native.firing import FiringContext, FiringOrchestrator
 from ..native.registry import context_of
-from ..native.trigger_set import TIMER, Triggers
+from ..native.trigger_set import TIMER, TriggerSet
 from ..orchestrator.hooks import install
 from ..retry import policy_of
 
@@ -122,10 +122,10 @@ def _fired(action: Any, asked: Any = None, of: conditions.Condition | None = Non
     fired = hooks.record(prepare, ())
     hooks.run['orchestrator']['firing'] = {'home': HOME, 'trigger': 'fired', 'number': fired}
     try:
-        value = Performance(action, asked)()
+        value = FiringOrchestrator(action, asked)()
     except (KeyError, ValueError) as error:
         value = repr(error)
-    return value, hooks.record(lambda: _there(facts, Here(hooks).triggers), ())
+    return value, hooks.record(lambda: _there(facts, FiringContext(hooks).triggers), ())
 
 
 def _trigger(trigger_id: str, event: CloudEvent, condition: conditions.Condition) -> Document:
@@ -142,14 +142,14 @@ def _trigger(trigger_id: str, event: CloudEvent, condition: conditions.Condition
     }
 
 
-def _there(facts: Facts, triggers: Triggers) -> Any:
+def _there(facts: Facts, triggers: TriggerSet) -> Any:
     """
     How many events, triggers, versions of contexts and runs there are, and what the context is, once
     what a publisher that died has left is found.
     """
     triggers.workspace.sweep(triggers.not_started)
     kinds = [(SUCCESS, 'fired'), (FAILURE, 'fired'), ('bumped', 'twice'), ('told', 'all')]
-    events = [len(facts.list(Home(HOME).events(channel_of(*kind)))) for kind in kinds]
+    events = [len(facts.list(WorkspaceKeys(HOME).events(channel_of(*kind)))) for kind in kinds]
     home = Workspace(facts, HOME, lambda firing: None)
     version, context = context_of(facts, HOME, {'id': 'fired', 'context': {'n': 10}})
     firings = {name: len(home.firings(name)) for name in home.triggers()}

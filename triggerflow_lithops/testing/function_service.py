@@ -30,7 +30,7 @@ from ..deployment.store_border import map_store_errors
 from ..orchestrator.activation import Activation, Orchestrator
 from ..replay.effects import Crashed
 from .nested import NestedHooks
-from .runner import SimulatedStage
+from .runner import SimulatedRunner
 from .scheduler import Process, Scheduler
 from .store import SimulatedStore
 from .trigger_service import SimulatedTriggerService
@@ -129,7 +129,7 @@ class _Invocation:
 class SimulatedService:
     """
     :param run: what every payload of the run carries
-    :param asked: whether it tells what it has, and reports what was killed. One that
+    :param reports_in_flight: whether it tells what it has, and reports what was killed. One that
         does not leaves all that to deadlines
     :param elsewhere: whether triggers live in a service of their own
     """
@@ -140,7 +140,7 @@ class SimulatedService:
         orchestrator: Orchestrator,
         run: dict[str, Any],
         config: dict[str, Any],
-        asked: bool,
+        reports_in_flight: bool,
         elsewhere: bool = False,
     ):
         self._world = world
@@ -148,7 +148,7 @@ class SimulatedService:
         self._orchestrator = orchestrator
         self._run = run
         self._config = config
-        self._asked = asked
+        self._reports_in_flight = reports_in_flight
         self._triggers = SimulatedTriggerService(world, self._fire) if elsewhere else None
         self._here: Counter[Call | int] = Counter()
         self._running: dict[Process, _Invocation] = {}
@@ -156,9 +156,9 @@ class SimulatedService:
         self._accepted = 0
         self._timers: list[tuple[Call | int, float]] = []
 
-    def held(self) -> set[Call | int] | None:
+    def in_flight(self) -> set[Call | int] | None:
         """What it has, if it can be asked."""
-        if not self._asked:
+        if not self._reports_in_flight:
             return None
         later = Counter(number for number, due in self._timers if due > self._scheduler.now)
         return set(self._here - later)
@@ -184,7 +184,7 @@ class SimulatedService:
         invocation = self._running.pop(process, None)
         if invocation is None:
             return
-        if reported and self._asked:
+        if reported and self._reports_in_flight:
             self._spawn(replace(invocation, kind='report', run=invocation.report), self._scheduler.random.uniform(0.1, 2))
         self._here.subtract(invocation.subjects)
 
@@ -195,16 +195,16 @@ class SimulatedService:
         self._world.invokes(by)
         self._world.invoked(by, number, due)
         # Not what a call that it reports as lost wakes
-        if self._asked and cause == f'a sweep: activation {number - 1} was not woken':
+        if self._reports_in_flight and cause == f'a sweep: activation {number - 1} was not woken':
             self._world.woken(number - 1, self._alive.__contains__)
 
-        def bury(process: Process) -> None:
+        def handle_death(process: Process) -> None:
             self._bury(process, number, 'its process was killed')
 
         def run(process: Process) -> None:
             self._run_activation(process, number, cause)
 
-        self._deliver(_Invocation('activation', [number], run, bury), due)
+        self._deliver(_Invocation('activation', [number], run, handle_death), due)
 
     def _fire(self, by: Process, number: int) -> None:
         self.start_activation(by, number, 'its trigger fired')
@@ -232,7 +232,7 @@ class SimulatedService:
         else:
             attempt = facts.read(keys.attempt_key(self._world.session, call, action['attempt'])) if action['attempt'] else None
             left = attempt['due'] + job['lifetime'] - self._scheduler.now if attempt else 0.0
-            self._world.taken_for_lost(call, action['attempt'], not self._asked and left > LARGEST_SKEW)
+            self._world.taken_for_lost(call, action['attempt'], not self._reports_in_flight and left > LARGEST_SKEW)
             execution = self._execution(call, job['activation'], position, job, attempt, following)
             self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
 
@@ -292,7 +292,7 @@ class SimulatedService:
             delay = max(0.0, due - self._scheduler.now) + self._scheduler.random.uniform(0.01, 2)
             if self._world.happens('late'):
                 delay += self._scheduler.random.uniform(10, 300)
-                self._world.astray(invocation.subjects, late=self._asked)
+                self._world.astray(invocation.subjects, late=self._reports_in_flight)
             self._spawn(invocation, delay)
             if invocation.kind == 'activation':
                 self._timers.append((invocation.subjects[0], due))
@@ -326,18 +326,20 @@ class SimulatedService:
     def _run_activation(self, process: Process, number: int, cause: str) -> None:
         if not self._world.has_code:
             raise StoreUnavailable('the code of the run cannot be loaded')
-        stage = SimulatedStage(self._scheduler, process)
+        runner = SimulatedRunner(self._scheduler, process)
 
         def start_calls(config: Any, run: Any, *args: Any) -> None:
             self._start_calls(process, *args)
 
-        activation = Activation(self._orchestrator, self._run, self._config, self.engine(process), stage, start_calls, self.held)
-        left = activation.live(number, cause)
+        activation = Activation(
+            self._orchestrator, self._run, self._config, self.engine(process), runner, start_calls, self.in_flight
+        )
+        left = activation.run(number, cause)
         if isinstance(left, Crashed):
             self._bury(process, number, f'{left.error!r}')
 
     def _bury(self, process: Process, number: int, reason: str) -> None:
-        Sweeper(self.engine(process), self._world.session, LIMITS).bury(number, reason, self._scheduler.now)
+        Sweeper(self.engine(process), self._world.session, LIMITS).handle_death(number, reason, self._scheduler.now)
 
     def _run_chunk(self, process: Process, job: dict[str, Any], chunk: dict[str, Any], executions: Sequence[Execution]) -> None:
         facts, store = self.engine(process).facts, self._world.reach(process)

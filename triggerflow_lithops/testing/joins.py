@@ -16,7 +16,7 @@ from ..core import condition as conditions
 from ..core.event import encoded
 from ..core.run.attempts import DEFAULT
 from ..core.store import Facts, encode
-from ..core.workspace.keys import DIGITS, Document, Home, channel_of, digest_of
+from ..core.workspace.keys import DIGITS, Document, WorkspaceKeys, channel_of, digest_of
 from ..core.workspace.workspace import Firing, Workspace
 from ..native.events import CloudEvent
 from ..orchestrator.hooks import install
@@ -127,7 +127,7 @@ def _written(events: int, watched: bool, transient: bool = True, each: int = IN_
     :param each: events that each firing takes
     :param fired: how often it has fired
     """
-    home, trigger = Home(HOME), _trigger(each, transient)
+    home, trigger = WorkspaceKeys(HOME), _trigger(each, transient)
     channel = channel_of(SHARD.type, SHARD.subject)
     documents = {digest_of(event): event for event in map(_event, map(str, range(events)))}
     objects = {home.event(channel, digest): encoded(event) for digest, event in documents.items()}

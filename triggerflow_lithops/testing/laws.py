@@ -13,7 +13,7 @@ from ..core.run.keys import Call
 from ..core.run.trigger import Trigger
 from ..core.store import decode
 from ..replay.lookout import STEPS
-from .fault_attribution import Hurt
+from .fault_attribution import FaultAttribution
 from .promptness import Promptness
 from .scheduler import Process
 from .store import Memory
@@ -47,7 +47,7 @@ class Laws:
 
     def __init__(self, memory: Memory, session: str, costs: bool = False):
         self.broken: list[str] = []
-        self.hurt = Hurt(memory, session)
+        self.hurt = FaultAttribution(memory, session)
         self.promptness = Promptness(memory, session, self.hurt)
         self.is_purged = False
         self._costs = costs

@@ -13,7 +13,7 @@ from ..core.run.sweep import Sweeper
 from ..core.run.trigger import Trigger
 from ..core.store import Facts, StoreUnavailable, encode
 from ..native.events import CloudEvent
-from ..native.firing import Here
+from ..native.firing import FiringContext
 from ..orchestrator import activation
 from ..orchestrator.context import Hooks
 from ..replay.lookout import Lookout
@@ -48,7 +48,7 @@ def trigger_read_before_event(
         self._report_failure(session, call, execution.number, fired=False, again=False)
 
 
-@mutant(Engine, 'plant')
+@mutant(Engine, 'watch')
 def no_second_look(original: Any, self: Engine, trigger: Trigger) -> bool:
     """An activation that has written its trigger suspends at once."""
     original(self, trigger)
@@ -115,7 +115,7 @@ def outcome_of_the_last(original: Any, self: Replay, outcome: Any) -> bool:
     return bool(original(self, outcome))
 
 
-@mutant(Hooks, 'guarded')
+@mutant(Hooks, 'run_step')
 def faults_shown_to_the_orchestrator(original: Any, self: Hooks, function: Any, name: str) -> Any:
     """A storage that fails is an exception inside the orchestrator."""
     faults: list[Exception] = []
@@ -345,13 +345,13 @@ def service_not_stood_in_for(original: Any, self: Engine, *args: Any) -> bool:
     return False
 
 
-@mutant(Here, '_change', 'callable_acts', 'condition_lets_pass')
-def callable_changes_again(original: Any, self: Here, since: int, *args: Any) -> Any:
+@mutant(FiringContext, '_change', 'callable_acts', 'condition_lets_pass')
+def callable_changes_again(original: Any, self: FiringContext, since: int, *args: Any) -> Any:
     """A callable that runs again changes what it has changed already."""
     return original(self, self._version(), *args)
 
 
-@mutant(Here, 'publish', 'publishes')
-def action_publishes_again(original: Any, self: Here, pattern: dict[str, str], data: Any) -> None:
+@mutant(FiringContext, 'publish', 'publishes')
+def action_publishes_again(original: Any, self: FiringContext, pattern: dict[str, str], data: Any) -> None:
     """The event of an action is another one whenever it is performed."""
     self.triggers.publish(CloudEvent(**pattern, data=data).document())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..core.workspace.event_counter import Look, Marks, is_long
+from ..core.workspace.event_counter import CountSnapshot, EventCounter, is_long
 from ..core.workspace.workspace import Workspace
 from .mutant import mutant
 
@@ -11,38 +11,38 @@ _WIDE = ('added_to_the_last', 'joined_again', 'joined_by_many')
 
 
 @mutant(Workspace, '_count', 'added_to_the_last')
-def no_look_after_a_look(original: Any, self: Workspace, trigger: Any, state: Any, wanted: int, marks: Marks) -> None:
+def no_look_after_a_look(original: Any, self: Workspace, trigger: Any, state: Any, wanted: int, marks: EventCounter) -> None:
     """Who has written a look at the marks does not list them once more."""
     found, in_all = marks.found(), wanted * (len(state.fired) + 1)
     if len(found) >= in_all or not is_long(in_all):
         original(self, trigger, state, wanted, marks)
         return
-    look = Look(in_all - len(found))
+    look = CountSnapshot(in_all - len(found))
     key = self._home.states(trigger['id'], f'look.{state.looks:06d}')
     self._facts.create(key, {'missing': look.missing, 'counts': look.cells(found)})
 
 
-@mutant(Look, 'suggests_another', *_WIDE)
-def cells_must_gain_more_than_their_share(original: Any, self: Look, counts: Any) -> bool:
+@mutant(CountSnapshot, 'suggests_another', *_WIDE)
+def cells_must_gain_more_than_their_share(original: Any, self: CountSnapshot, counts: Any) -> bool:
     """A cell must have gained one more than its share of what is missing, before anybody looks at the others."""
     return bool(original(self, {cell: count - 1 for cell, count in counts.items()}))
 
 
-@mutant(Look, 'cells', *_WIDE)
-def marks_of_other_cells_counted(original: Any, self: Look, found: Any) -> Any:
+@mutant(CountSnapshot, 'cells', *_WIDE)
+def marks_of_other_cells_counted(original: Any, self: CountSnapshot, found: Any) -> Any:
     """A look notes for each cell how many marks there are in all."""
     counts = original(self, found)
     return {cell: sum(counts.values()) for cell in counts}
 
 
-@mutant(Marks, 'may_suffice', *_WIDE)
-def looks_never_read(original: Any, self: Marks, look_key: Any, in_all: int, digest: str) -> bool:
+@mutant(EventCounter, 'may_suffice', *_WIDE)
+def looks_never_read(original: Any, self: EventCounter, look_key: Any, in_all: int, digest: str) -> bool:
     """A publisher takes its cell to have been empty when somebody looked last, and all events to be missing."""
     return bool(original(self, None, in_all, digest))
 
 
-@mutant(Marks, 'add_all', 'callable_acts', 'call_acts', 'added_to_the_last')
-def events_before_their_trigger_not_marked(original: Any, self: Marks, channels: Any) -> None:
+@mutant(EventCounter, 'add_all', 'callable_acts', 'call_acts', 'added_to_the_last')
+def events_before_their_trigger_not_marked(original: Any, self: EventCounter, channels: Any) -> None:
     """Events that came while a trigger was being added do not count for it."""
 
 

@@ -37,14 +37,14 @@ def deferred_not_started_again(original: Any, self: Engine, session: str, call: 
     return bool(original(self, session, call, first, False))
 
 
-@mutant(Sweeper, 'bury')
+@mutant(Sweeper, 'handle_death')
 def deaths_after_the_trigger_ignored(original: Any, self: Sweeper, number: int, reason: str, now: float) -> None:
     """The death of an activation that has written its trigger is not looked at."""
     if self._engine.trigger(self._session, number) is None:
         original(self, number, reason, now)
 
 
-@mutant(Sweeper, 'bury', 'sleeps', 'waits_in_time', 'waits_too_long')
+@mutant(Sweeper, 'handle_death', 'sleeps', 'waits_in_time', 'waits_too_long')
 def timers_not_set_again(original: Any, self: Sweeper, number: int, reason: str, now: float) -> None:
     """After the death of an activation that had not set its timer nobody sets it."""
     found = self._engine.trigger

@@ -41,7 +41,7 @@ class NestedHooks(Hooks):
         self.config = json.loads(os.environ['LITHOPS_CONFIG'])
         self.processes = 0
 
-    def guarded(self, function: Callable[[], Any], name: str) -> Any:
+    def run_step(self, function: Callable[[], Any], name: str) -> Any:
         """Whatever fails is an exception of the call."""
         return function()
 
@@ -49,7 +49,7 @@ class NestedHooks(Hooks):
         """A call reads what there is."""
 
     @property
-    def is_silent(self) -> bool:
+    def is_replaying(self) -> bool:
         """No call is replayed."""
         return False
 
@@ -61,7 +61,7 @@ class NestedHooks(Hooks):
         """The time."""
         return time.time()
 
-    def settle(
+    def await_calls(
         self,
         pending: list[ResponseFuture],
         needed: int,

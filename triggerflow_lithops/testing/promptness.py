@@ -11,7 +11,7 @@ from ..core.run import keys
 from ..core.run.keys import Call
 from ..core.run.trigger import Trigger
 from ..core.store import decode
-from .fault_attribution import Hurt
+from .fault_attribution import FaultAttribution
 from .scheduler import Process
 from .store import Memory
 
@@ -27,7 +27,7 @@ class Promptness:
     :param hurt: whom faults have hurt
     """
 
-    def __init__(self, memory: Memory, session: str, hurt: Hurt):
+    def __init__(self, memory: Memory, session: str, hurt: FaultAttribution):
         self._memory = memory
         self._session = session
         self._hurt = hurt

@@ -9,13 +9,13 @@ from ..core.run.keys import run_key
 from ..core.store import Facts
 from ..orchestrator.context import Hooks
 from ..orchestrator.hooks.install import use
-from ..orchestrator.outcome import Raised, Returned
-from ..orchestrator.runner import perform_play
-from ..replay.effects import Left
+from ..orchestrator.outcome import End
+from ..orchestrator.runner import run_to_end
+from ..replay.effects import Interrupted
 from .scheduler import Process, Scheduler
 
 
-class SimulatedStage:
+class SimulatedRunner:
     """The world of one simulated activation."""
 
     def __init__(self, scheduler: Scheduler, process: Process):
@@ -24,13 +24,13 @@ class SimulatedStage:
         self._front: Any = None
         self.hooks: Hooks | None = None
 
-    def play(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> Left | Returned | Raised:
+    def run(self, user_code: Callable[[], Any], create_hooks: Callable[[threading.Thread], Hooks]) -> End:
         """Runs the orchestrator until it ends, or is left standing."""
         self._front = greenlet.getcurrent()
         hooks = self.hooks = create_hooks(threading.current_thread())
         self._enter(hooks)
-        turn = greenlet.greenlet(lambda: perform_play(user_code, hooks), self._front)
-        end: Left | Returned | Raised = turn.switch()
+        turn = greenlet.greenlet(lambda: run_to_end(user_code, hooks), self._front)
+        end: End = turn.switch()
         self._enter(None)
         if not turn.dead:
             self._scheduler.leave_behind(turn)
@@ -44,7 +44,7 @@ class SimulatedStage:
         """Lets virtual time pass."""
         self._scheduler.sleep(seconds)
 
-    def leave(self, left: Left) -> NoReturn:
+    def stop(self, left: Interrupted) -> NoReturn:
         """Leaves the orchestrator where it stands."""
         self._front.switch(left)
         self._scheduler.die()

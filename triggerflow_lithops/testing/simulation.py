@@ -158,7 +158,7 @@ class Simulation:
     One run of one orchestrator.
 
     :param sweeps: whether somebody sweeps it, now and then
-    :param asked: whether the function service tells what it has
+    :param reports_in_flight: whether the function service tells what it has
     :param most_requests: after which it is taken for one that never ends
     :param lanes: how many chunks of a job may be under way at one time; 0 for all of them
     :param elsewhere: whether triggers live in a service of their own
@@ -175,7 +175,7 @@ class Simulation:
         seed: int,
         faults: Faults = NONE,
         sweeps: bool = True,
-        asked: bool = True,
+        reports_in_flight: bool = True,
         retry: Any = None,
         most_requests: int = MOST_REQUESTS,
         lanes: int = 0,
@@ -218,7 +218,7 @@ class Simulation:
         runs = Orchestrator(cloudpickle.dumps((orchestrator, args)), _runtime_metadata())
         self.memory.put_new(keys.code_key(self.session), runs.code)
         self.memory.put_new(keys.run_key(RUN_ID), encode(self._document))
-        self._service = SimulatedService(self, runs, field, CONFIG, asked, elsewhere)
+        self._service = SimulatedService(self, runs, field, CONFIG, reports_in_flight, elsewhere)
 
     def run(self) -> Simulated:
         """Until there is an outcome and everything has come to rest, zombies included."""
@@ -431,7 +431,7 @@ class Simulation:
 
     def _sweep(self, process: Process) -> None:
         now = self.scheduler.now + process.skew
-        sweeper = Sweeper(self._service.engine(process), self.session, LIMITS, self._service.held)
+        sweeper = Sweeper(self._service.engine(process), self.session, LIMITS, self._service.in_flight)
         seconds = self._random.uniform(8, 15)
 
         def pause() -> None:

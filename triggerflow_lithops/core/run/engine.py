@@ -152,7 +152,7 @@ class Engine(Deferred):
         self.facts.create(death_key(session, number), {'reason': cause, 'time': now, 'due': now, 'gave_way': True})
         self.perform(start_activation(session, number + 1, cause))
 
-    def plant(self, trigger: Trigger) -> bool:
+    def watch(self, trigger: Trigger) -> bool:
         """
         Watches what ``trigger`` waits for, then looks once more.
 
@@ -170,7 +170,7 @@ class Engine(Deferred):
         return self._plant_here(trigger)
 
     def _plant_here(self, trigger: Trigger) -> bool:
-        """As :meth:`plant`, in the bucket."""
+        """As :meth:`watch`, in the bucket."""
         if trigger.needs_all:
             return self._plant_on_one_group(trigger) or self._failed_already(trigger)
         document = encode(trigger.document())

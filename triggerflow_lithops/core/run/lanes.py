@@ -13,7 +13,7 @@ from .inputs import Inputs, brief_of
 
 #: What is left of a lane: 'call', whose end lets it go on, and 'chunks' with the 'job' that they are of;
 #: without these two it is looked up
-Following = dict[str, Any]
+LaneRest = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Start:
     """A chunk that is invoked, and what of its lane follows upon it."""
 
     numbers: list[int]
-    following: Following | None
+    following: LaneRest | None
 
 
 class Lanes:

@@ -35,7 +35,7 @@ BACKOFF = (0.5, 60.0)
 
 #: What a function service has: calls, and activations by their numbers, but for those
 #: that are to start later. None when it cannot be asked, and only time will tell
-Held = Callable[[], 'set[Call | int] | None']
+InFlight = Callable[[], 'set[Call | int] | None']
 
 
 def unknown() -> 'set[Call | int] | None':
@@ -57,7 +57,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class _Repair:
+class Repair:
     said: str
     do: Callable[[], object]
 
@@ -65,15 +65,15 @@ class _Repair:
 class Sweeper:
     """
     :param engine: over the bucket of the run
-    :param held: what the function service still has
+    :param in_flight: what the function service still has
     """
 
-    def __init__(self, engine: Engine, session: str, limits: Limits, held: Held = unknown):
+    def __init__(self, engine: Engine, session: str, limits: Limits, in_flight: InFlight = unknown):
         self._engine = engine
         self._facts = engine.facts
         self._session = session
         self._limits = limits
-        self._held = held
+        self._in_flight = in_flight
         self._holdings: set[Call | int] | None = None
 
     def sweep(self, now: float, started: float, pause: Callable[[], None]) -> list[str]:
@@ -108,7 +108,7 @@ class Sweeper:
             repaired.append(repair.said)
         return repaired
 
-    def bury(self, number: int, reason: str, now: float) -> None:
+    def handle_death(self, number: int, reason: str, now: float) -> None:
         """
         Activation ``number`` died: its successor starts after a while, until it has
         been enough; then the run has failed, with all that is known. If its code is
@@ -127,7 +127,7 @@ class Sweeper:
             following = self._facts.read(claim_key(self._session, number + 1))
             if following is None:
                 # It had suspended, and may have died before its second look, or before it set its timer
-                if self._engine.plant(trigger):
+                if self._engine.watch(trigger):
                     self._engine.fire(trigger)
                 elif trigger.timer is not None:
                     self._engine.perform(trigger.timer)
@@ -162,9 +162,9 @@ class Sweeper:
             deaths.insert(0, (number, death))
         return deaths
 
-    def _overdue(self, now: float, started: float) -> Iterator[_Repair]:
+    def _overdue(self, now: float, started: float) -> Iterator[Repair]:
         # Before anything is listed: what ends meanwhile is listed then
-        self._holdings = self._held()
+        self._holdings = self._in_flight()
         if self._facts.has(outcome_key(self._session)):
             return
         number = self._engine.newest_activation(self._session)
@@ -174,7 +174,7 @@ class Sweeper:
         trigger = self._engine.trigger(self._session, number)
         if trigger is None:
             yield from self._orphaned(number, now)
-        elif self._engine.plant(trigger):
+        elif self._engine.watch(trigger):
             # Since when it holds is not written anywhere; the pause between two looks has to do
             if not self._is_alive(number):
                 yield from self._unbegun(number + 1, self._limits.start, f'activation {number} was not woken')
@@ -183,13 +183,13 @@ class Sweeper:
                 yield from self._unbegun(number + 1, now - trigger.due, f'the time of activation {number} was up')
             yield from self._lost(trigger, now)
 
-    def _unbegun(self, number: int, waited: float, why: str) -> Iterator[_Repair]:
+    def _unbegun(self, number: int, waited: float, why: str) -> Iterator[Repair]:
         """Activation ``number``, which should have begun."""
         if self._is_gone(number, waited >= self._limits.start):
             action = start_activation(self._session, number, f'a sweep: {why}')
-            yield _Repair(f'{why}, and activation {number} had not begun', lambda: self._engine.perform(action))
+            yield Repair(f'{why}, and activation {number} had not begun', lambda: self._engine.perform(action))
 
-    def _orphaned(self, number: int, now: float) -> Iterator[_Repair]:
+    def _orphaned(self, number: int, now: float) -> Iterator[Repair]:
         """Activation ``number``, which is claimed and has not suspended."""
         death = self._facts.read(death_key(self._session, number))
         if death is not None and now < death['due']:
@@ -199,14 +199,14 @@ class Sweeper:
             return
         claim = self._facts.read(claim_key(self._session, number))
         if claim is not None and self._is_gone(claim.get('lived_by', number), now - claim['time'] >= self._limits.life):
-            yield _Repair(f'activation {number} had vanished', lambda: self.bury(number, 'it vanished', now))
+            yield Repair(f'activation {number} had vanished', lambda: self.handle_death(number, 'it vanished', now))
 
     def _is_alive(self, number: int) -> bool:
         """Whether activation ``number`` is known to run still: it is about to see by itself that it need not wait."""
         claim = self._facts.read(claim_key(self._session, number)) if self._holdings else None
         return claim is not None and claim.get('lived_by', number) in (self._holdings or ())
 
-    def _lost(self, trigger: Trigger, now: float) -> Iterator[_Repair]:
+    def _lost(self, trigger: Trigger, now: float) -> Iterator[Repair]:
         """Calls that are waited for, or looked at, by the run or by other calls, and that nobody runs any more."""
         asked = Members.of([*trigger.members, *trigger.looked_at])
         waiting = set(asked) - self._engine.ended(self._session, asked)
@@ -272,14 +272,14 @@ class Sweeper:
                 before[call] = Call(job, number)
         return running, before
 
-    def _not_taken(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> _Repair:
+    def _not_taken(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> Repair:
         """A call whose lane could not go on, as whoever was to start it has written."""
         said = f'call {call.job}/{call.call_id} should have been started, and the function service was full'
-        return _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
+        return Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
 
     def _not_followed(
         self, call: Call, before: Call, position: int, scheduled: dict[str, Any], invoked: float, now: float
-    ) -> Iterator[_Repair]:
+    ) -> Iterator[Repair]:
         """A call whose lane should have gone on. Whether it was ever started is not written anywhere."""
         if self._holdings is None:
             if now - invoked < scheduled['lifetime']:
@@ -291,25 +291,25 @@ class Sweeper:
             # Whoever ended the one before it may be about to start it
             return
         said = f'call {call.job}/{call.call_id} should have followed upon {before.call_id}, and did not end'
-        yield _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
+        yield Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
 
     def _vanished(
         self, call: Call, attempt: int | None, position: int, scheduled: dict[str, Any], began: float, now: float
-    ) -> Iterator[_Repair]:
+    ) -> Iterator[Repair]:
         if self._is_gone(call, now - began >= scheduled['lifetime']):
             reason = f'It vanished: its end was not reported within {scheduled["lifetime"]:.0f} s'
             if self._holdings is not None:
                 reason = 'It vanished: the function service has it no more, and its end was not reported'
             action = report_lost(self._session, call, position, attempt or 0, reason)
             said = f'call {call.job}/{call.call_id} was lost (attempt {attempt or 0})'
-            yield _Repair(said, lambda: self._engine.perform(action))
+            yield Repair(said, lambda: self._engine.perform(action))
 
-    def _not_started(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> _Repair:
+    def _not_started(self, call: Call, position: int, scheduled: dict[str, Any], now: float) -> Repair:
         said = f'what call {call.job}/{call.call_id} waits for has ended, and it was not started'
-        return _Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
+        return Repair(said, lambda: self._engine.start(self._session, position, scheduled, [call.number], now))
 
-    def _lost_run(self, reason: str, now: float) -> _Repair:
-        return _Repair(f'the run is lost: {reason}', lambda: lose(self._facts, self._session, reason, now))
+    def _lost_run(self, reason: str, now: float) -> Repair:
+        return Repair(f'the run is lost: {reason}', lambda: lose(self._facts, self._session, reason, now))
 
     def _invoked(self, scheduled_by: int, waiting: int) -> float | None:
         """When all calls of a job were invoked at the latest: before the first trigger written since."""

@@ -14,9 +14,9 @@ from typing import Iterable
 
 from ..store import Facts
 from . import keys
-from .keys import Home, last_of
+from .keys import WorkspaceKeys, last_of
 
-#: Marks that are counted in one listing
+#: How many marks one listing shows
 PAGE = 1000
 #: Missing events for each cell, below which there are fewer cells: one that may gain a single one tells nothing
 SPARE = 2
@@ -28,7 +28,7 @@ def is_long(in_all: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Look:
+class CountSnapshot:
     """How many events each cell had, and how many more had to come for the next firing."""
 
     missing: int
@@ -50,10 +50,10 @@ class Look:
         return any(count - self.counts.get(cell, 0) >= gain for cell, count in counts.items())
 
 
-class Marks:
+class EventCounter:
     """Those of one trigger."""
 
-    def __init__(self, facts: Facts, home: Home, trigger_id: str):
+    def __init__(self, facts: Facts, home: WorkspaceKeys, trigger_id: str):
         self._facts = facts
         self._home = home
         self._trigger_id = trigger_id
@@ -84,6 +84,6 @@ class Marks:
         if not is_long(in_all):
             return True
         found = self._facts.read(look_key) if look_key else None
-        look = Look(found['missing'], found['counts']) if found else Look(in_all)
+        look = CountSnapshot(found['missing'], found['counts']) if found else CountSnapshot(in_all)
         cell = digest[: look.digits]
         return look.suggests_another({cell: len(self.found(cell))})

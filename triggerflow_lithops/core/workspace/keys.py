@@ -38,7 +38,7 @@ def last_of(key: str) -> str:
 
 
 @dataclass(frozen=True)
-class Home:
+class WorkspaceKeys:
     """
     The keys of a workspace.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..store import Facts
-from .keys import Home
+from .keys import WorkspaceKeys
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class State:
     looks: int
 
     @classmethod
-    def of(cls, facts: Facts, home: Home, trigger_id: str) -> 'State':
+    def of(cls, facts: Facts, home: WorkspaceKeys, trigger_id: str) -> 'State':
         """As it is now."""
         prefix = home.states(trigger_id)
         names = [key.removeprefix(prefix) for key in facts.list(prefix)]

@@ -17,8 +17,8 @@ from .. import condition, event
 from ..damage import Damaged
 from ..limits import shown
 from ..store import Facts, decode, encode
-from .event_counter import Look, Marks, is_long
-from .keys import NUMBER, Document, Home, channel_of, channels_of, digest_of, last_of
+from .event_counter import CountSnapshot, EventCounter, is_long
+from .keys import NUMBER, Document, WorkspaceKeys, channel_of, channels_of, digest_of, last_of
 from .trigger_state import State
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Workspace:
 
     def __init__(self, facts: Facts, home: str, start: Start):
         self._facts = facts
-        self._home = Home(home)
+        self._home = WorkspaceKeys(home)
         self._start = start
 
     def publish(self, document: Document, unwatched: Callable[[], object] = lambda: None) -> bool:
@@ -287,13 +287,13 @@ class Workspace:
                 if digest not in fired:
                     self._fire(trigger, digest, [key])
 
-    def _marks(self, trigger_id: str) -> Marks:
-        return Marks(self._facts, self._home, trigger_id)
+    def _marks(self, trigger_id: str) -> EventCounter:
+        return EventCounter(self._facts, self._home, trigger_id)
 
-    def _count(self, trigger: Document, state: State, wanted: int, marks: Marks) -> None:
+    def _count(self, trigger: Document, state: State, wanted: int, marks: EventCounter) -> None:
         """Looks at all marks, and fires, until what is missing is written down and nothing has come meanwhile."""
         looks, fired = state.looks, len(state.fired)
-        look: Look | None = None
+        look: CountSnapshot | None = None
         while True:
             found = marks.found()
             in_all = wanted * (fired + 1)
@@ -306,7 +306,7 @@ class Workspace:
                 continue
             if not is_long(in_all) or (look and not look.suggests_another(look.cells(found))):
                 return
-            look = Look(missing, Look(missing).cells(found))
+            look = CountSnapshot(missing, CountSnapshot(missing).cells(found))
             key = self._home.states(trigger['id'], f'look.{looks:06d}')
             self._facts.create(key, {'missing': missing, 'counts': look.counts})
             looks += 1

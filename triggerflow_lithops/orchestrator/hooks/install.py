@@ -250,7 +250,7 @@ def _status(
     wait_dur_sec: float = 1,
 ) -> Any:
     if is_pending(future):
-        active.settle([future], 0 if check_only else 1)
+        active.await_calls([future], 0 if check_only else 1)
         if is_pending(future):
             return None
     with _readable(active, future):
@@ -267,7 +267,7 @@ def _result(
     wait_dur_sec: float = 1,
 ) -> Any:
     if is_pending(future):
-        active.settle([future], 1)
+        active.await_calls([future], 1)
     # Any object will do as the storage: the output is read by a hook, below
     with _readable(active, future):
         return original(future, throw_except, internal_storage or active, 1)
@@ -294,7 +294,7 @@ def _resolve_new_futures(active: 'Hooks', original: Callable[..., Any], future: 
 
 
 def _record_result_stats(active: 'Hooks', original: Callable[..., Any], future: Any, source: Any, query_count: int) -> None:
-    if not active.is_silent:
+    if not active.is_replaying:
         original(future, source, query_count)
     future.stats['host_result_done_tstamp'] = future.stats['host_status_done_tstamp']
     future.stats['host_result_query_count'] = query_count

@@ -153,7 +153,7 @@ def _settle(
     in_time = True
     if pending:
         left = max(0, needed - len(fs) + len(pending))
-        in_time = active.settle(pending, left, until_failure, timeout, due).in_time
+        in_time = active.await_calls(pending, left, until_failure, timeout, due).in_time
     for future in fs:
         if not is_pending(future.lithops_future):
             future._adapter._resolve(future, future.lithops_future)
@@ -230,7 +230,7 @@ def _get_result(active: 'Hooks', original: Callable[..., Any], result: Any, time
 def _is_ready(active: 'Hooks', original: Callable[..., Any], result: Any) -> bool:
     pending = [future for future in result._futures if is_pending(future)]
     if pending:
-        active.settle(pending, 0)
+        active.await_calls(pending, 0)
     _call_back(result)
     return bool(original(result))
 

@@ -261,7 +261,7 @@ def _or_crash(make: Callable[[], Made]) -> Made:
     except TriggerflowError:
         raise
     except Exception as error:
-        hooks('An executor').replay.world.leave(Crashed(error))
+        hooks('An executor').replay.effects.stop(Crashed(error))
 
 
 def make_future(kind: Any) -> Any:

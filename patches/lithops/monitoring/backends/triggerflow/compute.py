@@ -64,19 +64,19 @@ class UnsupportedBackendError(Exception):
     """A compute backend that cannot run orchestrators"""
 
 
-class InvocationRefused(Exception):
+class InvocationNotAccepted(Exception):
     """A function service did not take an invocation, for as long as one can try again"""
 
 
-class NeverTaken(Exception):
+class InvocationRejected(Exception):
     """An invocation that a function service will not take, however often it is tried"""
 
 
-class RuntimeGone(NeverTaken):
+class RuntimeGone(InvocationRejected):
     """The function that is to be invoked is not deployed"""
 
 
-class PayloadTooLarge(NeverTaken):
+class PayloadTooLarge(InvocationRejected):
     """An invocation has more bytes than the function service takes"""
 
 
@@ -93,7 +93,7 @@ def submit(config: Dict[str, Any], payloads: List[Dict[str, Any]], patience: Opt
     :param patience: seconds, instead of :data:`PATIENCE`
     :raises RuntimeGone: the function is not deployed
     :raises PayloadTooLarge: one of them is too large; then none has been handed in
-    :raises InvocationRefused: some were not accepted
+    :raises InvocationNotAccepted: some were not accepted
     """
     backend = config['lithops']['backend']
     _require_size(backend, payloads)
@@ -211,7 +211,7 @@ def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], patience: float) -
                 return
         except _Unauthorized:
             if renewed:
-                raise InvocationRefused(f'{backend} refuses its credentials, also with a new token.') from None
+                raise InvocationNotAccepted(f'{backend} refuses its credentials, also with a new token.') from None
             refused, renewed = handler, True
             continue
         except (UnsupportedBackendError, PayloadTooLarge):
@@ -225,7 +225,7 @@ def _hand_in(config: Dict[str, Any], payload: Dict[str, Any], patience: float) -
         except Exception as error:
             said = f'{type(error).__name__}: {error}'
         if time.monotonic() > deadline:
-            raise InvocationRefused(f'{backend} has not taken an invocation within {patience:.0f} s: {said}')
+            raise InvocationNotAccepted(f'{backend} has not taken an invocation within {patience:.0f} s: {said}')
         logger.debug(f'An invocation was refused, and is tried again: {said}')
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(longest, pause * 2)

@@ -30,17 +30,17 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set,
 from lithops.storage.utils import create_job_key
 from lithops.version import __version__
 
-from .compute import MAX_PAYLOAD, InvocationRefused, NeverTaken, handler_of, is_local, submit
+from .compute import MAX_PAYLOAD, InvocationNotAccepted, InvocationRejected, handler_of, is_local, submit
 from .core.outcome import failed_run
 from .core.run import keys
 from .core.run.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
 from .core.run.attempts import DEFAULT, Policy
 from .core.run.inputs import data_of
-from .core.run.lanes import Following, Lanes, Start, neighbours, start_of
+from .core.run.lanes import LaneRest, Lanes, Start, neighbours, start_of
 from .core.run.loss import end
 from .core.store import Facts, StoreUnavailable
 from .invocations import RUN_VERSION as VERSION
-from .local_service import Door, held_by_any_service
+from .local_service import LocalService, in_flight_at_any_service
 from .openwhisk_rules import Rule
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def performer(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Call
     def perform(action: Action) -> None:
         try:
             start(action)
-        except NeverTaken as error:
+        except InvocationRejected as error:
             fail_run(facts, run, error)
 
     return perform
@@ -119,7 +119,7 @@ def starter(config: Dict[str, Any], run: Dict[str, Any], facts: Facts) -> Callab
     """
     As :func:`performer`, for who can tell the user.
 
-    :return: raises :class:`NeverTaken`
+    :return: raises :class:`InvocationRejected`
     """
 
     def start(action: Action) -> None:
@@ -151,20 +151,20 @@ def _go_on(config: Dict[str, Any], run: Dict[str, Any], facts: Facts, action: Ac
     job, starts = next_of_lane(facts, action)
     try:
         _start_lanes(config, run, job['activation'], action['position'], job, starts, random.uniform(*HAND_OVER))
-    except InvocationRefused as error:
+    except InvocationNotAccepted as error:
         for number in (number for start in starts for number in start.numbers):
             facts.create(keys.refused_key(run['session'], keys.Call(job['job'], number)), {'time': time.time()})
         logger.warning(f'Run {run["run_id"]} - a lane of {job["job"]} stands still until the next sweep: {error}')
 
 
-def held_by_function_service(config: Dict[str, Any], session: str) -> Optional[Set[keys.Call | int]]:
+def in_flight_at_function_service(config: Dict[str, Any], session: str) -> Optional[Set[keys.Call | int]]:
     """
     What the function service has of a run: calls, and activations by their numbers.
     None where it cannot be asked
     """
     if not is_local(config):
         return None
-    return held_by_any_service(config[FIELD]['service'], session)
+    return in_flight_at_any_service(config[FIELD]['service'], session)
 
 
 def scheduled_job(facts: Facts, session: str, position: int) -> Dict[str, Any]:
@@ -300,7 +300,7 @@ def _start_lanes(
         _invoke(config, call_payload(config, run, number, position, job), chunks, patience=patience)
 
 
-def _handed_on(config: Dict[str, Any], following: Optional[Following]) -> Optional[Following]:
+def _handed_on(config: Dict[str, Any], following: Optional[LaneRest]) -> Optional[LaneRest]:
     """What is left of a lane, if it is not too much to travel in a payload; else it is looked up"""
     limit = MAX_PAYLOAD.get(config['lithops']['backend'])
     return following if not limit or not following or len(json.dumps(following)) < SHARE * limit else LOOK_UP
@@ -394,7 +394,7 @@ def _invoke(
     payload[FIELD]['due'] = due
     if is_local(config):
         # Its lanes are as many as its calls
-        Door(config[FIELD]['service']).submit(payload, chunks, due)
+        LocalService(config[FIELD]['service']).submit(payload, chunks, due)
         return
     payloads = []
     for chunk in chunks:

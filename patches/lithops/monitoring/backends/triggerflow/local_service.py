@@ -12,11 +12,11 @@
 # limitations under the License.
 #
 """
-The door of the local function service: how anyone hands it an invocation.
+How a client or a worker reaches the local function service, and hands it an invocation.
 
-What is handed in lies on disk, whole, before the door is left, so the service
-keeps it whatever happens to either side. A FIFO is the bell: when nobody listens
-at it there is no service, and whoever rings starts one. It needs no port.
+The whole invocation is on disk before submitting it returns, so it is kept if either side is
+killed. A FIFO is the bell of the service: if nobody listens at it, there is no service, and
+the process that rings it starts one. No port is needed.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ ACCEPTED = '.json'
 _ANSWER = 64
 
 
-class Door:
+class LocalService:
     """
     :param folder: of the service, which the configuration of a run names
     """
@@ -77,7 +77,7 @@ class Door:
         self.folder = folder
 
     def __repr__(self) -> str:
-        return f'Door({self.folder})'
+        return f'LocalService({self.folder})'
 
     @property
     def queue(self) -> str:
@@ -104,7 +104,7 @@ class Door:
         for document in documents_of(payload, chunks, due):
             name = f'{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{payload["triggerflow"]["session"]}'
             self._put(f'{name}{ACCEPTED}', document)
-            self.ring(f'{name}{ACCEPTED}')
+            self.notify(f'{name}{ACCEPTED}')
 
     def _put(self, name: str, document: str) -> None:
         queue, unfinished = self._open_queue(), unfinished_name(name)
@@ -133,7 +133,7 @@ class Door:
         for folder in (os.path.dirname(self.folder), self.folder, self.queue):
             private_folder(folder)
 
-    def held(self, session: str) -> Set[Call | int]:
+    def in_flight(self, session: str) -> Set[Call | int]:
         """
         The calls of a run, and the numbers of its activations, that are accepted and not
         done; without activations that are to start later
@@ -165,16 +165,16 @@ class Door:
                 # All of it runs again
                 yield invocation, set()
 
-    def ring(self, name: str = '') -> None:
+    def notify(self, name: str = '') -> None:
         """
         Wakes the service, or starts it
 
         :param name: of a file that is new in the queue
         """
-        if not self.knock(name):
+        if not self.is_listening(name):
             self._start_service()
 
-    def rouse(self, timeout: float = 2.0) -> None:
+    def ensure_running(self, timeout: float = 2.0) -> None:
         """
         Wakes the service, or starts it, and makes sure: one that is just being killed
         has its bell for a moment still, and does not hear it
@@ -182,19 +182,19 @@ class Door:
         :param timeout: seconds to wait for its answer before another one is started
         """
         before = self._last_heard()
-        self.ring()
+        self.notify()
         if not self._answers(before, timeout):
             # It ends at once if there is one after all
             self._start_service()
 
-    def hears(self, timeout: float) -> bool:
+    def is_responsive(self, timeout: float) -> bool:
         """
         Wakes the service. Whether there is one that answers
 
         :param timeout: seconds to wait for its answer
         """
         before = self._last_heard()
-        return self.knock() and self._answers(before, timeout)
+        return self.is_listening() and self._answers(before, timeout)
 
     def _answers(self, before: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
@@ -204,7 +204,7 @@ class Door:
             time.sleep(0.005)
         return True
 
-    def heard(self) -> None:
+    def acknowledge(self) -> None:
         """The service's answer to the bell"""
         # Written over: a file that is emptied first is flushed by ext4, and the service would wait for a busy disk
         _require_kind(self._answer, stat.S_ISREG)
@@ -224,7 +224,7 @@ class Door:
         except (Damaged, FileNotFoundError):
             return ''
 
-    def knock(self, name: str = '') -> bool:
+    def is_listening(self, name: str = '') -> bool:
         """
         Wakes the service if there is one. Whether there is
 
@@ -295,7 +295,7 @@ def _require_kind(path: str, is_right: Callable[[int], bool]) -> None:
         os.unlink(path)
 
 
-def held_by_any_service(folder: str, session: str) -> Set[Call | int]:
+def in_flight_at_any_service(folder: str, session: str) -> Set[Call | int]:
     """
     What the local function services of this machine have of a run. Another
     interpreter has a service of its own, beside this one
@@ -303,4 +303,4 @@ def held_by_any_service(folder: str, session: str) -> Set[Call | int]:
     :param folder: of a service
     """
     siblings = glob.glob(os.path.join(glob.escape(os.path.dirname(folder)), 'service-*'))
-    return set().union(*(Door(sibling).held(session) for sibling in siblings))
+    return set().union(*(LocalService(sibling).in_flight(session) for sibling in siblings))

@@ -169,7 +169,7 @@ class CallStatus(StorageCallStatus):
     def _report_death(self, reason: str) -> None:
         """An activation that died is succeeded, until it has been enough"""
         engine = self._engine()
-        Sweeper(engine, self.run['session'], limits_of(self.run)).bury(self.run['number'], reason, time.time())
+        Sweeper(engine, self.run['session'], limits_of(self.run)).handle_death(self.run['number'], reason, time.time())
         if backend_of(self.config) != 'storage' and engine.facts.has(keys.outcome_key(self.run['session'])):
             end_wake_ups(self.config, run_of(self.run))
 

@@ -31,7 +31,7 @@ from .core.run.engine import Engine
 from .core.run.loss import Damaged, document_of, lose
 from .core.run.sweep import Sweeper
 from .core.store import Facts, StoreUnavailable
-from .invoke import SWEEP, call_payload, held_by_function_service, job_of, own_payload, performer
+from .invoke import SWEEP, call_payload, in_flight_at_function_service, job_of, own_payload, performer
 from .openwhisk_alarms import remove_interval, set_interval
 from .status import limits_of, report_lost
 from .stores import create_store
@@ -73,8 +73,8 @@ def sweep_run(config: Dict[str, Any], run: Dict[str, Any], started: float) -> Li
         payload = call_payload(config, run, job['activation'], action['position'], job, attempt)
         report_lost({**payload, 'call_ids': [call.call_id]}, action['reason'])
 
-    held = functools.partial(held_by_function_service, config, run['session'])
-    sweeper = Sweeper(Engine(facts, perform_or_report, triggers_of(config, run)), run['session'], limits_of(run), held)
+    in_flight = functools.partial(in_flight_at_function_service, config, run['session'])
+    sweeper = Sweeper(Engine(facts, perform_or_report, triggers_of(config, run)), run['session'], limits_of(run), in_flight)
     repaired = sweeper.sweep(now, started, pause=lambda: time.sleep(PATIENCE[is_local(config)]))
     for said in repaired:
         logger.warning(f'Run {run["run_id"]} - swept: {said}')
