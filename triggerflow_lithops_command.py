@@ -11,7 +11,7 @@ import sys
 def main() -> None:
     """The command line. Where the package cannot be imported, why, and an exit status of 1."""
     try:
-        from triggerflow_lithops.cli import cli
+        from triggerflow_lithops.cli import main as cli
     except Exception as error:
         # The class is in the package that cannot be imported: an InstallationError is known by its name
         if type(error).__name__ != 'InstallationError':

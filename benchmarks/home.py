@@ -37,7 +37,7 @@ def home_of_its_own():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def await_calls(timeout=60.0):
+def settle(timeout=60.0):
     """
     Waits until the local function service has nothing left to do.
 

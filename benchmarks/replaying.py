@@ -126,7 +126,7 @@ def _live(store, orchestrated, number, start_calls):
     config = json.loads(os.environ['LITHOPS_CONFIG'])
     engine = Engine(Facts(store), lambda action: None)
     lived = activation.Activation(*orchestrated, config, engine, activation.ThreadRunner(), start_calls, unknown)
-    return lived.live(number, 'measured')
+    return lived.run(number, 'measured')
 
 
 def _status(session, call):

@@ -16,6 +16,7 @@ from .client.run import Run
 from .core.condition import InvalidConditionError
 from .core.damage import Damaged
 from .core.event import InvalidEventError
+from .core.store import StoreUnavailable
 from .core.workspace.workspace import TriggerExistsError, TriggerNotFoundError
 from .errors import (
     ChangedCodeError,
@@ -44,6 +45,8 @@ from .native.context import Context
 from .native.events import CloudEvent, Failed, Succeeded
 from .native.trigger_set import InvalidTriggerError
 from .retry import Retry
+
+__version__ = '0.1.0'
 
 __all__ = [
     'ANY',
@@ -84,6 +87,7 @@ __all__ = [
     'RunLost',
     'RunNotFoundError',
     'RuntimeGone',
+    'StoreUnavailable',
     'Succeeded',
     'TooManyPendingCalls',
     'TriggerExistsError',

@@ -5,20 +5,8 @@ to do; fields are attributes; all of them survive pickling.
 
 from typing import Any
 
-
-class TriggerflowError(Exception):
-    """Base of all errors of this project."""
-
-    def __reduce__(self) -> Any:
-        # An exception pickles its arguments, and ours take fields instead
-        return _restored, (type(self), self.args, dict(self.__dict__))
-
-
-def _restored(kind: type[TriggerflowError], args: tuple[Any, ...], fields: dict[str, Any]) -> TriggerflowError:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(fields)
-    return error
+from .core import errors
+from .core.errors import TriggerflowError as TriggerflowError
 
 
 class ConfigurationError(TriggerflowError, ValueError):
@@ -193,7 +181,7 @@ def restored(name: str, message: str, fields: dict[str, Any]) -> TriggerflowErro
     :return: None if there is no such error
     """
     kind = _BY_NAME.get(name)
-    return None if kind is None else _restored(kind, (message,), fields)
+    return None if kind is None else errors.restored(kind, (message,), fields)
 
 
 #: Every error that an outcome may name. Workers have a PayloadTooLarge and a RuntimeGone of their own

@@ -9,7 +9,9 @@ import yaml
 from click.testing import CliRunner
 
 from triggerflow_lithops import Run, Triggerflow
-from triggerflow_lithops.cli import cli
+from triggerflow_lithops.cli import main as cli
+from triggerflow_lithops.cli.command import configured
+from triggerflow_lithops.cli.runs import _with_status
 from triggerflow_lithops.client import doctor
 from triggerflow_lithops.core.memory_store import MemoryStore
 from triggerflow_lithops.core.store import StoreUnavailable
@@ -111,7 +113,7 @@ def _raising(error):
     """A command during which something happens."""
 
     @click.command()
-    @cli._configured
+    @configured
     def command(create):
         raise error
 
@@ -133,7 +135,7 @@ def test_in_debug_mode_an_error_is_shown_with_where_it_comes_from():
 def test_a_run_that_is_purged_while_runs_are_listed_is_left_out(ended):
     document = {**ended.document, 'run_id': 'gone', 'incarnation': '0a0a0a0a'}
     gone = Run(ended._config, ended._facts, document)
-    assert list(cli._with_status([gone, ended])) == [(ended, 'completed')]
+    assert list(_with_status([gone, ended])) == [(ended, 'completed')]
 
 
 def test_doctor_finds_everything_in_order(invoke):

@@ -31,7 +31,7 @@ from triggerflow_lithops import (
     Triggerflow,
     TriggerflowExecutor,
 )
-from triggerflow_lithops.cli import cli
+from triggerflow_lithops.cli import main as cli
 from triggerflow_lithops.client.polling import wait_for
 from triggerflow_lithops.client.run import value_of
 from triggerflow_lithops.core import condition

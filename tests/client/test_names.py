@@ -19,7 +19,7 @@ from triggerflow_lithops import (
     Triggerflow,
     TriggerflowExecutor,
 )
-from triggerflow_lithops.cli import cli
+from triggerflow_lithops.cli import main as cli
 from triggerflow_lithops.client.executor import _readable
 from triggerflow_lithops.core import limits
 from triggerflow_lithops.core.memory_store import MemoryStore

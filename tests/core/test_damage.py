@@ -35,7 +35,7 @@ from triggerflow_lithops import (
     TriggerflowError,
     WorkspaceNotFoundError,
 )
-from triggerflow_lithops.cli import cli
+from triggerflow_lithops.cli import main as cli
 from triggerflow_lithops.client.history_report import Report
 from triggerflow_lithops.client.run import value_of
 from triggerflow_lithops.client.runs import find_run, how_ended

@@ -17,7 +17,7 @@ import yaml
 
 import triggerflow_lithops
 from triggerflow_lithops import testing
-from triggerflow_lithops.cli import cli
+from triggerflow_lithops.cli import main as cli
 from triggerflow_lithops.deployment import config
 from triggerflow_lithops.testing.mutants import MUTANTS
 

@@ -24,11 +24,13 @@ from lithops.monitoring.backends.triggerflow.failure import exception_of, failur
 from lithops.worker.jobrunner import JobRunner
 from lithops.worker.utils import LogStream
 
-from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record
-from triggerflow_lithops.client.run import value_of
+import triggerflow_lithops
+from triggerflow_lithops import ChangedCodeError, OutcomeError, Retry, errors, record, testing
+from triggerflow_lithops.client.run import Run, value_of
 from triggerflow_lithops.core.outcome import failed_run
 from triggerflow_lithops.core.run.attempts import DEFAULT, Execution, next_attempt
 from triggerflow_lithops.core.run.keys import Call
+from triggerflow_lithops.core.store import Facts, StoreUnavailable
 from triggerflow_lithops.orchestrator.outcome import completed, raised
 from triggerflow_lithops.orchestrator.packing import exception_documents
 from triggerflow_lithops.orchestrator.runner import run_to_end
@@ -278,6 +280,23 @@ def test_an_error_of_a_worker_comes_out_as_ours_of_the_same_name(kind):
 def test_every_error_of_ours_can_come_out_of_an_outcome():
     defined = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.TriggerflowError)]
     assert {found.__name__ for found in defined} - {'TriggerflowError'} == set(errors._BY_NAME)
+
+
+@pytest.mark.parametrize('name', [*triggerflow_lithops.__all__, *testing.__all__])
+def test_public_errors_are_one_tree(name):
+    found = getattr(triggerflow_lithops, name, None) or getattr(testing, name)
+    if isinstance(found, type) and issubclass(found, BaseException):
+        assert issubclass(found, errors.TriggerflowError)
+
+
+def test_a_bucket_that_does_not_answer_is_a_public_error():
+    class Away:
+        def get(self, key):
+            raise StoreUnavailable('it is away')
+
+    document = {'run_id': 'r', 'name': 'r', 'incarnation': 'i', 'time': 0.0}
+    with pytest.raises(triggerflow_lithops.TriggerflowError, match='it is away'):
+        Run({}, Facts(Away(), pauses=()), document).status()
 
 
 @pytest.mark.parametrize('name', ['my_activation.py', 'runner.py', 'user_code.py'])

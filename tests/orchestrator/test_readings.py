@@ -42,7 +42,7 @@ class World:
     def sleep(self, seconds):
         raise AssertionError('nothing here has to wait')
 
-    def leave(self, left):
+    def stop(self, left):
         raise Gone(left)
 
     def each(self, function, items):

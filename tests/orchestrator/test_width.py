@@ -4,7 +4,7 @@ import lithops
 import pytest
 
 from triggerflow_lithops import TriggerflowExecutor
-from triggerflow_lithops.replay.replay import Replay
+from triggerflow_lithops.replay.suspend import Suspension
 from triggerflow_lithops.testing import simulate
 from triggerflow_lithops.testing.simulation import Simulation, simulating
 
@@ -98,13 +98,13 @@ def one_by_one(steps):
 
 
 def test_results_that_are_read_one_by_one_are_packed_together(monkeypatch):
-    packs, suspend = [], Replay._suspend
+    packs, suspend = [], Suspension.suspend
 
     def noted(self, *args):
-        packs.append(len(self.outputs.carried()))
+        packs.append(len(self._outputs.carried()))
         suspend(self, *args)
 
-    monkeypatch.setattr(Replay, '_suspend', noted)
+    monkeypatch.setattr(Suspension, 'suspend', noted)
     assert simulate(one_by_one, 60).result() == 60 * 20_000
     assert len(packs) == 60 and max(packs) <= 6
 

@@ -8,11 +8,12 @@ distinct events ``(source, id)`` there are, never how many deliveries.
 from typing import Any, Callable
 
 from . import limits
+from .errors import TriggerflowError
 
 Condition = dict[str, Any]
 
 
-class InvalidConditionError(ValueError):
+class InvalidConditionError(TriggerflowError, ValueError):
     """A document that is not a condition, or one that could never hold."""
 
 

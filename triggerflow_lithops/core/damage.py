@@ -8,11 +8,13 @@ kind has to look like says :mod:`.documents`.
 import json
 from typing import Any
 
+from .errors import TriggerflowError
+
 #: Characters of what was found that an error shows
 SHOWN = 60
 
 
-class Gone(Exception):
+class Gone(TriggerflowError):
     """An object of a run cannot be used, and the run cannot go on without it. The message says which one, and why."""
 
 

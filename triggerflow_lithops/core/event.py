@@ -12,6 +12,7 @@ from typing import Any
 
 from . import limits
 from .damage import encode
+from .errors import TriggerflowError
 from .limits import shown
 
 PREFIX = 'event.triggerflow'
@@ -38,7 +39,7 @@ MAX_BYTES = 262_144
 _FRACTION = re.compile(r'\.(\d{1,6})\d*')
 
 
-class InvalidEventError(ValueError):
+class InvalidEventError(TriggerflowError, ValueError):
     """A document that is not a CloudEvents 1.0 event, or a large one."""
 
 

@@ -11,6 +11,7 @@ import uuid
 from typing import Any, Callable, List, Protocol, TypeVar
 
 from .damage import Damaged, Unfit, decode, encode
+from .errors import TriggerflowError
 from .kinds import document_at
 
 __all__ = ['Facts', 'Store', 'StoreUnavailable', 'decode', 'encode', 'new_nonce']
@@ -23,7 +24,7 @@ PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.0)
 READS = 5
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(TriggerflowError):
     """The store did not answer, or not with something that can be believed."""
 
 

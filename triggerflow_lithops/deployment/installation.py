@@ -13,13 +13,17 @@ nothing of Lithops.
 import contextlib
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
+import json
 import os
 import re
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
+from urllib.parse import unquote, urlsplit
 
 from ..errors import InstallationError
 
@@ -28,17 +32,20 @@ BACKEND = Path('monitoring', 'backends', 'triggerflow')
 
 #: Releases of Lithops that this plugin works with: the first one, and the first one that is too new
 RELEASES = (3, 8), (4, 0)
-_INSTALL = f'\'{sys.executable} -m pip install "lithops>=3.8,<4"\''
-_REINSTALL = (
-    f"Install both into one environment: '{sys.executable} -m pip install --force-reinstall --no-deps triggerflow-lithops' "
-    "(or '… pip install .' in its source tree; an editable install is not enough)."
-)
+#: The name of this plugin where packages come from
+DISTRIBUTION = 'triggerflow-lithops'
+#: In a checkout, where the files lie that are installed into Lithops' own folder
+SOURCE = PACKAGE.parent / 'patches' / 'lithops' / BACKEND
+#: The package inside of ours that is installed there, too
+FLOOR_0 = 'core'
 
 
-def digest(folder: Path) -> str:
-    """Twelve hexadecimal digits of all modules below ``folder``, names and bytes."""
+def digest(folder: Path, but: str = '') -> str:
+    """Twelve hexadecimal digits of all modules below ``folder``, names and bytes; without the folder ``but`` in it."""
     found = hashlib.blake2b(digest_size=6)
     for module in sorted(folder.rglob('*.py')):
+        if but and module.is_relative_to(folder / but):
+            continue
         found.update(module.relative_to(folder).as_posix().encode())
         found.update(module.read_bytes())
     return found.hexdigest()
@@ -53,11 +60,51 @@ def require_patch(lithops_folder: Path | None = None) -> None:
     patch = (lithops_folder or LITHOPS) / BACKEND
     if not (patch / 'status.py').is_file():
         raise InstallationError(
-            f'{patch} is missing: this Lithops would make workers that cannot report to an orchestrator. {_REINSTALL}'
+            f'{patch} is missing: this Lithops would make workers that cannot report to an orchestrator. {_reinstall()}'
         )
-    ours, theirs = digest(PACKAGE / 'core'), digest(patch / 'core')
-    if ours != theirs:
-        raise InstallationError(f'{patch} is of another version than {PACKAGE} (digest {theirs}, expected {ours}). {_REINSTALL}')
+    copies = [(PACKAGE / FLOOR_0, digest(PACKAGE / FLOOR_0), digest(patch / FLOOR_0))]
+    if SOURCE.is_dir():
+        copies.append((SOURCE, digest(SOURCE), digest(patch, but=FLOOR_0)))
+    for source, expected, found in copies:
+        if found != expected:
+            raise InstallationError(
+                f'{patch} is of another version than {source} (digest {found}, expected {expected}). {_reinstall()}'
+            )
+
+
+def _reinstall() -> str:
+    """What to do where Lithops' folder lacks what a worker needs: sentences, with the command to run."""
+    command = _installs(_origin(), '--force-reinstall --no-deps', f'--reinstall-package {DISTRIBUTION} --no-deps')
+    if {'site-packages', 'dist-packages'} & {*LITHOPS.parts}:
+        return f"Install both into one environment: '{command}'."
+    return (
+        f'{LITHOPS} is a folder into which packages are not installed. Install Lithops as a package (and not as an editable one) '
+        f"into the environment of {sys.executable}. After that: '{command}'."
+    )
+
+
+def _origin() -> str:
+    """What this plugin was installed from, in the words of an installer. The installer has left a note of it (PEP 610)."""
+    url: dict[str, Any] = {}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        url = json.loads(importlib.metadata.distribution(DISTRIBUTION).read_text('direct_url.json') or '{}')
+    if 'vcs_info' in url:
+        return shlex.quote(f'{url["vcs_info"]["vcs"]}+{url["url"]}@{url["vcs_info"]["commit_id"]}')
+    path = PACKAGE.parent if SOURCE.is_dir() else Path(unquote(urlsplit(url.get('url', '')).path))
+    editable = '-e ' if url.get('dir_info', {}).get('editable') else ''
+    return f'{editable}{shlex.quote(str(path))}' if path.is_absolute() and path.exists() else DISTRIBUTION
+
+
+def _installs(packages: str, for_pip: str = '', for_uv: str = '') -> str:
+    """A command that installs packages into this environment: of pip where there is one, and of uv where there is none."""
+    if importlib.util.find_spec('pip'):
+        words = [sys.executable, '-m pip install', for_pip, packages]
+    else:
+        words = ['uv pip install --python', sys.executable, for_uv, packages]
+    return ' '.join(word for word in words if word)
+
+
+_INSTALL = "'" + _installs('"lithops>=3.8,<4"') + "'"
 
 
 def _found() -> tuple[Path, str]:

@@ -26,7 +26,7 @@ from ..core.run.loss import LOST
 from ..core.store import Facts, encode, new_nonce
 from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing, Workspace
-from ..errors import RunLost, RunNotFoundError
+from ..errors import RunLost, RunNotFoundError, TriggerflowError
 from .actions import END, PASS, Action, require_action
 from .conditions import TRUE, document_of
 from .events import CloudEvent, checked_context, require_json
@@ -297,7 +297,7 @@ def require_trigger_id(trigger_id: Any) -> None:
         raise InvalidTriggerError(f'Found trigger id {shown(trigger_id)}; one is {ID}.')
 
 
-class InvalidTriggerError(ValueError):
+class InvalidTriggerError(TriggerflowError, ValueError):
     """Something else than a trigger."""
 
 

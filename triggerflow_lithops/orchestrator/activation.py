@@ -221,7 +221,7 @@ class Activation:
         else:
             result = f'died: {described(left.error)}'
         logger.info('Run %s - activation %d - %s', self._run['run_id'], replay.number, result)
-        if replay.lookout.is_due or isinstance(left, Superseded):
+        if replay.ledger.lookout.is_due or isinstance(left, Superseded):
             clear_if_purged(self._facts, self._session)
 
     def _lose(self, reason: str) -> str:

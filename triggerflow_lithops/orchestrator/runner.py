@@ -9,7 +9,7 @@ from typing import Any, Callable, NoReturn, Sequence
 from ..core.damage import Damaged
 from ..core.store import Facts
 from ..replay.effects import Interrupted
-from ..replay.replay import FEW
+from ..replay.suspend import FEW
 from ..retry import enter_orchestrator
 from .context import Hooks
 from .hooks.install import hook, use

@@ -12,7 +12,7 @@ from ..core.limits import WrongTypeError, shown
 from ..core.run.keys import JOBS, attempts_prefix, session_of
 from ..core.run.loss import LOST
 from ..core.store import decode
-from ..errors import RunDied
+from ..errors import RunDied, TriggerflowError
 from ..orchestrator.user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults
 from .function_service import LIMITS
@@ -30,7 +30,7 @@ SWEPT = 0.3
 REPORTED = 0.5
 
 
-class LawBroken(AssertionError):
+class LawBroken(TriggerflowError, AssertionError):
     """A simulated run broke a law, or came to another outcome than without faults."""
 
 

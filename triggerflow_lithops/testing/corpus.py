@@ -18,7 +18,7 @@ from lithops.wait import ALWAYS, ANY_COMPLETED
 from .. import Retry, now, record, sleep, uuid4
 from ..orchestrator.hooks.install import hooks
 from ..replay.effects import Crashed
-from ..replay.replay import SKEW
+from ..replay.suspend import SKEW
 from . import corpus_adapters, faults, firings, joins
 from .corpus_functions import (
     NOTES,

@@ -16,10 +16,12 @@ from ..native.events import CloudEvent
 from ..native.firing import FiringContext
 from ..orchestrator import activation
 from ..orchestrator.context import Hooks
+from ..replay.ledger import Ledger
 from ..replay.lookout import Lookout
 from ..replay.pending import PendingCalls
 from ..replay.readings import Readings
 from ..replay.replay import Replay
+from ..replay.suspend import Suspension
 from . import mutants_of_counts, mutants_of_wakeups  # noqa: F401  they register what they break
 from .mutant import MUTANTS, mutant
 
@@ -71,16 +73,16 @@ def exists_taken_as_lost(original: Any, self: Facts, key: str, document: Any) ->
     return False, self.read(key)
 
 
-@mutant(Replay, '_choose', 'always', 'decide', 'gamble', 'waits_in_time')
-def choice_not_recorded(original: Any, self: Replay, position: int, fingerprint: Any, choice: Any, *_: Any) -> Any:
+@mutant(Ledger, 'choose', 'always', 'decide', 'gamble', 'waits_in_time')
+def choice_not_recorded(original: Any, self: Ledger, position: int, fingerprint: Any, choice: Any, *_: Any) -> Any:
     """What the orchestrator saw is kept in the history, and not written at its position."""
     fact = {'fingerprint': fingerprint.document(), 'choice': choice}
     self.history.add_fact(position, fact)
     return fact
 
 
-@mutant(Replay, '_read_before', *_READING)
-def readings_not_in_facts(original: Any, self: Replay) -> dict[str, Any]:
+@mutant(Ledger, 'read_before', *_READING)
+def readings_not_in_facts(original: Any, self: Ledger) -> dict[str, Any]:
     """What was read of clock and chance is not written with the fact that follows upon it."""
     return {}
 
@@ -90,17 +92,17 @@ def readings_not_in_triggers(original: Any, self: Readings) -> None:
     """What was read of clock and chance before a wait is forgotten where it suspends."""
 
 
-@mutant(Replay, '_step_back', *_READING)
-def loser_goes_on(original: Any, self: Replay, other: int) -> None:
+@mutant(Ledger, '_step_back', *_READING)
+def loser_goes_on(original: Any, self: Ledger, other: int) -> None:
     """An activation that has read another time than the one that was first goes on all the same."""
 
 
-@mutant(Replay, '_suspend')
-def number_reused(original: Any, self: Replay, *args: Any) -> None:
+@mutant(Suspension, 'suspend')
+def number_reused(original: Any, self: Suspension, *args: Any) -> None:
     """An activation whose condition holds already goes on under the same number."""
-    number = self.number
+    number = self._ledger.number
     original(self, *args)
-    self.number = number
+    self._ledger.number = number
 
 
 @mutant(Replay, '_finish_invoking')
@@ -321,8 +323,8 @@ def lanes_not_swept(original: Any, self: Sweeper, *args: Any) -> Any:
     return iter(())
 
 
-@mutant(Replay, '_is_up', 'sleeps')
-def timers_not_waited_for(original: Any, self: Replay, due: float) -> bool:
+@mutant(Suspension, 'is_up', 'sleeps')
+def timers_not_waited_for(original: Any, self: Suspension, due: float) -> bool:
     """Whoever looks takes the time of a wait for up."""
     return True
 

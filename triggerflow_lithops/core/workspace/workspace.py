@@ -15,6 +15,7 @@ from typing import Callable, Iterator
 
 from .. import condition, event
 from ..damage import Damaged
+from ..errors import TriggerflowError
 from ..limits import shown
 from ..store import Facts, decode, encode
 from .event_counter import CountSnapshot, EventCounter, is_long
@@ -24,11 +25,11 @@ from .trigger_state import State
 logger = logging.getLogger(__name__)
 
 
-class TriggerExistsError(ValueError):
+class TriggerExistsError(TriggerflowError, ValueError):
     """Another trigger of the workspace has this id, or had it."""
 
 
-class TriggerNotFoundError(LookupError):
+class TriggerNotFoundError(TriggerflowError, LookupError):
     """No trigger of the workspace has this id (any more)."""
 
 

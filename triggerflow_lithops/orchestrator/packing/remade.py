@@ -21,6 +21,7 @@ from lithops.storage.cloud_proxy import CloudStorage
 from lithops.storage.utils import get_storage_path
 from lithops.utils import FuturesList
 
+from ...core.store import StoreUnavailable
 from ...errors import TriggerflowError
 from ...replay.effects import Crashed
 from ..hooks.install import hooks
@@ -258,9 +259,9 @@ def _or_crash(make: Callable[[], Made]) -> Made:
     """Makes something that asks the storage: if that fails, the activation is tried again."""
     try:
         return make()
-    except TriggerflowError:
-        raise
     except Exception as error:
+        if isinstance(error, TriggerflowError) and not isinstance(error, StoreUnavailable):
+            raise
         hooks('An executor').replay.effects.stop(Crashed(error))
 
 
