@@ -32,6 +32,26 @@ CONFIG = {
 }
 
 
+#: Where tests are fast: folders and files of which none starts a process of ours, but for those tests that take an executor
+FAST = (
+    'core',
+    'replay',
+    'client/test_causes.py',
+    'house/test_contributing.py',
+    'house/test_structure.py',
+    'orchestrator/test_readings.py',
+)
+STARTS_SERVICES = {'config', 'executor'}
+
+
+def pytest_collection_modifyitems(items):
+    """``-m fast``: tests that need neither a service nor a server. All together they take less than a minute."""
+    for item in items:
+        where = item.path.relative_to(Path(__file__).parent)
+        if (where.parts[0] in FAST or str(where) in FAST) and not STARTS_SERVICES & {*item.fixturenames}:
+            item.add_marker(pytest.mark.fast)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Of a run that did not end in time, where everything stood that was started by these tests."""
