@@ -4,7 +4,7 @@ import uuid
 from typing import Any, Callable, TypeVar
 
 from .core import limits
-from .orchestrator.hooks import install
+from .orchestrator.hooks import patching
 
 _T = TypeVar('_T')
 
@@ -16,7 +16,7 @@ def now() -> float:
     :return: seconds since the epoch
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    return install.hooks('now()').now()
+    return patching.hooks('now()').now()
 
 
 def sleep(seconds: float) -> None:
@@ -29,7 +29,7 @@ def sleep(seconds: float) -> None:
     :raises TypeError: no number
     """
     slept = limits.seconds(seconds, 'What sleep() takes')
-    install.hooks('sleep()').sleep(slept)
+    patching.hooks('sleep()').sleep(slept)
 
 
 def uuid4() -> uuid.UUID:
@@ -38,7 +38,7 @@ def uuid4() -> uuid.UUID:
 
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    found: uuid.UUID = install.hooks('uuid4()').uuid4()
+    found: uuid.UUID = patching.hooks('uuid4()').uuid4()
     return found
 
 
@@ -49,5 +49,5 @@ def record(fn: Callable[..., _T], *args: Any) -> _T:
 
     :raises OutsideOrchestratorError: no orchestrator runs here
     """
-    found: _T = install.hooks('record()').record(fn, args)
+    found: _T = patching.hooks('record()').record(fn, args)
     return found

@@ -26,7 +26,7 @@ from ..deployment.config import RETRY, SECTION, create_config, follow_lithops_lo
 from ..deployment.lithops_config import load_given
 from ..deployment.runtime import Runtime, prepare_runtime
 from ..deployment.store_border import bucket_of, open_store, require_guarded
-from ..orchestrator.hooks import install
+from ..orchestrator.hooks import install, patching
 from ..orchestrator.jobs import qualified_name
 from ..orchestrator.packing.program import packed
 from ..orchestrator.start_run import DriverNotKept
@@ -72,7 +72,7 @@ class TriggerflowExecutor:
         deploy: bool = False,
         **backend_options: Any,
     ):
-        if install.in_force is not None:
+        if patching.in_force is not None:
             raise errors.NotDurableError(
                 'TriggerflowExecutor inside an orchestrator: runs of runs are not durable yet. '
                 'Call the function, or make it a call.'

@@ -16,7 +16,7 @@ from ..core.damage import Damaged
 from ..core.run.keys import ID, is_run_id
 from ..core.workspace.keys import WorkspaceKeys
 from ..core.workspace.workspace import TriggerNotFoundError
-from ..orchestrator.hooks import install
+from ..orchestrator.hooks import patching
 from ..retry import policy_of
 from . import registry
 from .events import CloudEvent, checked_context, published
@@ -61,7 +61,7 @@ class Triggerflow:
         executor: TriggerflowExecutor | None = None,
         **options: Any,
     ):
-        if install.in_force is not None:
+        if patching.in_force is not None:
             raise errors.NotDurableError(
                 'Triggerflow inside an orchestrator, or a callable of a trigger: a second activation would do all of it again. '
                 'A PythonCallable has context.publish and context.add_trigger; what ends publishes its end; a call may publish.'

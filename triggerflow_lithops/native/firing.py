@@ -21,7 +21,7 @@ from ..core.run.attempts import delay
 from ..core.store import Facts, StoreUnavailable
 from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing
-from ..orchestrator.hooks import install
+from ..orchestrator.hooks import patching
 from ..orchestrator.packing.program import packed
 from ..orchestrator.user_code import NO_ARGUMENTS
 from ..retry import policy_of
@@ -45,7 +45,7 @@ class FiringOrchestrator:
         self._condition = condition
 
     def __call__(self) -> Any:
-        here = FiringContext(install.hooks('A trigger'))
+        here = FiringContext(patching.hooks('A trigger'))
         if here.number == TIMER:
             here.wait_for_its_time()
             return None

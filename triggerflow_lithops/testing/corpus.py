@@ -16,7 +16,7 @@ import lithops
 from lithops.wait import ALWAYS, ANY_COMPLETED
 
 from .. import Retry, now, record, sleep, uuid4
-from ..orchestrator.hooks.install import hooks
+from ..orchestrator.hooks.patching import hooks
 from ..replay.effects import Crashed
 from ..replay.suspend import SKEW
 from . import corpus_adapters, faults, firings, joins

@@ -19,7 +19,7 @@ from ..native.events import CloudEvent, Succeeded
 from ..native.firing import FiringContext, FiringOrchestrator
 from ..native.registry import context_of
 from ..native.trigger_set import TIMER, TriggerSet
-from ..orchestrator.hooks import install
+from ..orchestrator.hooks import patching
 from ..retry import policy_of
 
 HOME = 'triggerflow.events/simulated@0'
@@ -104,7 +104,7 @@ ALL: tuple[Callable[[], Any], ...] = (
 
 def _fired(action: Any, asked: Any = None, of: conditions.Condition | None = None, number: str = '000000') -> Any:
     """Two events have made a trigger fire, and another one waits for its end; this is the run of that firing."""
-    hooks: Any = install.hooks('A simulated firing')
+    hooks: Any = patching.hooks('A simulated firing')
     facts: Facts = hooks.replay.facts
     condition = of or (conditions.of_callable() if asked else conditions.join(2))
     events = [{**SHARD.document(), 'id': str(data), 'data': data, 'time': '2026-11-24T00:00:00Z'} for data in (1, 2)]
@@ -138,7 +138,7 @@ def _trigger(trigger_id: str, event: CloudEvent, condition: conditions.Condition
         'transient': True,
         'retry': policy_of({'retries': 1}),
         'time': 0.0,
-        'orchestrator': install.hooks('A simulated trigger').run['orchestrator'],
+        'orchestrator': patching.hooks('A simulated trigger').run['orchestrator'],
     }
 
 

@@ -19,7 +19,7 @@ from ..core.store import Facts, encode
 from ..core.workspace.keys import DIGITS, Document, WorkspaceKeys, channel_of, digest_of
 from ..core.workspace.workspace import Firing, Workspace
 from ..native.events import CloudEvent
-from ..orchestrator.hooks import install
+from ..orchestrator.hooks import patching
 
 HOME = 'triggerflow.events/joins@0'
 SHARD = CloudEvent('shard.done', 'today')
@@ -108,7 +108,7 @@ def _is_started(number: str) -> bool:
 
 def _facts() -> Facts:
     """The bucket, as the orchestrator reaches it, or a call."""
-    hooks: Any = install.hooks('A simulated publisher')
+    hooks: Any = patching.hooks('A simulated publisher')
     facts: Facts = hooks.facts if hasattr(hooks, 'facts') else hooks.replay.facts
     return facts
 

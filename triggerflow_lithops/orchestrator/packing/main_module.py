@@ -25,7 +25,7 @@ import lithops.worker.utils as worker_utils
 from lithops.monitoring.backends.triggerflow.error_text import described
 
 from ...errors import NotDurableError, OutcomeError
-from ..hooks import install
+from ..hooks import install, patching
 from .class_reducers import make_class, set_members
 from .module_objects import set_attributes, set_contents
 from .remade import MAKERS, stand_in
@@ -76,7 +76,7 @@ def load(code: bytes, script: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
     try:
         loaded = loader.load_all()
         # Layers of Lithops that were imported just now are hooked, too
-        install.use(install.in_force)
+        install.use(patching.in_force)
         return loaded
     except BaseException as error:
         # A module that ends the process, too: here that is no end of the orchestrator

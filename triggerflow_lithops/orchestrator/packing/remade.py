@@ -24,7 +24,7 @@ from lithops.utils import FuturesList
 from ...core.store import StoreUnavailable
 from ...errors import TriggerflowError
 from ...replay.effects import Crashed
-from ..hooks.install import hooks
+from ..hooks.patching import hooks
 from ..jobs import is_pending
 from .reducers import CannotTravel, Reduced
 
