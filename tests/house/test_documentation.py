@@ -39,6 +39,8 @@ class Block:
     """
     A fenced block of code.
 
+    :param title: of Python the name of its file, which other blocks of the page may import; ``Output`` of what the
+        block before has printed
     :param code: as it runs: where it is marked as a continuation, with the blocks before it
     :param not_run: why it cannot run here; empty if it can
     """
@@ -46,6 +48,7 @@ class Block:
     page: str
     line: int
     language: str
+    title: str
     code: str
     not_run: str
 
@@ -55,7 +58,9 @@ class Block:
 
 #: What may stand in the line above a block: why it cannot run here, or that it goes on where the block before it ends
 MARK = r'(?:<!-- (?:not run: (?P<why>[^\n]+?)|(?P<continues>continues)) -->\n+)?'
-FENCE = re.compile(rf'(?ms)^{MARK}(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```$')
+FENCE = re.compile(
+    rf'(?ms)^{MARK}(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>[^"]*)")?[^\n]*\n(?P<code>.*?)^(?P=indent)```$'
+)
 #: Runs, or is checked; any other language is a text that is shown
 CHECKED = ('python', 'sh', 'bash', 'shell', 'console', 'yaml')
 
@@ -69,7 +74,7 @@ def blocks():
             code = before.get(language, '') * bool(match['continues']) + code
             before[language] = code
             line = text.count('\n', 0, match.start('indent')) + 1
-            found.append(Block(str(path.relative_to(ROOT)), line, language, code, match['why'] or ''))
+            found.append(Block(str(path.relative_to(ROOT)), line, language, match['title'] or '', code, match['why'] or ''))
     return found
 
 
@@ -219,18 +224,33 @@ def test_every_setting_is_in_a_table_and_is_checked():
         triggerflow_lithops.TriggerflowExecutor(config={'triggerflow': {'max_death': 3}}, log_level=None)
 
 
-@pytest.mark.parametrize('block', RUN, ids=str)
-def test_python_of_the_pages_runs(block, tmp_path):
-    """Each block is a program, or a file of tests."""
-    script = tmp_path / 'test_page.py'
+@pytest.mark.parametrize('page', sorted({block.page for block in RUN}))
+def test_python_of_the_pages_runs_and_prints_what_they_say(page, tmp_path):
+    """As a reader would run them: one after the other, in one folder. Each block is a program, or a file of tests."""
+    printed = None
+    for block in BLOCKS:
+        if block.page == page and block in RUN:
+            printed = _printed_by(block, tmp_path)
+            # "print(x)    # 6" says what is printed
+            promised = re.findall(r'^print\(.*\) +# (.+)$', block.code, re.MULTILINE)
+            assert all(line in printed.splitlines() for line in promised), f'{block} printed {printed}'
+        elif block.page == page and block.title == 'Output':
+            assert printed is not None, f'{block} is behind no block that has run'
+            assert block.code.strip() == printed.strip(), str(block)
+            printed = None
+
+
+def _printed_by(block, folder):
+    script = folder / (block.title or 'test_page.py')
     script.write_text(block.code, encoding='utf-8')
     is_test = re.search(r'^def test_', block.code, re.MULTILINE)
-    how = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', '--rootdir', str(tmp_path)] if is_test else []
-    done = subprocess.run([sys.executable, *how, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    # "print(x)    # 6" says what is printed
-    promised = re.findall(r'^print\(.*\) +# (.+)$', block.code, re.MULTILINE)
-    assert all(line in done.stdout.splitlines() for line in promised), done.stdout
+    how = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', '--rootdir', str(folder)] if is_test else []
+    # As in an environment that is activated: plain Lithops runs its functions by "python"
+    environment = {**os.environ, 'PATH': os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])}
+    command = [sys.executable, *how, str(script)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f'{block}\n{done.stdout}{done.stderr}'
+    return done.stdout
 
 
 def test_python_that_cannot_run_here_compiles_and_says_why():
@@ -276,7 +296,7 @@ def test_configurations_of_the_pages_are_taken(block):
 
 def test_each_block_of_code_is_run_or_checked():
     """A block has a language that is checked here, or is a text that is shown."""
-    assert len(RUN) >= 3 and SHELL and YAML
+    assert len(RUN) > 25 and SHELL and YAML and len([block for block in BLOCKS if block.title == 'Output']) > 20
     shown = {block.language for block in BLOCKS} - {*CHECKED}
     assert shown <= {'', 'text', 'json', 'toml', 'ini', 'diff', 'mermaid'}
     for block in BLOCKS:

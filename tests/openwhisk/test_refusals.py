@@ -201,11 +201,11 @@ def test_a_trigger_that_answers_only_at_the_end_is_refused(backend):
 def test_each_of_lithops_backends_is_run_read_or_refused_and_the_table_says_so():
     named = [*compute_backends.TESTED, *compute_backends.READ, *compute_backends.REFUSED]
     assert sorted(named) == sorted({LOCALHOST, *SERVERLESS_BACKENDS, *STANDALONE_BACKENDS})
-    text = (Path(__file__).parents[2] / 'docs' / 'ibm-cloud-functions.md').read_text()
+    text = (Path(__file__).parents[2] / 'docs' / 'how-to' / 'other-backends.md').read_text()
     table = text.partition('## Which backends')[2].partition('##')[0]
     for names, said in (
         (compute_backends.TESTED, 'run by the tests'),
-        (compute_backends.READ, 'read, not run'),
+        (compute_backends.READ, 'not tested yet'),
         (compute_backends.REFUSED, 'refused'),
     ):
         rows = ' '.join(line for line in table.splitlines() if f'| {said}' in line)
@@ -231,9 +231,12 @@ def test_each_configuration_of_the_storage_page_is_taken_and_there_is_one_for_ea
     assert {config['lithops']['storage'] for config in found} == {*KINDS}
 
 
-def test_each_configuration_of_the_page_on_functions_is_taken():
-    taken = [create_config(None, config, None, None, None, {}) for config in examples('ibm-cloud-functions.md')]
-    assert [config['lithops']['backend'] for config in taken] == ['openwhisk', 'ibm_cf']
+@pytest.mark.parametrize(
+    ('page', 'backends'), [('ibm-cloud-functions.md', ['openwhisk', 'ibm_cf']), ('other-backends.md', ['aws_lambda'])]
+)
+def test_each_configuration_of_the_pages_on_functions_is_taken(page, backends):
+    taken = [create_config(None, config, None, None, None, {}) for config in examples(f'how-to/{page}')]
+    assert [config['lithops']['backend'] for config in taken] == backends
 
 
 def test_a_backend_that_has_no_functions_is_not_tried_again(monkeypatch):
