@@ -56,7 +56,7 @@ def test_an_orchestrator_is_hardly_alive_while_its_calls_sleep(figures):
     measured = []
     while not any(found['activations'] == 3 and 0 < found['share'] < 0.3 for found in measured):
         assert len(measured) < 4, measured
-        measured.append(figures('alive', '--calls', '2', '--seconds', '12'))
+        measured.append(figures('alive', '--calls', '2', '--seconds', '9'))
 
 
 def test_a_replay_costs_one_request_more_for_each_further_pack_of_its_history(figures):

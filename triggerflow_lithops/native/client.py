@@ -38,7 +38,7 @@ class WorkspaceNotFoundError(errors.TriggerflowError, LookupError):
 
 class Triggerflow:
     """
-    Triggers of one's own, and the functions that they run: an event-condition-action service with nothing running.
+    Custom triggers, and the functions that they start: an event-condition-action service in which nothing runs while it waits.
 
     :param workspace: 1 to 64 of ``A-Z a-z 0-9 . _ -``, the first a letter or a digit. It is made if it is not there
     :param context: that all callables of the workspace may read, JSON. Only of a workspace that is made here

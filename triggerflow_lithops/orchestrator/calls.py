@@ -189,7 +189,7 @@ class Calls(Steps):
         refuse_too_many(fingerprint)
 
         def prepare() -> dict[str, Any]:
-            uploads = Uploads(self.replay, job, executor.internal_storage)
+            uploads = Uploads(self.replay.facts, self.replay.session, job, executor.internal_storage)
             # Whether it can be deployed is no matter of the user's code
             runtime_meta = self._runtime_of(executor, create.keywords['runtime_memory'])
             try:

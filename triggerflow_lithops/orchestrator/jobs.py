@@ -12,11 +12,10 @@ from lithops.storage.utils import create_job_key
 from ..core.run.attempts import Policy
 from ..core.run.inputs import Inputs
 from ..core.run.keys import MAX_CALLS, data_key
-from ..core.store import new_nonce
+from ..core.store import Facts, new_nonce
 from ..errors import NotDurableError
 from ..replay.fingerprint import Fingerprint
 from ..replay.introspection import callable_name
-from ..replay.replay import Replay
 
 #: How Lithops' prefix of a job's id is called in a fingerprint
 KINDS = {'A': 'call_async', 'M': 'map', 'R': 'reduce'}
@@ -36,20 +35,21 @@ class Uploads:
     :param internal_storage: of the executor, where objects are looked for
     """
 
-    def __init__(self, replay: Replay, job: str, internal_storage: Any):
-        self._replay = replay
+    def __init__(self, facts: Facts, session: str, job: str, internal_storage: Any):
+        self._facts = facts
+        self._session = session
         self._job = job
         self.data_key: str | None = None
         self.backend = internal_storage.backend
         self.storage = internal_storage.storage
 
     def put_func(self, key: str, function: bytes) -> None:
-        self._replay.facts.write(key, function)
+        self._facts.write(key, function)
 
     def put_data(self, key: str, data: bytes) -> None:
         # Before the scheduling is won: two activations may both do it, each its own
-        self.data_key = data_key(self._replay.session, self._job, new_nonce())
-        self._replay.facts.write(self.data_key, data)
+        self.data_key = data_key(self._session, self._job, new_nonce())
+        self._facts.write(self.data_key, data)
 
 
 def refuse_too_many(found: Fingerprint) -> None:

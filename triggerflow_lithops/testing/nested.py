@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from types import SimpleNamespace
 from typing import Any, Callable, Sequence
 
 from lithops.future import ResponseFuture
@@ -113,7 +112,7 @@ class NestedHooks(Hooks):
         is_choice: bool = False,
     ) -> dict[str, Any]:
         job = job_name(self._session, executor.executor_id, job_id)
-        uploads = Uploads(SimpleNamespace(facts=self.facts, session=self._session), job, executor.internal_storage)  # type: ignore[arg-type]
+        uploads = Uploads(self.facts, self._session, job, executor.internal_storage)
         made = create(
             config=executor.config,
             internal_storage=uploads,

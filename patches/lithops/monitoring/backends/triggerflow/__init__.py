@@ -16,7 +16,7 @@
 The Triggerflow backend: what the workers of a durable run need.
 
 Lithops takes this package along to every worker, on every compute backend. It
-imports Lithops and its own ``triggers``, never ``triggerflow_lithops``. The calls
+imports Lithops and its own ``core``, never ``triggerflow_lithops``. The calls
 of a run are known by the ``triggerflow`` field of their payload; any other call
 (of a nested executor, which inherits the setting) is monitored through storage,
 as Lithops does by default, below a prefix of the run's own.
