@@ -4,8 +4,9 @@ import contextvars
 from dataclasses import dataclass, fields
 from typing import Any, Iterable
 
-from .core.limits import seconds, shown
+from .core.limits import seconds
 from .core.run.attempts import DEFAULT, Policy
+from .core.wording import shown
 from .errors import ConfigurationError, OutsideOrchestratorError
 
 #: The policies of the ``with`` blocks that the orchestrator is in, the innermost last.

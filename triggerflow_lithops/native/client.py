@@ -14,6 +14,7 @@ from ..client.runs import begin_run
 from ..core import limits
 from ..core.damage import Damaged
 from ..core.run.keys import ID, is_run_id
+from ..core.wording import shown
 from ..core.workspace.keys import WorkspaceKeys
 from ..core.workspace.workspace import TriggerNotFoundError
 from ..orchestrator.hooks import patching
@@ -68,7 +69,7 @@ class Triggerflow:
             )
         if not isinstance(executor, (TriggerflowExecutor, type(None))):
             raise errors.ConfigurationTypeError(
-                f"'executor' is a TriggerflowExecutor; found {limits.shown(executor)}, a {type(executor).__name__}."
+                f"'executor' is a TriggerflowExecutor; found {shown(executor)}, a {type(executor).__name__}."
             )
         self.executor = executor or TriggerflowExecutor(**options)
         self._facts = self.executor.facts
@@ -322,7 +323,7 @@ class Triggerflow:
 def _require_name(name: object) -> None:
     """:raises InvalidTriggerError: it is no name of a workspace"""
     if not is_run_id(name):
-        raise InvalidTriggerError(f'Found workspace {limits.shown(name)}; a name is {ID}.')
+        raise InvalidTriggerError(f'Found workspace {shown(name)}; a name is {ID}.')
 
 
 def publish(workspace: str, event: CloudEvent | dict[str, Any], **options: Any) -> bool:

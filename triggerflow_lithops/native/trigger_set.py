@@ -20,10 +20,10 @@ from ..core import condition as conditions
 from ..core.condition import InvalidConditionError
 from ..core.damage import Damaged
 from ..core.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
-from ..core.limits import shown
 from ..core.run.keys import ID, RUNS, is_run_id, run_key
 from ..core.run.loss import LOST
 from ..core.store import Facts, encode, new_nonce
+from ..core.wording import shown
 from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing, Workspace
 from ..errors import RunLost, RunNotFoundError, TriggerflowError

@@ -9,7 +9,7 @@ import re
 from typing import Any, Callable, Sequence
 
 from .. import condition as conditions
-from ..damage import Unfit, shown
+from ..damage import Unfit
 from ..shape import (
     LATEST,
     MOST,
@@ -42,6 +42,7 @@ from ..shape import (
     text,
     texts,
 )
+from ..wording import outline
 from .keys import JOBS, MAX_CALLS, RUNS
 
 #: Of the protocol: of the documents that say that there is a run, or a workspace
@@ -97,7 +98,7 @@ _orchestrator = fields(
 def version(value: Any) -> None:
     """That of the protocol. What a newer one has written is not damaged."""
     if type(value) is int and value > VERSION:
-        raise Unfit(f'version {shown(value)}', f'version {VERSION}: upgrade the plugin here', newer=True)
+        raise Unfit(f'version {outline(value)}', f'version {VERSION}: upgrade the plugin here', newer=True)
     exactly(VERSION)(value)
 
 
@@ -111,9 +112,11 @@ def members(value: Any) -> None:
         last = 0
         for found in ranges:
             if type(found) is not list or len(found) != 2 or not all(type(bound) is int for bound in found):
-                raise Unfit(shown(found), 'two numbers of calls').inside(job)
+                raise Unfit(outline(found), 'two numbers of calls').inside(job)
             if not last <= found[0] < found[1] <= MAX_CALLS:
-                raise Unfit(f'calls {shown(found[0])} to {shown(found[1])}', f'ranges in order, up to {MAX_CALLS}').inside(job)
+                raise Unfit(f'calls {outline(found[0])} to {outline(found[1])}', f'ranges in order, up to {MAX_CALLS}').inside(
+                    job
+                )
             last = found[1]
             total += last - found[0]
     if total > MOST_MEMBERS:
@@ -154,7 +157,7 @@ _status = fields({'status': exactly(*_ended), 'time': moment})
 def _run_of_its_id(where: str, document: Any) -> None:
     _run(document)
     if document['run_id'] != where.split('/')[1]:
-        raise Unfit(f'the run {shown(document["run_id"])}', f'the run {where.split("/")[1]}').inside('run_id')
+        raise Unfit(f'the run {outline(document["run_id"])}', f'the run {where.split("/")[1]}').inside('run_id')
 
 
 def _outcome(document: Any) -> None:
@@ -203,7 +206,7 @@ def _can_fire(document: Any) -> None:
     try:
         condition = conditions.validated(document.get('condition'))
     except (ValueError, TypeError):
-        raise Unfit(shown(document.get('condition')), 'a condition').inside('condition') from None
+        raise Unfit(outline(document.get('condition')), 'a condition').inside('condition') from None
     for name in ('members', 'looked_at'):
         for job in context[name]:
             if job not in context['jobs']:
@@ -214,12 +217,12 @@ def _can_fire(document: Any) -> None:
     wanted = condition.get('count', 0)
     possible = {'JOIN': wanted == there, 'THRESHOLD': wanted <= there}
     if not possible.get(condition['name'], False):
-        raise Unfit(f'{condition["name"]} of {shown(wanted)}', f'what {there} calls can fulfil').inside('condition')
+        raise Unfit(f'{condition["name"]} of {outline(wanted)}', f'what {there} calls can fulfil').inside('condition')
 
 
 def _numbered(number: int, document: Any) -> None:
     if document['action']['number'] != number + 1:
-        raise Unfit(shown(document['action']['number']), str(number + 1)).inside('action.number')
+        raise Unfit(outline(document['action']['number']), str(number + 1)).inside('action.number')
 
 
 def _trigger(where: str, document: Any) -> None:
@@ -267,9 +270,9 @@ def _data(found: Any, names: Sequence[object], where: str, check: Check) -> None
     """What belongs to each call: a list of all of them in a fact, or by number in what is needed of one."""
     if type(found) is list:
         if len(found) != len(names):
-            raise Unfit(shown(found), f'a list of {len(names)}').inside(where)
+            raise Unfit(outline(found), f'a list of {len(names)}').inside(where)
     elif type(found) is not dict or not all(str(name) in found for name in names):
-        raise Unfit(shown(found), f'something for each of {len(names)} calls').inside(where)
+        raise Unfit(outline(found), f'something for each of {len(names)} calls').inside(where)
     check(list(found.values()) if type(found) is dict else found)
 
 
@@ -298,7 +301,7 @@ def inputs(needed: Any, of: int) -> None:
     last = 0
     for found in value['ranges'] if value else ():
         if not last <= found['first'] < found['stop'] <= of:
-            raise Unfit(f'calls up to {shown(found["stop"])}', f'calls of the {of} there are').inside('ranges')
+            raise Unfit(f'calls up to {outline(found["stop"])}', f'calls of the {of} there are').inside('ranges')
         last = found['stop']
         if 'all' in found:
             members(found['all'])
@@ -385,7 +388,7 @@ _event = fields(
 def _attempt(where: str, document: Any) -> None:
     _attempt_of_a_call(document)
     if document['attempt'] != int(where.split('.')[-2]):
-        raise Unfit(f'attempt {shown(document["attempt"])}', f'attempt {int(where.split(".")[-2])}').inside('attempt')
+        raise Unfit(f'attempt {outline(document["attempt"])}', f'attempt {int(where.split(".")[-2])}').inside('attempt')
     if document['attempt']:
         text(document.get('after'))
 
