@@ -16,7 +16,7 @@ from lithops.utils import setup_lithops_logger
 
 from .. import errors
 from ..core import limits
-from ..core.run.attempts import Policy
+from ..core.run.documents import Outcome, Policy
 from ..core.run.keys import ID, RUNS, code_key, is_run_id, outcome_key, run_ids, session_of
 from ..core.run.loss import outcome_of
 from ..core.store import Facts, StoreUnavailable
@@ -257,7 +257,7 @@ def _require_wake_ups(config: dict[str, Any]) -> None:
         raise errors.ConfigurationError(str(error)) from error
 
 
-def _tell_old_outcome(run_id: str, outcome: dict[str, Any]) -> None:
+def _tell_old_outcome(run_id: str, outcome: Outcome) -> None:
     """A run id was given of a run that has ended: nothing runs again, which may be a surprise."""
     # A warning of the log: it is seen where no log was set up, too, and as often as it is true
     logger.warning(

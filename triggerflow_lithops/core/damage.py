@@ -2,7 +2,7 @@
 What is read may be damaged: cut, of another form, of another version. Nothing here touches a store.
 
 :func:`decode` reads JSON of any origin, and raises nothing but :class:`Unfit`. What a document of a
-kind has to look like says :mod:`.documents`.
+kind has to look like says :mod:`.kinds`.
 """
 
 import json

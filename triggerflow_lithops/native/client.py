@@ -13,6 +13,7 @@ from ..client.run import Run
 from ..client.runs import begin_run
 from ..core import limits
 from ..core.damage import Damaged
+from ..core.run.documents import Policy
 from ..core.run.keys import ID, is_run_id
 from ..core.wording import shown
 from ..core.workspace.keys import WorkspaceKeys
@@ -316,7 +317,7 @@ class Triggerflow:
         begin = functools.partial(begin_run, executor.config, self._facts)
         return TriggerSet(executor.config, self._facts, home, begin, executor.store_code, FiringOrchestrator, self._policy_of)
 
-    def _policy_of(self, retry: Any) -> dict[str, Any]:
+    def _policy_of(self, retry: Any) -> Policy:
         return self.executor.retry if retry is None else policy_of(retry)
 
 

@@ -1,11 +1,11 @@
-"""What each kind of document of a workspace looks like, as far as anybody relies on it: as :mod:`.documents` for runs."""
+"""What each kind of document of a workspace looks like, as far as anybody relies on it: as those of a run."""
 
 from typing import Any
 
 from .. import condition as conditions
 from .. import event
 from ..damage import Unfit
-from ..run.documents import MOST_MEMBERS, code, incarnation, policy, version
+from ..run.document_checks import MOST_MEMBERS, code, incarnation, policy, version
 from ..shape import (
     Check,
     anything,
