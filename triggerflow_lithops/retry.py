@@ -2,10 +2,12 @@
 
 import contextvars
 from dataclasses import dataclass, fields
-from typing import Any, Iterable
+from typing import Any, Iterable, cast
 
-from .core.limits import seconds, shown
-from .core.run.attempts import DEFAULT, Policy
+from .core.limits import seconds
+from .core.run.attempts import DEFAULT
+from .core.run.documents import Policy
+from .core.wording import shown
 from .errors import ConfigurationError, OutsideOrchestratorError
 
 #: The policies of the ``with`` blocks that the orchestrator is in, the innermost last.
@@ -77,7 +79,7 @@ class Retry:
 
     def policy(self) -> Policy:
         """As it is stored, and travels."""
-        return {**{name.name: getattr(self, name.name) for name in fields(self)}, 'on': _names(self.on)}
+        return cast(Policy, {**{name.name: getattr(self, name.name) for name in fields(self)}, 'on': _names(self.on)})
 
     @classmethod
     def of(cls, given: Any) -> 'Retry':
@@ -103,7 +105,7 @@ class Retry:
 
 def policy_of(*given: Any) -> Policy:
     """The first of ``given``, each as :meth:`Retry.of` takes it, that is not None; the default one if all are."""
-    return next((Retry.of(retry).policy() for retry in given if retry is not None), dict(DEFAULT))
+    return next((Retry.of(retry).policy() for retry in given if retry is not None), DEFAULT.copy())
 
 
 def enter_orchestrator() -> None:

@@ -25,6 +25,7 @@ from triggerflow_lithops.core import limits
 from triggerflow_lithops.core.memory_store import MemoryStore
 from triggerflow_lithops.core.run import keys
 from triggerflow_lithops.core.store import Facts
+from triggerflow_lithops.core.wording import printable
 from triggerflow_lithops.native.context import Context
 from triggerflow_lithops.native.events import published
 from triggerflow_lithops.testing import simulate, survive
@@ -246,4 +247,4 @@ def test_history_as_json_is_not_changed_by_that(foreign):
 
 
 def test_what_is_printable_stays_as_it_is():
-    assert limits.printable(f'größe 毎日 🙂 {ESCAPE}\n') == r'größe 毎日 🙂 a\x1b[2Jb\n'
+    assert printable(f'größe 毎日 🙂 {ESCAPE}\n') == r'größe 毎日 🙂 a\x1b[2Jb\n'

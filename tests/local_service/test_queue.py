@@ -14,7 +14,7 @@ from damage import MONSTERS, damaged, make_huge
 from lithops.monitoring.backends.triggerflow import driver
 from lithops.monitoring.backends.triggerflow.compute import PayloadTooLarge
 from lithops.monitoring.backends.triggerflow.core.run.keys import Call
-from lithops.monitoring.backends.triggerflow.documents import Damaged
+from lithops.monitoring.backends.triggerflow.documents import DamagedFile
 from lithops.monitoring.backends.triggerflow.invocations import chunks_done, documents_of, read_invocation
 from lithops.monitoring.backends.triggerflow.invoke import call_payload, chunks_of, own_payload, run_field
 from lithops.monitoring.backends.triggerflow.local_service import LocalService, make_bell
@@ -289,7 +289,7 @@ def test_a_reader_takes_a_damaged_document_or_refuses_it(name, readers, caplog):
             read()
             taken += 1
         except ValueError as refused:
-            assert isinstance(refused, Damaged) or 'is damaged' in str(refused), number
+            assert isinstance(refused, DamagedFile) or 'is damaged' in str(refused), number
             assert '\n' not in str(refused) and len(str(refused)) < 400
         assert time.process_time() - began < 2, number
     assert 0 < taken < 2_100

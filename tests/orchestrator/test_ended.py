@@ -132,9 +132,9 @@ class Counted:
     def __init__(self, facts):
         self._facts, self.reads = facts, 0
 
-    def read(self, key):
+    def read(self, key, *kind):
         self.reads += 1
-        return self._facts.read(key)
+        return self._facts.read(key, *kind)
 
     def has(self, key):
         self.reads += 1

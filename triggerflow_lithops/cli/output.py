@@ -5,7 +5,7 @@ from typing import Any, Iterable
 import click
 from tabulate import tabulate
 
-from ..core.limits import printable
+from ..core.wording import printable
 
 
 def echo(line: str) -> None:

@@ -9,8 +9,9 @@ with each other is in order of time. Pure.
 
 import heapq
 from dataclasses import dataclass, field
-from typing import Any, Hashable, Iterable, Iterator
+from typing import Any, Hashable, Iterable, Iterator, cast
 
+from ..core.run.documents import TriggerDocument
 from ..core.run.inputs import Inputs
 from ..core.run.keys import Call
 from ..core.run.trigger import Members, Trigger
@@ -221,4 +222,4 @@ def in_order(events: dict[Node, Document], pairs: Iterable[Pair]) -> list[Docume
 
 
 def _trigger_of(documents: dict[str, Document]) -> Trigger | None:
-    return Trigger.from_document('', documents['trigger']) if 'trigger' in documents else None
+    return Trigger.from_document('', cast(TriggerDocument, documents['trigger'])) if 'trigger' in documents else None

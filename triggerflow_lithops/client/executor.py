@@ -16,11 +16,11 @@ from lithops.utils import setup_lithops_logger
 
 from .. import errors
 from ..core import limits
-from ..core.limits import shown
-from ..core.run.attempts import Policy
+from ..core.run.documents import Outcome, Policy
 from ..core.run.keys import ID, RUNS, code_key, is_run_id, outcome_key, run_ids, session_of
 from ..core.run.loss import outcome_of
 from ..core.store import Facts, StoreUnavailable
+from ..core.wording import printable, shown
 from ..deployment import installation
 from ..deployment.config import RETRY, SECTION, create_config, follow_lithops_logging
 from ..deployment.lithops_config import load_given
@@ -257,7 +257,7 @@ def _require_wake_ups(config: dict[str, Any]) -> None:
         raise errors.ConfigurationError(str(error)) from error
 
 
-def _tell_old_outcome(run_id: str, outcome: dict[str, Any]) -> None:
+def _tell_old_outcome(run_id: str, outcome: Outcome) -> None:
     """A run id was given of a run that has ended: nothing runs again, which may be a surprise."""
     # A warning of the log: it is seen where no log was set up, too, and as often as it is true
     logger.warning(
@@ -322,7 +322,7 @@ def _new_run_id(function_name: str) -> str:
 
 def _readable(function_name: str) -> str:
     """A name for people, which begins with a letter or a digit: what begins with a dash is an option of a command."""
-    return limits.printable(re.sub(r'^[\W_]+', '', function_name.rstrip('>')))[: limits.NAME] or 'run'
+    return printable(re.sub(r'^[\W_]+', '', function_name.rstrip('>')))[: limits.NAME] or 'run'
 
 
 def _set_up_logging(log_level: str | bool | None, given: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import re
 from typing import Any, Iterator
 
 from ..core import event
+from ..core.run.documents import Outcome
 from ..core.run.keys import JOBS, Call, activation_prefix, facts_prefix, is_key_of, position_of, retried_call
 from ..core.run.loss import Damaged, outcome_of
 from ..core.store import Facts
@@ -31,7 +32,7 @@ class Report:
         self._facts = facts
         self._source = f'triggerflow/{document["run_id"]}'
         #: How the run ended, once that was asked for; None if it has not
-        self.outcome: dict[str, Any] | None = None
+        self.outcome: Outcome | None = None
 
     def history(self) -> list[dict[str, Any]]:
         """

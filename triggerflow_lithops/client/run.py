@@ -5,7 +5,7 @@ import html
 import logging
 import time
 from datetime import datetime, timezone
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Mapping, TypeVar
 
 from lithops.constants import JOBS_PREFIX
 from lithops.monitoring.backends.triggerflow.compute import is_local
@@ -16,6 +16,7 @@ from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups
 
 from .. import errors
 from ..core import limits
+from ..core.run.documents import Outcome
 from ..core.run.ended import clear_away
 from ..core.run.keys import JOBS, outcome_key, run_key, session_of
 from ..core.run.loss import LOST, Damaged, document_of, lose, outcome_of
@@ -171,7 +172,7 @@ class Run(Generic[T_co]):
         # What was written before an activation or a worker could know
         self._clear_away(self.session)
 
-    def _end_elsewhere(self, field: dict[str, Any]) -> None:
+    def _end_elsewhere(self, field: Mapping[str, Any]) -> None:
         """
         Removes what is kept of a run outside of the bucket.
 
@@ -214,7 +215,7 @@ class Run(Generic[T_co]):
         ring = self._ring if is_local(self._config) else None
         care.take(self.session, self.sweep, ring, time.time() - self.document['time'])
 
-    def _tend_unless(self, outcome: dict[str, Any] | None) -> None:
+    def _tend_unless(self, outcome: Outcome | None) -> None:
         if outcome is None:
             self.tend()
         else:
@@ -251,15 +252,15 @@ class Run(Generic[T_co]):
             raise errors.RunNotFoundError(self.run_id, bucket_of(self._config))
         return True
 
-    def _outcome(self, timeout: float | None) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
+    def _outcome(self, timeout: float | None) -> Outcome:
+        def look() -> Outcome | None:
             self._counted = progress.update() or self._counted
             return outcome_of(self._facts, self.session)
 
         limits.timeout(timeout)
         again = f'ask again, here or with TriggerflowExecutor().get_run({self.run_id!r})'
         with interruptible(self.goes_on()), Progress(self.run_id, self.session, self._facts) as progress:
-            found: dict[str, Any] = wait_for(f'Run {self.run_id}', look, self._require, self.tend, timeout, again)
+            found: Outcome = wait_for(f'Run {self.run_id}', look, self._require, self.tend, timeout, again)
         care.is_over(self.session)
         return found
 
@@ -276,7 +277,7 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
 
 
-def value_of(run_id: str, outcome: dict[str, Any]) -> Any:
+def value_of(run_id: str, outcome: Outcome) -> Any:
     """
     What the orchestrator returned; raises what it raised, with its traceback.
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from ..core.damage import Damaged
 from ..core.event import RUN_ENDED, new_event
+from ..core.outcome import LOST, lost_run
+from ..core.run.documents import Outcome
 from ..core.run.keys import JOBS, RUNS, outcome_key, run_key, sessions_of
-from ..core.run.loss import LOST, end, outcome_of
+from ..core.run.loss import end, outcome_of
 from ..core.store import Facts
 from ..deployment.store_border import bucket_of
 from ..errors import RunNotFoundError
@@ -51,7 +53,7 @@ class DamagedRun(Run[Any]):
         """Ends what is under way of it: as lost."""
         self._require()
         for session in self._sessions():
-            end(self._facts, session, {'status': LOST, 'reason': str(self.damage), 'time': time.time()})
+            end(self._facts, session, lost_run(str(self.damage), time.time()))
         return [f'the run is lost: {self.damage}']
 
     def purge(self) -> None:
@@ -73,9 +75,9 @@ class DamagedRun(Run[Any]):
             raise RunNotFoundError(self.run_id, bucket_of(self._config))
         return False
 
-    def _outcome(self, timeout: float | None) -> dict[str, Any]:
+    def _outcome(self, timeout: float | None) -> Outcome:
         self._require()
-        return {'status': LOST, 'reason': str(self.damage), 'time': 0.0}
+        return lost_run(str(self.damage), 0.0)
 
     def _sessions(self) -> list[str]:
         """Of each time that it was started."""
@@ -113,8 +115,8 @@ def find_run(config: dict[str, Any], facts: Facts, run_id: str) -> Run[Any] | No
     return None if document is None else Run(config, facts, document)
 
 
-def how_ended(facts: Facts, run: Run[Any]) -> dict[str, Any] | None:
+def how_ended(facts: Facts, run: Run[Any]) -> Outcome | None:
     """The fact of how a run ended; None while it has not."""
     if isinstance(run, DamagedRun):
-        return {'status': LOST, 'reason': str(run.damage), 'time': 0.0}
+        return lost_run(str(run.damage), 0.0)
     return outcome_of(facts, run.session)

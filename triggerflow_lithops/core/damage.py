@@ -2,16 +2,14 @@
 What is read may be damaged: cut, of another form, of another version. Nothing here touches a store.
 
 :func:`decode` reads JSON of any origin, and raises nothing but :class:`Unfit`. What a document of a
-kind has to look like says :mod:`.documents`.
+kind has to look like says :mod:`.kinds`.
 """
 
 import json
 from typing import Any
 
 from .errors import TriggerflowError
-
-#: Characters of what was found that an error shows
-SHOWN = 60
+from .wording import OUTLINE, outline
 
 
 class Gone(TriggerflowError):
@@ -63,19 +61,8 @@ class Unfit(Exception):
 
     def of(self, key: str) -> Damaged:
         """What is wrong with the object at ``key``."""
-        where = f' as {".".join(self.path)[:SHOWN]!r}' if self.path else ''
+        where = f' as {".".join(self.path)[:OUTLINE]!r}' if self.path else ''
         return Damaged(key, f'{self.found}{where}', self.expected, self.newer)
-
-
-def shown(value: Any) -> str:
-    """What was found, in a few characters, however large or deep it is."""
-    if type(value) in (list, dict, tuple):
-        return f'a {type(value).__name__} of {len(value)}' if value else repr(value)
-    if type(value) is str and len(value) > SHOWN:
-        return f'{value[: SHOWN - 20]!r}… of {len(value)} characters'
-    if type(value) is int and abs(value) >= 10**SHOWN:
-        return 'a number of very many digits'
-    return repr(value)
 
 
 def encode(document: Any) -> bytes:
@@ -93,7 +80,7 @@ def decode(value: bytes) -> Any:
         return _DECODER.decode(value.decode('utf-8'))
     except (ValueError, RecursionError) as error:
         # A RecursionError is of hardly any use, and shows what it is itself
-        why = 'nested too deeply' if isinstance(error, RecursionError) else shown(str(error)).strip('\'"')
+        why = 'nested too deeply' if isinstance(error, RecursionError) else outline(str(error)).strip('\'"')
         raise Unfit(f'{len(value)} bytes that are no JSON ({why})', 'a document') from None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from . import limits
 from .damage import encode
 from .errors import TriggerflowError
-from .limits import shown
+from .wording import shown
 
 PREFIX = 'event.triggerflow'
 SUCCESS = f'{PREFIX}.termination.success'

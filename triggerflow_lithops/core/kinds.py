@@ -1,10 +1,10 @@
 """Which kind of document lies at a key. So nobody who reads one can forget to check it."""
 
 from .damage import Unfit, decode
-from .run.documents import check_of_run
+from .run.document_checks import check_of_run
 from .run.keys import HOMES, JOBS, RUNS, WORKSPACES
 from .shape import mapping
-from .workspace.documents import check_inside, check_workspace
+from .workspace.document_checks import check_inside, check_workspace
 
 _CHECKS = {JOBS: check_of_run, RUNS: check_of_run, WORKSPACES: check_workspace, HOMES: check_inside}
 

@@ -9,14 +9,14 @@ import math
 import re
 from typing import Any
 
+from .wording import shown
+
 #: Seconds of a hundred years: the longest time that anything takes
 LONGEST = 100 * 365.25 * 86_400
 #: Characters of a name for people to read
 NAME = 128
 #: Characters of an attribute of an event
 ATTRIBUTE = 2048
-#: Characters of a value that was refused, in an error
-_SHOWN = 80
 
 #: What the String of CloudEvents 1.0 does not allow (section 3.1): control characters, and what is no character
 _NO_CHARACTER = re.compile('[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]')
@@ -102,24 +102,6 @@ def name(value: Any, what: str) -> str:
 def is_attribute(value: object) -> bool:
     """Whether ``value`` is a text that an event may carry as an attribute, empty or not."""
     return isinstance(value, str) and len(value) <= ATTRIBUTE and not _NO_CHARACTER.search(value)
-
-
-def shown(value: object) -> str:
-    """A value in an error: its repr, shortened and printable, whatever it is."""
-    if isinstance(value, (str, bytes, list, tuple)) and len(value) > _SHOWN:
-        # A long one is not written out to be cut off
-        return f'{printable(repr(value[:_SHOWN]))[:_SHOWN]}… ({len(value)} long)'
-    try:
-        text = repr(value)
-    except Exception:
-        # Of a number of more than some thousand digits, too, there is none
-        return f'a {type(value).__name__} that cannot be shown'
-    return printable(text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…')
-
-
-def printable(text: str) -> str:
-    """A text without control characters: each that is not printable is written as an escape, such as ``\\x1b``."""
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode('ascii') for c in text)
 
 
 def _in_words(at_most: float) -> str:

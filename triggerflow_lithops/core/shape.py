@@ -10,7 +10,8 @@ import binascii
 import re
 from typing import Any, Callable, Mapping
 
-from .damage import Unfit, shown
+from .damage import Unfit
+from .wording import outline
 
 Check = Callable[[Any], None]
 
@@ -44,7 +45,7 @@ def simple(expected: str, fits: Callable[[Any], bool]) -> Check:
 
     def check(value: Any) -> None:
         if not fits(value):
-            raise Unfit(shown(value), expected)
+            raise Unfit(outline(value), expected)
 
     return check
 
@@ -109,7 +110,7 @@ def fields(needed: Mapping[str, Check], more: Mapping[str, Check] | None = None)
 
     def check(value: Any) -> None:
         if type(value) is not dict:
-            raise Unfit(shown(value), 'a document')
+            raise Unfit(outline(value), 'a document')
         for name, fits in wanted:
             try:
                 found = value[name]
@@ -163,7 +164,7 @@ def row(*checks: Check) -> Check:
 
     def check(value: Any) -> None:
         if type(value) is not list or len(value) != len(checks):
-            raise Unfit(shown(value), f'a list of {len(checks)}')
+            raise Unfit(outline(value), f'a list of {len(checks)}')
         for index, (fits, found) in enumerate(zip(checks, value, strict=True)):
             try:
                 fits(found)
@@ -207,21 +208,21 @@ def pairs(found: list[Any]) -> None:
     """Two numbers each of something that can be counted, of which there may be many."""
     for index, value in enumerate(found):
         if not (type(value) is list and len(value) == 2 and type(value[0]) is type(value[1]) is int and 0 <= value[0] <= LARGEST):
-            raise Unfit(shown(value), 'two whole numbers').inside(index)
+            raise Unfit(outline(value), 'two whole numbers').inside(index)
 
 
 def literal_bytes(value: Any) -> None:
     """Bytes as Python writes them. Lithops reads them by ``eval``, so they are that and nothing else."""
     text(value)
     if value[:2] not in ("b'", 'b"'):
-        raise Unfit(shown(value), 'bytes as Python writes them')
+        raise Unfit(outline(value), 'bytes as Python writes them')
     if len(value) <= LONG:
         if not _BYTES.fullmatch(value):
-            raise Unfit(shown(value), 'bytes as Python writes them')
+            raise Unfit(outline(value), 'bytes as Python writes them')
         return
     try:
         fits = type(ast.literal_eval(value)) is bytes
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         fits = False
     if not fits:
-        raise Unfit(shown(value), 'bytes as Python writes them')
+        raise Unfit(outline(value), 'bytes as Python writes them')

@@ -8,7 +8,7 @@ never taken for absent. :class:`Facts` asks until the answer is definite.
 
 import time
 import uuid
-from typing import Any, Callable, List, Protocol, TypeVar
+from typing import Any, Callable, List, Mapping, Protocol, TypeVar, cast, overload
 
 from .damage import Damaged, Unfit, decode, encode
 from .errors import TriggerflowError
@@ -54,6 +54,8 @@ def new_nonce() -> str:
 
 
 _Answer = TypeVar('_Answer')
+#: A class of :mod:`.run.documents`
+_Document = TypeVar('_Document', bound=Mapping[str, Any])
 
 
 class Facts:
@@ -74,7 +76,7 @@ class Facts:
         self._pauses = pauses
         self._sleep = sleep
 
-    def create(self, key: str, document: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+    def create(self, key: str, document: _Document) -> tuple[bool, _Document]:
         """
         Writes a fact, or adopts the one that is there.
 
@@ -83,22 +85,30 @@ class Facts:
 
         :return: whether the fact is ours, and the fact that holds
         """
-        fact = {**document, 'nonce': new_nonce()}
+        nonce = new_nonce()
+        fact = cast(_Document, {**document, 'nonce': nonce})
         if self.write(key, encode(fact)):
             return True, fact
-        there = self.read(key)
+        there = cast('_Document | None', self.read(key))
         if there is None:
             raise StoreUnavailable(f'{key} exists and cannot be read: was the run purged meanwhile?')
-        return there.get('nonce') == fact['nonce'], there
+        return there.get('nonce') == nonce, there
 
     def write(self, key: str, value: bytes) -> bool:
         """Writes bytes if the key is absent. True: created; False: exists."""
         return self._definite(lambda: self.store.put_new(key, value))
 
-    def read(self, key: str) -> dict[str, Any] | None:
+    @overload
+    def read(self, key: str) -> dict[str, Any] | None: ...
+
+    @overload
+    def read(self, key: str, kind: type[_Document]) -> _Document | None: ...
+
+    def read(self, key: str, kind: Any = dict) -> Any:
         """
         A document, or None when there is none.
 
+        :param kind: its type, for the reader's types only: what is checked follows from the key
         :raises Damaged: it is not one of the kind that belongs there
         """
         return self.read_as(key, document_at)

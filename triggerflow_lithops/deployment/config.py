@@ -19,6 +19,7 @@ from lithops.monitoring.backends.triggerflow.private import NotPrivate, private_
 
 from ..core import limits
 from ..core.run.keys import ID, is_run_id
+from ..core.wording import shown
 from ..errors import ConfigurationError
 from ..retry import policy_of
 from . import installation
@@ -198,9 +199,9 @@ def _positive(name: str, value: Any, kind: type) -> Any:
     if kind is float:
         value = _seconds(name, value)
     elif isinstance(value, bool) or not isinstance(value, kind):
-        raise ConfigurationError(f'{name} is a whole number, 1 or more; found {limits.shown(value)}.')
+        raise ConfigurationError(f'{name} is a whole number, 1 or more; found {shown(value)}.')
     if value <= 0:
-        raise ConfigurationError(f'{name} is more than 0; found {limits.shown(value)}.')
+        raise ConfigurationError(f'{name} is more than 0; found {shown(value)}.')
     return value
 
 
@@ -248,7 +249,7 @@ def _checked_wake_ups(section: dict[str, Any]) -> dict[str, Any]:
     if not re.match(r'https?://[^/?#@]+(/|$)', str(checked['endpoint'])):
         raise ConfigurationError(f"'{SECTION}: endpoint' begins with https:// (or http://) and a host, without user or password.")
     if not is_run_id(checked['workspace']):
-        raise ConfigurationError(f"'{SECTION}: workspace' is {ID}; found {limits.shown(checked['workspace'])}.")
+        raise ConfigurationError(f"'{SECTION}: workspace' is {ID}; found {shown(checked['workspace'])}.")
     return {BACKEND: chosen, **checked, SINK: _checked_sink(section.get(SINK), str(checked['workspace']))}
 
 

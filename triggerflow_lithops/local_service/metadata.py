@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from lithops.monitoring.backends.triggerflow.documents import Damaged, read_document, text, unexpected
+from lithops.monitoring.backends.triggerflow.documents import DamagedFile, read_document, text, unexpected
 from lithops.monitoring.backends.triggerflow.local_service import LocalService
 from lithops.monitoring.backends.triggerflow.private import write_file
 from lithops.worker.utils import get_runtime_metadata
@@ -40,7 +40,7 @@ def runtime_metadata(folder: str, timeout: float = 60.0) -> dict[str, Any]:
                 log = os.path.join(folder, 'service.log')
                 raise TimeoutError(f'The local function service did not start in {timeout} s; {log} says why.') from None
             time.sleep(0.02)
-        except Damaged as damaged:
+        except DamagedFile as damaged:
             # A service that is asked, and has it no more, writes it again
             put_aside(_file(folder), f'is not what a service has written: {damaged}')
             endpoint.notify()
@@ -51,7 +51,7 @@ def read_metadata(path: str) -> dict[str, Any]:
     """
     What :func:`write_runtime_metadata` has written.
 
-    :raises Damaged: it is something else
+    :raises DamagedFile: it is something else
     :raises FileNotFoundError: it is missing
     """
     found: dict[str, Any] = read_document(path)
@@ -74,7 +74,7 @@ def write_runtime_metadata(folder: str) -> None:
         read_metadata(path)
     except FileNotFoundError:
         pass
-    except Damaged as damaged:
+    except DamagedFile as damaged:
         put_aside(path, f'is not what a service has written: {damaged}')
     write_file(folder, FILE, json.dumps(get_runtime_metadata()))
 

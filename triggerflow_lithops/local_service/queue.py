@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from typing import Iterable, Iterator
 
-from lithops.monitoring.backends.triggerflow.documents import Damaged
+from lithops.monitoring.backends.triggerflow.documents import DamagedFile
 from lithops.monitoring.backends.triggerflow.invocations import Invocation, chunks_done, read_invocation
 from lithops.monitoring.backends.triggerflow.local_service import ACCEPTED
 from lithops.monitoring.backends.triggerflow.private import append_file
@@ -80,7 +80,7 @@ class Queue:
             except FileNotFoundError:
                 self._known.discard(name)
                 continue
-            except Damaged as damaged:
+            except DamagedFile as damaged:
                 put_aside(path, f'is no invocation: {damaged}')
                 # Unless that could not be done. It is read once only
                 if not os.path.lexists(path):
@@ -103,7 +103,7 @@ class Queue:
         try:
             done: set[int] = chunks_done(path)
             return done
-        except Damaged as damaged:
+        except DamagedFile as damaged:
             put_aside(f'{path}{DONE}', f'has no notes of what is done, so that all of it runs again: {damaged}')
             return set()
 

@@ -35,7 +35,7 @@ import psutil
 from lithops.constants import LITHOPS_TEMP_DIR, USER_TEMP_DIR
 from lithops.localhost.utils import copy_lithops_package
 from lithops.localhost.v2.localhost import LITHOPS_LOCATION, RUNNER_FILE
-from lithops.monitoring.backends.triggerflow.documents import shown
+from lithops.monitoring.backends.triggerflow.core.wording import beginning
 from lithops.monitoring.backends.triggerflow.invocations import Invocation
 from lithops.monitoring.backends.triggerflow.local_service import ACCEPTED, LocalService, make_bell
 from lithops.monitoring.backends.triggerflow.private import append_file, keep_files_private, open_fifo, private_folder
@@ -271,7 +271,7 @@ class Service:
         if chunk.lost:
             self._queue.finish(chunk)
             return
-        chunk.lost = f'The local function service could not run it: {type(error).__name__}: {shown(str(error))}'
+        chunk.lost = f'The local function service could not run it: {type(error).__name__}: {beginning(str(error))}'
         self._queue.add(chunk, time.time() + REPORT[0])
 
     def _fork_to(self, work: Callable[[], int], chunk: Chunk | None = None) -> int:

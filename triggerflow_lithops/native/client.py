@@ -13,7 +13,9 @@ from ..client.run import Run
 from ..client.runs import begin_run
 from ..core import limits
 from ..core.damage import Damaged
+from ..core.run.documents import Policy
 from ..core.run.keys import ID, is_run_id
+from ..core.wording import shown
 from ..core.workspace.keys import WorkspaceKeys
 from ..core.workspace.workspace import TriggerNotFoundError
 from ..orchestrator.hooks import patching
@@ -68,7 +70,7 @@ class Triggerflow:
             )
         if not isinstance(executor, (TriggerflowExecutor, type(None))):
             raise errors.ConfigurationTypeError(
-                f"'executor' is a TriggerflowExecutor; found {limits.shown(executor)}, a {type(executor).__name__}."
+                f"'executor' is a TriggerflowExecutor; found {shown(executor)}, a {type(executor).__name__}."
             )
         self.executor = executor or TriggerflowExecutor(**options)
         self._facts = self.executor.facts
@@ -315,14 +317,14 @@ class Triggerflow:
         begin = functools.partial(begin_run, executor.config, self._facts)
         return TriggerSet(executor.config, self._facts, home, begin, executor.store_code, FiringOrchestrator, self._policy_of)
 
-    def _policy_of(self, retry: Any) -> dict[str, Any]:
+    def _policy_of(self, retry: Any) -> Policy:
         return self.executor.retry if retry is None else policy_of(retry)
 
 
 def _require_name(name: object) -> None:
     """:raises InvalidTriggerError: it is no name of a workspace"""
     if not is_run_id(name):
-        raise InvalidTriggerError(f'Found workspace {limits.shown(name)}; a name is {ID}.')
+        raise InvalidTriggerError(f'Found workspace {shown(name)}; a name is {ID}.')
 
 
 def publish(workspace: str, event: CloudEvent | dict[str, Any], **options: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core import event
 from ..core.event import InvalidEventError
-from ..core.limits import shown
+from ..core.wording import shown
 from ..core.workspace.workspace import require_subject
 
 #: Source of an event that names none

@@ -18,6 +18,7 @@ from lithops.monitoring.backends.triggerflow.error_text import names_of
 
 from ..core.event import seconds_of
 from ..core.run.attempts import delay
+from ..core.run.documents import Policy
 from ..core.store import Facts, StoreUnavailable
 from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing
@@ -125,7 +126,7 @@ class FiringContext:
         names = ('firing', 'function', 'function_name')
         return {**{name: value for name, value in self.run['orchestrator'].items() if name not in names}, 'code_key': key}
 
-    def _policy_of(self, retry: Any) -> dict[str, Any]:
+    def _policy_of(self, retry: Any) -> Policy:
         return policy_of(retry) if retry is not None else self.run['retry']
 
     def wait_for_its_time(self) -> None:

@@ -20,10 +20,11 @@ from ..core import condition as conditions
 from ..core.condition import InvalidConditionError
 from ..core.damage import Damaged
 from ..core.event import FAILURE, MAX_BYTES, SUCCESS, InvalidEventError, new_event
-from ..core.limits import shown
+from ..core.outcome import LOST
+from ..core.run.documents import Outcome, Policy
 from ..core.run.keys import ID, RUNS, is_run_id, run_key
-from ..core.run.loss import LOST
 from ..core.store import Facts, encode, new_nonce
+from ..core.wording import shown
 from ..core.workspace.keys import Document, WorkspaceKeys
 from ..core.workspace.workspace import Firing, Workspace
 from ..errors import RunLost, RunNotFoundError, TriggerflowError
@@ -64,7 +65,7 @@ class TriggerSet:
         begin_run: Callable[[Document], Any],
         store_code: StoreCode,
         perform: Perform,
-        policy_of: Callable[[Any], dict[str, Any]],
+        policy_of: Callable[[Any], Policy],
     ):
         self._config = config
         self._facts = facts
@@ -198,7 +199,7 @@ class TriggerSet:
                     repaired.append(f'{run.run_id}: that it failed was published')
         return repaired
 
-    def _has_died(self, trigger_id: str, run: Run[Any], outcome: Document) -> bool:
+    def _has_died(self, trigger_id: str, run: Run[Any], outcome: Outcome) -> bool:
         """Whether an action has failed in a way in which nobody was left to publish that. It is published here."""
         success, failure = (self._end_of(trigger_id, run.run_id, kind) for kind in (SUCCESS, FAILURE))
         is_timer = run.run_id == run_id_of(self.home, trigger_id, TIMER)

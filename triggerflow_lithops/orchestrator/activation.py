@@ -34,6 +34,7 @@ from ..core.damage import Unfit
 from ..core.outcome import failed_run
 from ..core.run.action import start_activation
 from ..core.run.deferred import Each, one_by_one
+from ..core.run.documents import RunFields
 from ..core.run.ended import clear_if_purged
 from ..core.run.engine import Engine
 from ..core.run.keys import claim_key, death_key, facts_prefix, outcome_key, position_of, trigger_key
@@ -88,7 +89,7 @@ class Orchestrator:
         sweep_in_turn(config, run, number, due)
         return None
 
-    def _live(self, config: dict[str, Any], run: dict[str, Any], number: int, cause: str, due: float) -> str | None:
+    def _live(self, config: dict[str, Any], run: RunFields, number: int, cause: str, due: float) -> str | None:
         facts, session = Facts(create_store(config)), run['session']
         perform = performer(config, run, facts)
 
@@ -140,7 +141,7 @@ class Activation:
     def __init__(
         self,
         orchestrator: Orchestrator,
-        run: dict[str, Any],
+        run: RunFields,
         config: dict[str, Any],
         engine: Engine,
         runner: Runner,

@@ -21,6 +21,7 @@ from lithops.monitoring.backends.triggerflow.future import reduced
 from lithops.storage.utils import create_job_key
 
 from ..core import limits
+from ..core.run.documents import JobFact, RunFields
 from ..core.run.inputs import Inputs
 from ..core.run.trigger import Members
 from ..core.store import StoreUnavailable
@@ -54,7 +55,7 @@ class Calls(Steps):
         replay: Replay,
         effects: Effects,
         config: dict[str, Any],
-        run: dict[str, Any],
+        run: RunFields,
         runtime_meta: dict[str, Any],
         start_calls: Callable[..., None],
         thread: threading.Thread,
@@ -215,7 +216,7 @@ class Calls(Steps):
             policy, lanes = innermost(self.run['retry']), self.run['orchestrator']['lanes']
             return job_document(made, uploads, executor.invoker.runtime_name, memory, policy, found, lanes)
 
-        def invoke(fact: dict[str, Any], indices: Sequence[int], number: int) -> None:
+        def invoke(fact: JobFact, indices: Sequence[int], number: int) -> None:
             config = {**executor.config, SECTION: self.config[SECTION]}
             self._start_calls(config, self.run, number, self.replay.position, fact, indices)
 

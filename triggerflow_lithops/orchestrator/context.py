@@ -9,6 +9,7 @@ import lithops.utils
 from lithops.constants import SESSION_ID_ENV, TOTAL_EXECUTORS_ENV
 
 from ..core import limits
+from ..core.run.documents import RunFields
 from ..errors import ConfigurationError
 from ..replay.effects import Effects
 from ..replay.replay import Replay
@@ -34,7 +35,7 @@ class Hooks(Calls, Waits):
         replay: Replay,
         effects: Effects,
         config: dict[str, Any],
-        run: dict[str, Any],
+        run: RunFields,
         runtime_meta: dict[str, Any],
         start_calls: Callable[..., None],
         thread: threading.Thread,

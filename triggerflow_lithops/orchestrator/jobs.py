@@ -9,7 +9,7 @@ from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.status import GRACE
 from lithops.storage.utils import create_job_key
 
-from ..core.run.attempts import Policy
+from ..core.run.documents import Policy
 from ..core.run.inputs import Inputs
 from ..core.run.keys import MAX_CALLS, data_key
 from ..core.store import Facts, new_nonce

@@ -9,7 +9,8 @@ from typing import Any
 import lithops.worker
 from lithops.monitoring.backends.triggerflow.error_text import described
 
-from ..core.outcome import failed_run
+from ..core.outcome import completed_run, failed_run, raised_run
+from ..core.run.documents import Outcome
 from ..deployment.installation import PACKAGE
 from ..errors import OutcomeError
 from ..replay.effects import Interrupted
@@ -38,20 +39,20 @@ class Raised:
 End = Interrupted | Returned | Raised
 
 
-def completed(value: Any, now: float) -> dict[str, Any]:
+def completed(value: Any, now: float) -> Outcome:
     """The outcome of a run whose orchestrator returned ``value``."""
     try:
         pickled = values.dumps(value)
     except BaseException as error:
         what = f'The orchestrator returned a {type(value).__name__}, which cannot be pickled: {described(error)}'
         return failed_run(OutcomeError(what), now)
-    return {'status': 'completed', 'value': base64.b64encode(pickled).decode(), 'time': now}
+    return completed_run(base64.b64encode(pickled).decode(), now)
 
 
-def raised(error: BaseException, now: float) -> dict[str, Any]:
+def raised(error: BaseException, now: float) -> Outcome:
     """The outcome of a run whose orchestrator raised ``error``."""
     BaseException.with_traceback(error, _within(vars(BaseException)['__traceback__'].__get__(error)))
-    return {'status': 'failed', **document_of(error), 'time': now}
+    return raised_run(document_of(error), now)
 
 
 def _within(traceback: TracebackType | None) -> TracebackType | None:

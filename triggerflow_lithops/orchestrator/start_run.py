@@ -11,7 +11,9 @@ from lithops.monitoring.backends.triggerflow.sweep import begin_sweeps
 from lithops.monitoring.backends.triggerflow.wakeups import begin_wake_ups, end_wake_ups
 
 from ..core.damage import Damaged
+from ..core.outcome import cancelled_run
 from ..core.run.action import start_activation
+from ..core.run.documents import RunFields
 from ..core.run.keys import outcome_key, run_key, session_of
 from ..core.store import Facts, StoreUnavailable, encode
 from ..errors import ConfigurationError
@@ -28,9 +30,9 @@ def session_of_run(document: dict[str, Any]) -> str:
     return session_of(document['run_id'], document['incarnation'])
 
 
-def field_of(document: dict[str, Any]) -> dict[str, Any]:
+def field_of(document: dict[str, Any]) -> RunFields:
     """What every payload of a run carries."""
-    field: dict[str, Any] = run_field(document['run_id'], session_of_run(document), document['orchestrator'], document['retry'])
+    field: RunFields = run_field(document['run_id'], session_of_run(document), document['orchestrator'], document['retry'])
     return field
 
 
@@ -84,6 +86,6 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
 def cancel_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> None:
     """Ends a run as cancelled, unless it has ended."""
     session = session_of_run(document)
-    facts.write(outcome_key(session), encode({'status': 'cancelled', 'time': time.time()}))
+    facts.write(outcome_key(session), encode(cancelled_run(time.time())))
     end_wake_ups(config, field_of(document))
     forget_driver(config, session)

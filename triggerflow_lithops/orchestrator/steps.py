@@ -13,6 +13,7 @@ from lithops.future import ResponseFuture
 from lithops.monitoring.backends.triggerflow.error_text import described
 
 from ..core.damage import Damaged, Gone
+from ..core.run.documents import RunFields
 from ..core.run.keys import Call, fact_key
 from ..core.store import StoreUnavailable
 from ..errors import NotDurableError, OutcomeError, OutsideOrchestratorError
@@ -46,7 +47,7 @@ class Steps:
     :ivar run: what every payload of the run carries
     """
 
-    def __init__(self, replay: Replay, effects: Effects, config: dict[str, Any], run: dict[str, Any], thread: threading.Thread):
+    def __init__(self, replay: Replay, effects: Effects, config: dict[str, Any], run: RunFields, thread: threading.Thread):
         self.replay = replay
         self._effects = effects
         self.config = config

@@ -9,7 +9,7 @@ import functools
 import inspect
 from typing import Any, Callable
 
-from ..core.limits import shown
+from ..core.wording import shown
 from ..errors import InvalidRunError, InvalidRunTypeError
 
 #: What ``run()`` was given as arguments when it was given none

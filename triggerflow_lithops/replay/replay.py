@@ -11,10 +11,11 @@ import random
 import sys
 import uuid
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Sequence, cast
 
 from .. import errors
 from ..core.outcome import failed_run
+from ..core.run.documents import JobFact, Outcome
 from ..core.run.ended import ENDED
 from ..core.run.engine import Engine
 from ..core.run.inputs import Inputs
@@ -29,6 +30,9 @@ from .ledger import Explain, Ledger
 from .outputs import Outputs
 from .pending import PendingCalls
 from .suspend import Suspension
+
+#: Invokes calls of a scheduled job, by their numbers, as an activation with a number
+Invoke = Callable[[JobFact, Sequence[int], int], None]
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Replay:
         job: str,
         fingerprint: Fingerprint,
         prepare: Callable[[], dict[str, Any]],
-        invoke: Callable[[dict[str, Any], Sequence[int], int], None],
+        invoke: Invoke,
         explain: Explain | None = None,
     ) -> dict[str, Any]:
         """
@@ -123,13 +127,13 @@ class Replay:
             ours, fact = self.ledger.create(position, scheduled, fingerprint, prepared, explain)
             self._pending.scheduled(job, fact['calls'])
             if ours:
-                self._begin(fact, range(fact['calls']), invoke)
+                self._begin(cast(JobFact, fact), range(fact['calls']), invoke)
                 return fact
             adopted = True
         else:
             self._pending.scheduled(job, fact['calls'])
         if adopted:
-            self._finish_invoking(fact, invoke)
+            self._finish_invoking(cast(JobFact, fact), invoke)
         return fact
 
     def position_of(self, job: str) -> int:
@@ -242,7 +246,7 @@ class Replay:
         seed = hashlib.blake2b(f'{self.session}/{position}'.encode(), digest_size=16)
         return uuid.UUID(bytes=seed.digest(), version=4)
 
-    def finish(self, outcome: dict[str, Any]) -> bool:
+    def finish(self, outcome: Outcome) -> bool:
         """
         Writes how the run ended.
 
@@ -280,12 +284,12 @@ class Replay:
         if pending is not None:
             self.effects.stop(Failed(errors.TooManyPendingCalls(self.ledger.run_id, pending, self._pending.most)))
 
-    def _finish_invoking(self, fact: dict[str, Any], invoke: Callable[[dict[str, Any], Sequence[int], int], None]) -> None:
+    def _finish_invoking(self, fact: JobFact, invoke: Invoke) -> None:
         """Invokes what an activation that died while it invoked may have left out."""
         by = fact['activation']
         if not fact['calls'] or by in self.ledger.lives or self.facts.has(trigger_key(self.session, by)):
             return
-        whole = self.facts.read(fact_key(self.session, self.position)) or fact
+        whole = self.facts.read(fact_key(self.session, self.position), JobFact) or fact
         job, calls = fact['job'], range(fact['calls'])
         # Asked for first: what ends meanwhile is listed then
         there = self._in_flight() or set()
@@ -294,9 +298,9 @@ class Replay:
 
     def _begin(
         self,
-        job: dict[str, Any],
+        job: JobFact,
         indices: Sequence[int],
-        invoke: Callable[[dict[str, Any], Sequence[int], int], None],
+        invoke: Invoke,
         again: bool = False,
     ) -> None:
         """Invokes calls of a job at its position, but for those that wait for others."""

@@ -8,10 +8,11 @@ from typing import Any, Callable
 from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
-from ..core.limits import WrongTypeError, shown
+from ..core.limits import WrongTypeError
 from ..core.run.keys import JOBS, attempts_prefix, session_of
 from ..core.run.loss import LOST
 from ..core.store import decode
+from ..core.wording import shown
 from ..errors import RunDied, TriggerflowError
 from ..orchestrator.user_code import NO_ARGUMENTS
 from .faults import HARD, NONE, SOFT, Faults

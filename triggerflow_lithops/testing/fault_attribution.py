@@ -5,9 +5,10 @@ What should have happened to a call or an activation and did not is justified by
 of those who were to start it, and by no other fault.
 """
 
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, cast
 
 from ..core.run import keys
+from ..core.run.documents import TriggerDocument
 from ..core.run.inputs import Inputs
 from ..core.run.keys import Call
 from ..core.run.repair import Repair
@@ -49,7 +50,7 @@ class FaultAttribution:
             yield from self._lives(number - 1)
             trigger = self._document(keys.trigger_key(self._session, number - 1))
             if trigger:
-                yield from Trigger.from_document(self._session, trigger).members
+                yield from Trigger.from_document(self._session, cast(TriggerDocument, trigger)).members
 
     def _lives(self, number: int) -> Iterable[int]:
         claim = self._document(keys.claim_key(self._session, number)) or {}

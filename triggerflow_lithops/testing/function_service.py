@@ -19,8 +19,8 @@ from lithops.storage.utils import create_job_key
 
 from ..core.run import action as actions
 from ..core.run import keys
-from ..core.run.action import Action
-from ..core.run.attempts import Execution, Policy
+from ..core.run.attempts import Execution
+from ..core.run.documents import Action, AttemptFact, Job, JobFact, LaneRest, RunFields
 from ..core.run.engine import Engine
 from ..core.run.keys import Call
 from ..core.run.lanes import Lanes, Start, neighbours
@@ -138,7 +138,7 @@ class SimulatedService:
         self,
         world: World,
         orchestrator: Orchestrator,
-        run: dict[str, Any],
+        run: RunFields,
         config: dict[str, Any],
         reports_in_flight: bool,
         elsewhere: bool = False,
@@ -226,17 +226,18 @@ class SimulatedService:
             return
         call = Call(*action['call'])
         job = job_of(facts, self._world.session, position, call)
-        following = {'call': call.number} if job['lanes'] else None
+        following: LaneRest | None = {'call': call.number} if job['lanes'] else None
         if action['name'] == actions.START_CALL:
             self._start(by, job['activation'], position, job, [Start([call.number], following)], action['attempt'])
         else:
-            attempt = facts.read(keys.attempt_key(self._world.session, call, action['attempt'])) if action['attempt'] else None
+            key = keys.attempt_key(self._world.session, call, action['attempt'])
+            attempt = facts.read(key, AttemptFact) if action['attempt'] else None
             left = attempt['due'] + job['lifetime'] - self._scheduler.now if attempt else 0.0
             self._world.taken_for_lost(call, action['attempt'], not self._reports_in_flight and left > LARGEST_SKEW)
             execution = self._execution(call, job['activation'], position, job, attempt, following)
             self._report(by, execution, lost_status(self._scheduler.now, action['reason']))
 
-    def _start_calls(self, by: Process, number: int, position: int, job: dict[str, Any], indices: Sequence[int]) -> None:
+    def _start_calls(self, by: Process, number: int, position: int, job: JobFact, indices: Sequence[int]) -> None:
         starts = list(Lanes(job).open(indices))
         if job['lanes'] and len(starts) > job['lanes']:
             self._world.broken(f'{by} started {len(starts)} chunks of {job["job"]} in {job["lanes"]} lanes')
@@ -249,9 +250,9 @@ class SimulatedService:
         by: Process,
         number: int,
         position: int,
-        job: dict[str, Any],
+        job: Job,
         starts: Iterable[Start],
-        attempt: dict[str, Any] | None = None,
+        attempt: AttemptFact | None = None,
     ) -> None:
         for start in starts:
             (chunk,) = chunks_of(job, start.numbers)
@@ -276,13 +277,12 @@ class SimulatedService:
         call: Call,
         number: int,
         position: int,
-        job: dict[str, Any],
-        attempt: dict[str, Any] | None,
-        following: dict[str, Any] | None,
+        job: Job,
+        attempt: AttemptFact | None,
+        following: LaneRest | None,
     ) -> Execution:
         which, memory = (attempt['attempt'], attempt['runtime_memory']) if attempt else (0, job['runtime_memory'])
-        policy: Policy = job['retry']
-        return Execution(self._world.session, call, position, number, which, policy, memory, following=following)
+        return Execution(self._world.session, call, position, number, which, job['retry'], memory, following=following)
 
     def _deliver(self, invocation: _Invocation, due: float) -> None:
         if self._world.happens('lost'):
@@ -341,7 +341,7 @@ class SimulatedService:
     def _bury(self, process: Process, number: int, reason: str) -> None:
         Sweeper(self.engine(process), self._world.session, LIMITS).handle_death(number, reason, self._scheduler.now)
 
-    def _run_chunk(self, process: Process, job: dict[str, Any], chunk: dict[str, Any], executions: Sequence[Execution]) -> None:
+    def _run_chunk(self, process: Process, job: Job, chunk: dict[str, Any], executions: Sequence[Execution]) -> None:
         facts, store = self.engine(process).facts, self._world.reach(process)
         uploaded = facts.read_bytes(job['func_key'])
         if uploaded is None:
@@ -365,7 +365,7 @@ class SimulatedService:
             self._report(process, execution, ended)
 
     def _nested(self, process: Process, facts: Facts, caller: Execution) -> NestedHooks:
-        def start_calls(job: dict[str, Any], indices: Sequence[int]) -> None:
+        def start_calls(job: JobFact, indices: Sequence[int]) -> None:
             self._start_calls(process, 0, -1, job, indices)
 
         name = f'{caller.call.job}-{caller.call.call_id}'

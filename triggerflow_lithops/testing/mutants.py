@@ -6,6 +6,7 @@ from typing import Any
 from ..core.memory_store import MemoryStore
 from ..core.run import attempts, engine, keys, sweep
 from ..core.run.attempts import Execution, Failure
+from ..core.run.documents import TriggerDocument
 from ..core.run.engine import Engine
 from ..core.run.inputs import Dependent
 from ..core.run.keys import Call
@@ -138,7 +139,7 @@ def faults_shown_to_the_orchestrator(original: Any, self: Hooks, function: Any, 
 def hop_fires_early(original: Any, self: Engine, session: str, number: int, call: Call, ended: set[Call], *again: bool) -> bool:
     """Whoever completes a watched group fires, though other groups are not complete."""
     group = keys.group_of(call)
-    document = self.facts.read(keys.watch_key(session, group, number))
+    document = self.facts.read(keys.watch_key(session, group, number), TriggerDocument)
     trigger = document and Trigger.from_document(session, document)
     if trigger and trigger.needs_all and trigger.members.in_group(group) <= ended:
         self.fire(trigger)
@@ -152,7 +153,7 @@ def watch_does_not_hop(
 ) -> bool:
     """Whoever completes a watched group does not move the watch on."""
     group = keys.group_of(call)
-    document = self.facts.read(keys.watch_key(session, group, number))
+    document = self.facts.read(keys.watch_key(session, group, number), TriggerDocument)
     trigger = document and Trigger.from_document(session, document)
     if trigger and trigger.needs_all and trigger.members.groups() != [group]:
         return False

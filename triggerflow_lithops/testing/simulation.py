@@ -25,7 +25,9 @@ from lithops.worker.utils import get_runtime_metadata
 
 from ..client.history_report import Report
 from ..client.run import value_of
+from ..core.outcome import cancelled_run
 from ..core.run import keys
+from ..core.run.documents import Outcome, Policy
 from ..core.run.keys import Call
 from ..core.run.repair import Repair
 from ..core.run.sweep import Sweeper
@@ -102,7 +104,7 @@ class Simulated:
     """
 
     seed: int
-    outcome: dict[str, Any] | None
+    outcome: Outcome | None
     seconds: float
     requests: 'Counter[str]'
     listed: 'Counter[str]'
@@ -401,7 +403,7 @@ class Simulation:
     # The client, the cleaner, and the sweeper
 
     def _cancel(self) -> None:
-        outcome = encode({'status': 'cancelled', 'time': self.scheduler.now})
+        outcome = encode(cancelled_run(self.scheduler.now))
         if not self.memory.put_new(keys.outcome_key(self.session), outcome):
             return
         self.seen['cancelled'] += 1
@@ -488,7 +490,7 @@ def _in_this_world(scheduler: Scheduler, open_storage: Callable[[Any], Any]) -> 
         time.sleep, lithops.future.InternalStorage = sleep, storage
 
 
-def _document(orchestrator: Callable[..., Any], policy: dict[str, Any], lanes: int, most_pending: int) -> dict[str, Any]:
+def _document(orchestrator: Callable[..., Any], policy: Policy, lanes: int, most_pending: int) -> dict[str, Any]:
     name = qualified_name(orchestrator)
     return {
         'version': 1,

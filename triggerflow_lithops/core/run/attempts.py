@@ -8,11 +8,10 @@ is invoked.
 
 import random
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
+from .documents import AttemptFact, LaneRest, Policy
 from .keys import Call
-
-Policy = dict[str, Any]
 
 #: Lost calls are retried, calls that raised are not
 DEFAULT: Policy = {
@@ -53,7 +52,7 @@ class Execution:
     :param number: of the activation that invoked it
     :param memory: MB that it was given, None where the backend has no such thing
     :param redelivered: whether the function service has delivered it before
-    :param following: what of its lane follows upon it, of :mod:`.lanes`
+    :param following: what of its lane follows upon it
     :param seconds: that it has taken
     """
 
@@ -65,7 +64,7 @@ class Execution:
     policy: Policy | None = None
     memory: int | None = None
     redelivered: bool = False
-    following: dict[str, Any] | None = None
+    following: LaneRest | None = None
     seconds: float = 0.0
 
 
@@ -87,7 +86,7 @@ def next_attempt(
     failure: Failure,
     now: float,
     draw: Callable[[], float] = random.random,
-) -> dict[str, Any] | None:
+) -> AttemptFact | None:
     """
     The attempt that follows upon one that failed, as a fact; None if it was the last.
 

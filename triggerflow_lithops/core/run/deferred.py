@@ -4,6 +4,7 @@ from typing import Any, Callable, Iterable, Protocol, Sequence
 
 from ..store import Facts, encode
 from .action import Performer, start_deferred
+from .documents import AttemptFact, DependentDocument, Job, JobFact
 from .group_watch import Watching
 from .inputs import Dependent, dependents_of
 from .keys import Call, Group, attempt_key, event_key, group_of, outcome_key
@@ -36,7 +37,7 @@ class Deferred(Watching):
         self,
         session: str,
         position: int,
-        job: dict[str, Any],
+        job: JobFact,
         numbers: Iterable[int],
         now: float,
         again: bool = False,
@@ -59,9 +60,7 @@ class Deferred(Watching):
         ready |= {number for number, inputs in waiting.items() if set(inputs) <= ended}
         return self.start(session, position, job, sorted(ready), now, again)
 
-    def start(
-        self, session: str, position: int, job: dict[str, Any], numbers: list[int], now: float, again: bool = False
-    ) -> bool:
+    def start(self, session: str, position: int, job: Job, numbers: list[int], now: float, again: bool = False) -> bool:
         """
         Starts deferred calls that wait for nothing any more, unless somebody did.
 
@@ -73,7 +72,7 @@ class Deferred(Watching):
         if self.facts.has(outcome_key(session)):
             return False
         calls = [Call(job['job'], number) for number in numbers]
-        first = {'attempt': 0, 'time': now, 'due': now, 'runtime_memory': job['runtime_memory']}
+        first: AttemptFact = {'attempt': 0, 'time': now, 'due': now, 'runtime_memory': job['runtime_memory']}
         due = [call.number for call in calls if self._is_ours(session, call, first, again)]
         if due:
             self.perform(start_deferred(session, position, job, due))
@@ -81,7 +80,7 @@ class Deferred(Watching):
 
     def _start_dependent(self, session: str, key: str, call: Call, ended: set[Call], now: float, again: bool) -> None:
         """Starts what waits for ``call`` and for nothing else any more."""
-        document = self.facts.read(key)
+        document = self.facts.read(key, DependentDocument)
         if document is None:
             return
         dependent, group = Dependent.from_document(session, document), group_of(call)
@@ -104,6 +103,6 @@ class Deferred(Watching):
         complete = self._watch_one_group(dependent.session, inputs, f'{dependent.position}/{number}', watch, since)
         return [number] if complete else []
 
-    def _is_ours(self, session: str, call: Call, first: dict[str, Any], again: bool) -> bool:
+    def _is_ours(self, session: str, call: Call, first: AttemptFact, again: bool) -> bool:
         ours, _ = self.facts.create(attempt_key(session, call, 0), first)
         return ours or (again and not self.facts.has(event_key(session, call)))

@@ -1,450 +1,341 @@
 """
-What each kind of document of a run looks like, as far as anybody relies on it.
+What is stored of a run, and what is sent of it: the type of each document.
 
-What is relied upon counts, and not only types: nothing that is taken from here makes a loop endless,
-or waits for what can never be.
+Types only: nothing here runs. :mod:`.document_checks` says what a document that was read has to look like. Of two
+classes, one with an underscore has the fields that a document need not have.
 """
 
-import re
-from typing import Any, Callable, Sequence
+from typing import Any, Literal, TypedDict
 
-from .. import condition as conditions
-from ..damage import Unfit, shown
-from ..shape import (
-    LATEST,
-    MOST,
-    Check,
-    anything,
-    base64,
-    base64s,
-    between,
-    both,
-    by,
-    count,
-    each,
-    exactly,
-    fields,
-    finite,
-    flag,
-    key,
-    literal_bytes,
-    mapping,
-    moment,
-    number,
-    optional,
-    pairs,
-    pattern,
-    positive,
-    row,
-    seconds,
-    sequence,
-    simple,
-    text,
-    texts,
-)
-from .keys import JOBS, MAX_CALLS, RUNS
-
-#: Of the protocol: of the documents that say that there is a run, or a workspace
-VERSION = 1
-#: Calls that one wait, or one call, may wait for
-MOST_MEMBERS = 10_000_000
-
-#: Names of steps that schedule jobs
-JOB_KINDS = ('call_async', 'map', 'reduce')
-
-#: A check that knows which key it is about
-Rule = Callable[[str, Any], None]
-
-#: A job that a call has made has the name of that call in front
-_JOB = r'\d{1,9}-[A-Z]\d{1,9}'
-job_name = pattern("the name of a job, such as '0-M001'", rf'{_JOB}(?:-\d{{5}}(?:-[0-9a-f]{{12}})?-{_JOB})*')
-call_index = simple(f'a whole number from 0 to {MAX_CALLS - 1}', lambda value: type(value) is int and 0 <= value < MAX_CALLS)
-calls = simple(f'a number of calls from 0 to {MAX_CALLS}', lambda value: type(value) is int and 0 <= value <= MAX_CALLS)
-incarnation = pattern('an incarnation', r'[0-9A-Za-z]{1,32}')
-#: Kind, function, number of calls, digest of the arguments
-fingerprint = row(text, text, calls, text)
-
-policy = fields(
-    {
-        'retries': between(0, MOST),
-        'on': texts,
-        'backoff': between(0, MOST),
-        'factor': between(0, MOST),
-        'max_backoff': between(0, MOST),
-        'jitter': between(0, 1),
-        'memory_factor': between(0, MOST),
-    }
-)
-
-#: What an invocation of a run's own function needs. A firing says so in its trigger, but for the names
-_CODE = {
-    'code_key': key,
-    'execution_timeout': seconds,
-    'runtime_name': text,
-    'runtime_memory': optional(count),
-    'max_deaths': positive,
-    'sweep_seconds': optional(seconds),
-    'lanes': count,
-    'max_pending_calls': count,
-}
-code = fields(_CODE)
-_orchestrator = fields(
-    {**_CODE, 'function': text, 'function_name': text},
-    {'firing': fields({'home': key, 'trigger': text, 'number': text})},
-)
+#: Calls of each job, as ranges ``[first, stop)``
+Ranges = dict[str, list[list[int]]]
 
 
-def version(value: Any) -> None:
-    """That of the protocol. What a newer one has written is not damaged."""
-    if type(value) is int and value > VERSION:
-        raise Unfit(f'version {shown(value)}', f'version {VERSION}: upgrade the plugin here', newer=True)
-    exactly(VERSION)(value)
+class Stored(TypedDict, total=False):
+    """
+    What each fact may have.
+
+    :ivar nonce: says who wrote it
+    """
+
+    nonce: str
 
 
-def members(value: Any) -> None:
-    """Calls, as ranges of each job, in order and without a call that is in two of them."""
-    mapping(value)
-    total = 0
-    for job, ranges in value.items():
-        job_name(job)
-        sequence(ranges)
-        last = 0
-        for found in ranges:
-            if type(found) is not list or len(found) != 2 or not all(type(bound) is int for bound in found):
-                raise Unfit(shown(found), 'two numbers of calls').inside(job)
-            if not last <= found[0] < found[1] <= MAX_CALLS:
-                raise Unfit(f'calls {shown(found[0])} to {shown(found[1])}', f'ranges in order, up to {MAX_CALLS}').inside(job)
-            last = found[1]
-            total += last - found[0]
-    if total > MOST_MEMBERS:
-        raise Unfit(f'{total} calls', f'{MOST_MEMBERS} at the most')
+class Policy(TypedDict):
+    """When a call that failed runs again: ``Retry`` of the public surface, in the form in which it travels."""
+
+    retries: int
+    on: list[str]
+    backoff: float
+    factor: float
+    max_backoff: float
+    jitter: float
+    memory_factor: float
 
 
-position = count
-positions = by(job_name, position)
-
-# What starts a run, and ends it
-
-_run = fields(
-    {
-        'version': version,
-        'run_id': text,
-        'incarnation': incarnation,
-        'name': text,
-        'orchestrator': _orchestrator,
-        'retry': policy,
-        'time': moment,
-    }
-)
-#: What was raised: as :mod:`triggerflow_lithops.orchestrator.packing.exception_documents` has it
-_raised = both(
-    fields({'error': row(text, text), 'kind': text, 'traceback': text}, {'exception': base64, 'problem': text}),
-    simple('what it was, or why it cannot be told', lambda value: 'exception' in value or 'problem' in value),
-)
-_failed = fields({'error': row(text, text)}, {'fields': mapping})
-_ended: dict[str, Check] = {
-    'completed': fields({'value': base64}),
-    'cancelled': mapping,
-    'lost': fields({'reason': text}),
-    'failed': lambda value: _raised(value) if 'kind' in value else _failed(value),
-}
-_status = fields({'status': exactly(*_ended), 'time': moment})
+class _Orchestrator(TypedDict, total=False):
+    firing: dict[str, str]
 
 
-def _run_of_its_id(where: str, document: Any) -> None:
-    _run(document)
-    if document['run_id'] != where.split('/')[1]:
-        raise Unfit(f'the run {shown(document["run_id"])}', f'the run {where.split("/")[1]}').inside('run_id')
+class OrchestratorFields(_Orchestrator):
+    """What invoking the function of a run itself needs, and its limits. 'firing' says which firing of a trigger it performs."""
+
+    function: str
+    function_name: str
+    code_key: str
+    execution_timeout: float
+    log_level: Any
+    runtime_name: str
+    runtime_memory: int | None
+    max_deaths: int
+    max_pending_calls: int
+    lanes: int
+    sweep_seconds: float | None
 
 
-def _outcome(document: Any) -> None:
-    _status(document)
-    _ended[document['status']](document)
+class RunFields(TypedDict):
+    """What every payload of a run carries."""
+
+    version: int
+    run_id: str
+    session: str
+    orchestrator: OrchestratorFields
+    retry: Policy
+
+
+class RunDocument(Stored):
+    """``run.json``: that there is a run."""
+
+    version: int
+    run_id: str
+    incarnation: str
+    name: str
+    orchestrator: OrchestratorFields
+    retry: Policy
+    time: float
+
+
+class _Outcome(Stored, total=False):
+    value: str
+    reason: str
+    error: list[str]
+    fields: dict[str, Any]
+    kind: str
+    traceback: str
+    exception: str
+    problem: str
+
+
+class Outcome(_Outcome):
+    """``outcome.json``: how a run ended. :mod:`..outcome` builds it, and says which fields belong to which status."""
+
+    status: str
+    time: float
 
 
 # Activations
 
-_claim = fields({'cause': text, 'time': moment}, {'lived_by': count})
-_death = fields({'reason': text, 'time': moment, 'due': seconds}, {'gave_way': flag})
-_waiting = fields(
-    {
-        'context': fields(
-            {
-                'position': count,
-                'members': members,
-                'until_failure': flag,
-                'jobs': positions,
-                'due': optional(finite),
-                'looked_at': members,
-            }
-        ),
-        'action': fields({'number': positive}),
-    }
-)
-_history = fields(
-    {
-        'time': moment,
-        'history': fields(
-            {
-                'packs': each(key),
-                'tail': base64,
-                'outputs': each(row(key, members, count)),
-                'waiting': lambda value: None if value == [] else fingerprint(value),
-            }
-        ),
-    }
-)
+
+class _Claim(Stored, total=False):
+    lived_by: int
 
 
-def _can_fire(document: Any) -> None:
-    """What an activation waits for: something that can be."""
-    _waiting(document)
-    context = document['context']
-    try:
-        condition = conditions.validated(document.get('condition'))
-    except (ValueError, TypeError):
-        raise Unfit(shown(document.get('condition')), 'a condition').inside('condition') from None
-    for name in ('members', 'looked_at'):
-        for job in context[name]:
-            if job not in context['jobs']:
-                raise Unfit('nothing', f'where {job} was scheduled').inside('jobs')
-    there = sum(stop - first for ranges in context['members'].values() for first, stop in ranges)
-    if condition['name'] == 'NEVER' and context['due'] is not None:
-        return
-    wanted = condition.get('count', 0)
-    possible = {'JOIN': wanted == there, 'THRESHOLD': wanted <= there}
-    if not possible.get(condition['name'], False):
-        raise Unfit(f'{condition["name"]} of {shown(wanted)}', f'what {there} calls can fulfil').inside('condition')
+class Claim(_Claim):
+    """``claim.json``: an activation has begun. 'lived_by' is the number that its process was started as, if another one."""
+
+    cause: str
+    time: float
 
 
-def _numbered(number: int, document: Any) -> None:
-    if document['action']['number'] != number + 1:
-        raise Unfit(shown(document['action']['number']), str(number + 1)).inside('action.number')
+class _Death(Stored, total=False):
+    gave_way: bool
 
 
-def _trigger(where: str, document: Any) -> None:
-    _can_fire(document)
-    _history(document)
-    _numbered(int(where.split('/')[3]), document)
+class Death(_Death):
+    """``died.json``: an activation has died, or has given way. The next one starts at 'due'."""
+
+    reason: str
+    time: float
+    due: float
 
 
-def _watch(where: str, document: Any) -> None:
-    _can_fire(document)
-    _numbered(int(where.rpartition('.w')[2]), document)
+class TriggerContext(TypedDict):
+    """What an activation waits for: the fields of :class:`.trigger.Trigger`."""
+
+    position: int
+    members: Ranges
+    until_failure: bool
+    jobs: dict[str, int]
+    due: float | None
+    looked_at: Ranges
 
 
-# What was decided at a position
+class HistoryDocument(TypedDict):
+    """What a trigger carries of the history of its run."""
 
-_of_a_job = fields(
-    {
-        'job': job_name,
-        'calls': calls,
-        'func_key': key,
-        'func_name': text,
-        'chunksize': positive,
-        'lanes': count,
-        'execution_timeout': seconds,
-        'lifetime': seconds,
-        'retry': policy,
-        'runtime_name': text,
-        'runtime_memory': optional(count),
-    }
-)
-_of_futures = fields({'metadata': mapping, 'parts_per_object': optional(each(count))})
-_invocation = fields({'extra_env': mapping, 'data_key': optional(key), 'data_byte_ranges': anything, 'data': anything})
-_inputs = optional(fields({'ranges': each(fields({'first': call_index, 'stop': positive})), 'jobs': positions}))
-readings = each(row(count, text, sequence))
-_recorded = fields({'activation': count, 'time': moment})
-_choices: dict[str, Check] = {
-    'now': number,
-    'sleep': fields({'due': finite}),
-    'wait': fields({'ended': members, 'in_time': flag, 'due': optional(finite)}),
-    'record': lambda value: fields({'value': base64})(value) if type(value) is dict and 'value' in value else _raised(value),
-}
+    packs: list[str]
+    tail: str
+    outputs: list[Any]
+    waiting: list[Any]
 
 
-def _data(found: Any, names: Sequence[object], where: str, check: Check) -> None:
-    """What belongs to each call: a list of all of them in a fact, or by number in what is needed of one."""
-    if type(found) is list:
-        if len(found) != len(names):
-            raise Unfit(shown(found), f'a list of {len(names)}').inside(where)
-    elif type(found) is not dict or not all(str(name) in found for name in names):
-        raise Unfit(shown(found), f'something for each of {len(names)} calls').inside(where)
-    check(list(found.values()) if type(found) is dict else found)
+class _TriggerDocument(TypedDict, total=False):
+    time: float
+    history: HistoryDocument
 
 
-def invocation(value: Any, names: Sequence[object]) -> None:
+class TriggerDocument(_TriggerDocument):
+    """``trigger.json``, which has a time and a history, and a watch, which has none."""
+
+    id: str
+    activation_events: list[dict[str, str]]
+    condition: dict[str, Any]
+    action: 'StartActivation'
+    context: TriggerContext
+    transient: bool
+
+
+# Jobs
+
+
+class _InputRange(TypedDict, total=False):
+    all: Ranges
+    each: list[Any]
+
+
+class InputRange(_InputRange):
+    """Calls from 'first' to before 'stop' wait for 'all' of some calls, or 'each' for the next call of a job."""
+
+    first: int
+    stop: int
+
+
+class InputsDocument(TypedDict):
+    """What the deferred calls of a job wait for, and where the jobs of that were scheduled."""
+
+    ranges: list[InputRange]
+    jobs: dict[str, int]
+
+
+class _Invocation(TypedDict, total=False):
+    inputs: InputsDocument | None
+
+
+class Invocation(_Invocation):
     """
-    What invoking calls needs.
+    What only invoking calls needs.
 
-    :param names: their numbers, as text where only some of a job are meant
+    'data' and 'data_byte_ranges' are lists of all calls of a job in its fact, and documents by the number of a
+    call in a :class:`Job`, which has no 'inputs'.
     """
-    _invocation(value)
-    if value['data_key'] is not None:
-        _data(value['data_byte_ranges'], names, 'data_byte_ranges', pairs)
-    elif names:
-        _data(value['data'], names, 'data', base64s)
+
+    extra_env: dict[str, Any]
+    data_key: str | None
+    data_byte_ranges: list[list[int]] | dict[str, list[int]] | None
+    data: list[str] | dict[str, str] | None
 
 
-def inputs(needed: Any, of: int) -> None:
+class Job(TypedDict):
+    """What invoking some calls of a job needs of the fact that scheduled it."""
+
+    job: str
+    activation: int
+    calls: int
+    func_key: str
+    func_name: str
+    chunksize: int
+    lanes: int
+    execution_timeout: float
+    lifetime: float
+    retry: Policy
+    runtime_name: str
+    runtime_memory: int | None
+    invocation: Invocation
+
+
+class _JobFact(Job, Stored, total=False):
+    readings: list[list[Any]]
+
+
+class JobFact(_JobFact):
+    """The fact of a position at which a job was scheduled."""
+
+    fingerprint: list[Any]
+    metadata: dict[str, Any]
+    parts_per_object: list[int] | None
+    time: float
+
+
+class LaneRest(TypedDict, total=False):
     """
-    What the deferred calls of a job wait for.
-
-    :param needed: to invoke them
-    :param of: how many calls the job has
+    What is left of a lane: 'call', whose end lets it go on, and 'chunks' with the 'job' that they are of.
+    Without these two it is looked up.
     """
-    fields({'inputs': _inputs})(needed)
-    value = needed['inputs']
-    last = 0
-    for found in value['ranges'] if value else ():
-        if not last <= found['first'] < found['stop'] <= of:
-            raise Unfit(f'calls up to {shown(found["stop"])}', f'calls of the {of} there are').inside('ranges')
-        last = found['stop']
-        if 'all' in found:
-            members(found['all'])
-            jobs = [*found['all']]
-        else:
-            row(job_name, call_index)(found.get('each'))
-            jobs = [found['each'][0]]
-            if found['each'][1] + found['stop'] - found['first'] > MAX_CALLS:
-                raise Unfit(f'calls from {found["each"][1]}', f'calls below {MAX_CALLS}').inside('each')
-        for job in jobs:
-            if job not in value['jobs']:
-                raise Unfit('nothing', f'where {job} was scheduled').inside('jobs')
+
+    call: int
+    chunks: list[list[int]]
+    job: Job
 
 
-def job(value: Any) -> None:
-    """What is known of a scheduled job, but for what only invoking it needs."""
-    if type(value) is dict and 'error' in value:
-        # It could not be made
-        fields({'job': job_name, 'calls': exactly(0)})(value)
-        _raised(value)
-        return
-    _of_a_job(value)
-    _of_futures(value)
+class DependentDocument(TypedDict):
+    """Calls that wait for others. 'inputs' has those by the number of the call that waits."""
 
-
-def step(value: Any) -> None:
-    """What a history knows of a fact. One that was derived has been written nowhere."""
-    fields({'fingerprint': fingerprint}, {'activation': count, 'readings': readings})(value)
-    kind = value['fingerprint'][0]
-    if kind in JOB_KINDS:
-        job(value)
-    elif 'choice' in value and kind in _choices:
-        try:
-            _choices[kind](value['choice'])
-        except Unfit as unfit:
-            raise unfit.inside('choice') from None
-    elif 'activation' in value and 'choice' not in value:
-        raise Unfit('nothing', "a field 'choice'")
-
-
-def _fact(document: Any) -> None:
-    step(document)
-    _recorded(document)
-    if document['fingerprint'][0] in JOB_KINDS and 'error' not in document:
-        try:
-            found = document.get('invocation')
-            invocation(found, range(document['calls']))
-            inputs(found, document['calls'])
-        except Unfit as unfit:
-            raise unfit.inside('invocation') from None
+    position: int
+    job: Job
+    inputs: dict[str, Ranges]
 
 
 # Calls
 
-_attempt_of_a_call = fields(
-    {'attempt': count, 'time': moment, 'due': between(0, LATEST), 'runtime_memory': optional(count)}, {'after': text}
-)
-_number = pattern('the number of a call', r'0|[1-9]\d{0,4}')
-_dependent = fields({'position': position, 'job': fields({'activation': count}), 'inputs': by(_number, members)})
-_event = fields(
-    {
-        'type': text,
-        'executor_id': text,
-        'job_id': text,
-        'call_id': pattern('the id of a call', r'\d{5}'),
-        'activation_id': optional(text),
-        'exception': flag,
-        'worker_start_tstamp': moment,
-        'worker_end_tstamp': moment,
-    },
-    {
-        'func_result_size': seconds,
-        'result': literal_bytes,
-        'new_futures': literal_bytes,
-        'exc_info': literal_bytes,
-        'logs': base64,
-        'triggerflow_attempt': count,
-        'triggerflow_output': key,
-        'triggerflow_raised': text,
-    },
-)
+
+class _AttemptFact(Stored, total=False):
+    after: str
 
 
-def _attempt(where: str, document: Any) -> None:
-    _attempt_of_a_call(document)
-    if document['attempt'] != int(where.split('.')[-2]):
-        raise Unfit(f'attempt {shown(document["attempt"])}', f'attempt {int(where.split(".")[-2])}').inside('attempt')
-    if document['attempt']:
-        text(document.get('after'))
+class AttemptFact(_AttemptFact):
+    """An attempt of a call starts at 'due', with 'runtime_memory' MB. The first one has no 'after', why there is another."""
+
+    attempt: int
+    time: float
+    due: float
+    runtime_memory: int | None
 
 
-def _waiting_calls(document: Any) -> None:
-    _dependent(document)
-    _of_a_job(document['job'])
-    names = [*document['inputs']]
-    if not names or not all(document['inputs'].values()):
-        raise Unfit('nothing', 'calls, and what they wait for').inside('inputs')
-    try:
-        invocation(document['job'].get('invocation'), names)
-    except Unfit as unfit:
-        raise unfit.inside('job.invocation') from None
+class _CallStatus(TypedDict, total=False):
+    func_result_size: float
+    result: str
+    new_futures: str
+    exc_info: str
+    logs: str
+    triggerflow_attempt: int
+    triggerflow_output: str
+    triggerflow_raised: str
 
 
-def event(document: Any) -> None:
-    """Lithops' own status document of a call that has ended."""
-    _event(document)
-    if document['exception'] and 'exc_info' not in document:
-        raise Unfit('nothing', "a field 'exc_info'")
+class CallStatus(_CallStatus):
+    """The event of a call that has ended: Lithops' own ``status.json``, as much of it as is relied upon."""
+
+    type: str
+    executor_id: str
+    job_id: str
+    call_id: str
+    activation_id: str | None
+    exception: bool
+    worker_start_tstamp: float
+    worker_end_tstamp: float
 
 
-def _always(check: Check) -> Rule:
-    return lambda where, document: check(document)
+# Actions
 
 
-#: By the last part of the key: what lies beside an activation
-_OF_AN_ACTIVATION: dict[str, Rule] = {
-    'claim.json': _always(_claim),
-    'died.json': _always(_death),
-    'trigger.json': _trigger,
-    'fired.json': _always(mapping),
-}
-_WATCH = re.compile(r'\d{4}\.w\d{6,9}')
-_DEPENDENT = re.compile(r'\d{4}\.d\d{6,9}\.\d{5}')
+class StartActivation(TypedDict):
+    """An activation starts, if nobody has claimed its number."""
+
+    name: Literal['START_ACTIVATION']
+    session: str
+    number: int
+    cause: str
+    due: float
 
 
-def _rule_of(where: str) -> Rule:
-    parts = where.split('/')
-    last = parts[-1]
-    if parts[0] == JOBS and len(parts) >= 3:
-        if parts[2] == 'a' and len(parts) == 5 and parts[3].isdigit():
-            return _OF_AN_ACTIVATION.get(last, _always(mapping))
-        if parts[2] == 'p':
-            return _always(_fact)
-        if last == 'status.json':
-            return _always(event)
-        if parts[2] == 'att':
-            return _always(mapping) if last.endswith('.refused.json') else _attempt
-        if _WATCH.fullmatch(last):
-            return _watch
-        if _DEPENDENT.fullmatch(last):
-            return _always(_waiting_calls)
-    elif parts[0] == RUNS and len(parts) == 3:
-        return _run_of_its_id if last == 'run.json' else _always(_outcome)
-    return _always(mapping)
+class StartCall(TypedDict):
+    """A further attempt of a call starts. 'call' is the name of its job, and its number."""
+
+    name: Literal['START_CALL']
+    session: str
+    call: list[Any]
+    position: int
+    attempt: AttemptFact
 
 
-def check_of_run(where: str, document: Any) -> None:
-    """:raises Unfit: it is not one of the kind that belongs at a key of a run"""
-    _rule_of(where)(where, document)
+class StartDeferred(TypedDict):
+    """Calls of a job start, for what they waited for has ended."""
+
+    name: Literal['START_DEFERRED']
+    session: str
+    position: int
+    job: Job
+    numbers: list[int]
+
+
+class StartFollowing(TypedDict):
+    """The next chunk of a lane starts."""
+
+    name: Literal['START_FOLLOWING']
+    session: str
+    position: int
+    following: LaneRest
+
+
+class ReportLost(TypedDict):
+    """An attempt of a call is reported as lost."""
+
+    name: Literal['REPORT_LOST']
+    session: str
+    call: list[Any]
+    position: int
+    attempt: int
+    reason: str
+
+
+Action = StartActivation | StartCall | StartDeferred | StartFollowing | ReportLost

@@ -14,6 +14,7 @@ from ..store import Facts, encode
 from .action import Performer, start_activation, start_call, start_following
 from .attempts import Execution, Failure, next_attempt
 from .deferred import Deferred
+from .documents import CallStatus, Death, JobFact, Ranges, TriggerDocument
 from .ended import clear_if_purged
 from .keys import (
     Call,
@@ -52,7 +53,7 @@ class TriggerService(Protocol):
     It may lose events, and count one twice. What it does is a hint; the events decide.
     """
 
-    def watch(self, session: str, number: int, members: dict[str, list[list[int]]], count: int) -> bool:
+    def watch(self, session: str, number: int, members: Ranges, count: int) -> bool:
         """
         Activation ``number + 1`` starts at the ``count``-th event of ``members`` that it is told from here on.
 
@@ -104,7 +105,7 @@ class Engine(Deferred):
         session, call = execution.session, execution.call
         if planned is None or self.facts.has(event_key(session, call)):
             return False
-        scheduled = self.facts.read(fact_key(session, execution.position))
+        scheduled = self.facts.read(fact_key(session, execution.position), JobFact)
         if scheduled is None or self.facts.has(outcome_key(session)):
             # The run was purged meanwhile, or it has ended
             return True
@@ -149,7 +150,8 @@ class Engine(Deferred):
         :param cause: why, for people to read
         """
         # It has no trigger, and a number is never lived twice: this is how it ended
-        self.facts.create(death_key(session, number), {'reason': cause, 'time': now, 'due': now, 'gave_way': True})
+        death: Death = {'reason': cause, 'time': now, 'due': now, 'gave_way': True}
+        self.facts.create(death_key(session, number), death)
         self.perform(start_activation(session, number + 1, cause))
 
     def watch(self, trigger: Trigger) -> bool:
@@ -185,7 +187,7 @@ class Engine(Deferred):
 
     def trigger(self, session: str, number: int) -> Trigger | None:
         """What activation ``number`` waits for; None while it does not."""
-        document = self.facts.read(trigger_key(session, number))
+        document = self.facts.read(trigger_key(session, number), TriggerDocument)
         return None if document is None else Trigger.from_document(session, document)
 
     def newest_activation(self, session: str, since: int | None = None) -> int:
@@ -227,7 +229,7 @@ class Engine(Deferred):
         :return: whether it holds
         """
         group = group_of(call)
-        document = self.facts.read(watch_key(session, group, number))
+        document = self.facts.read(watch_key(session, group, number), TriggerDocument)
         trigger = document and Trigger.from_document(session, document)
         if not trigger or call not in trigger.members:
             # Those who are waited for see to it
@@ -303,7 +305,7 @@ class Engine(Deferred):
     # Failures, for waits that end at the first one
 
     def _failed_before(self, session: str, call: Call) -> bool:
-        status = self.facts.read(event_key(session, call))
+        status = self.facts.read(event_key(session, call), CallStatus)
         return bool(status and status.get('exception'))
 
     def _failed_already(self, trigger: Trigger) -> bool:

@@ -7,10 +7,14 @@ events of the inputs are listed.
 """
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, TypeVar, cast
 
+from .documents import DependentDocument, InputRange, InputsDocument, Job, JobFact
 from .keys import Call, Group, dependent_key
 from .trigger import Members
+
+#: What belongs to one call
+_Data = TypeVar('_Data')
 
 
 class Inputs:
@@ -32,14 +36,14 @@ class Inputs:
         """The inputs of all calls together."""
         return Members.of(call for members in self.of_call.values() for call in members)
 
-    def document(self) -> dict[str, Any] | None:
+    def document(self) -> InputsDocument | None:
         """
         As it is stored: ranges of calls that wait for the same, or each for the next one;
         None when no call waits for anything.
         """
         if not self:
             return None
-        ranges: list[dict[str, Any]] = []
+        ranges: list[InputRange] = []
         for number, members in sorted(self.of_call.items()):
             inputs = list(members) if len(members) == 1 else []
             last = ranges[-1] if ranges and ranges[-1]['stop'] == number else None
@@ -52,7 +56,7 @@ class Inputs:
         return {'ranges': ranges, 'jobs': self.jobs}
 
     @classmethod
-    def from_document(cls, document: dict[str, Any] | None) -> 'Inputs':
+    def from_document(cls, document: InputsDocument | None) -> 'Inputs':
         """The inverse of :meth:`document`."""
         of_call: dict[int, Members] = {}
         for found in document['ranges'] if document else ():
@@ -67,7 +71,7 @@ def _shifted(each: list[Any], by: int) -> Call:
     return Call(job, number + by)
 
 
-def _next_of(found: dict[str, Any]) -> Call | None:
+def _next_of(found: InputRange) -> Call | None:
     return _shifted(found['each'], found['stop'] - found['first']) if 'each' in found else None
 
 
@@ -89,7 +93,7 @@ class Dependent:
 
     session: str
     position: int
-    job: dict[str, Any]
+    job: Job
     of_call: dict[int, Members]
 
     @property
@@ -102,19 +106,19 @@ class Dependent:
         """Where it lies while it waits for ``group``."""
         return dependent_key(self.session, group, self.position, min(self.of_call))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> DependentDocument:
         """This dependent as it is stored."""
         inputs = {str(number): members.ranges for number, members in self.of_call.items()}
         return {'position': self.position, 'job': self.job, 'inputs': inputs}
 
     @classmethod
-    def from_document(cls, session: str, document: dict[str, Any]) -> 'Dependent':
+    def from_document(cls, session: str, document: DependentDocument) -> 'Dependent':
         """The inverse of :meth:`document`."""
         of_call = {int(number): Members(ranges) for number, ranges in document['inputs'].items()}
         return cls(session, document['position'], document['job'], of_call)
 
 
-def dependents_of(session: str, position: int, job: dict[str, Any], numbers: Iterable[int]) -> Iterator[Dependent]:
+def dependents_of(session: str, position: int, job: JobFact, numbers: Iterable[int]) -> Iterator[Dependent]:
     """
     The dependents of a scheduled job.
 
@@ -133,26 +137,31 @@ def dependents_of(session: str, position: int, job: dict[str, Any], numbers: Ite
         yield Dependent(session, position, _without_lanes(job, sharing), {number: of_call[number] for number in sharing})
 
 
-def _without_lanes(job: dict[str, Any], numbers: list[int]) -> dict[str, Any]:
+def _without_lanes(job: Job, numbers: list[int]) -> Job:
     # Nothing follows upon a call that is deferred
     return {**brief_of(job, numbers), 'lanes': 0}
 
 
-def brief_of(job: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
+def brief_of(job: Job, numbers: Iterable[int]) -> Job:
     """
     What invoking some calls of a job needs of the fact that scheduled it, or of such an excerpt.
 
     :return: a fact in which the data of these calls are found by their numbers as text
     """
-    invocation, wanted = dict(job['invocation']), list(numbers)
+    invocation, wanted = job['invocation'].copy(), list(numbers)
     invocation.pop('inputs', None)
-    for name in ('data', 'data_byte_ranges'):
-        if invocation[name] is not None:
-            invocation[name] = {str(number): data_of(invocation[name], number) for number in wanted}
-    return {**{name: value for name, value in job.items() if name not in _OF_FUTURES}, 'invocation': invocation}
+    if invocation['data'] is not None:
+        invocation['data'] = _by_number(invocation['data'], wanted)
+    if invocation['data_byte_ranges'] is not None:
+        invocation['data_byte_ranges'] = _by_number(invocation['data_byte_ranges'], wanted)
+    return cast(Job, {**{name: value for name, value in job.items() if name not in _OF_FUTURES}, 'invocation': invocation})
 
 
-def data_of(found: Any, number: int) -> Any:
+def _by_number(found: list[_Data] | dict[str, _Data], numbers: list[int]) -> dict[str, _Data]:
+    return {str(number): data_of(found, number) for number in numbers}
+
+
+def data_of(found: list[_Data] | dict[str, _Data], number: int) -> _Data:
     """What belongs to one call, in the fact of its job or in what is needed of that."""
     return found[number] if isinstance(found, list) else found[str(number)]
 

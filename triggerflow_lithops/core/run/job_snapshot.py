@@ -1,8 +1,8 @@
 """What a sweep has seen of one job, before it judges any of its calls."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from .documents import JobFact
 from .keys import Call
 from .trigger import Members
 
@@ -23,7 +23,7 @@ class JobSnapshot:
 
     position: int
     job: str
-    scheduled: dict[str, Any]
+    scheduled: JobFact
     invoked: float
     attempts: dict[Call, int]
     refused: set[Call]

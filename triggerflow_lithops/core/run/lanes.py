@@ -7,13 +7,10 @@ lane, and hands on what is left of it: so nobody has to look anything up.
 """
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator
+from typing import Iterable, Iterator
 
+from .documents import Job, JobFact, LaneRest
 from .inputs import Inputs, brief_of
-
-#: What is left of a lane: 'call', whose end lets it go on, and 'chunks' with the 'job' that they are of;
-#: without these two it is looked up
-LaneRest = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Lanes:
     :param job: the fact that scheduled it
     """
 
-    def __init__(self, job: dict[str, Any]):
+    def __init__(self, job: JobFact):
         deferred = Inputs.from_document(job['invocation']['inputs']).of_call
         self._job = job
         self._width = job['lanes'] or job['calls'] or 1
@@ -60,7 +57,7 @@ class Lanes:
                 yield start_of(self._job, [chunk, *self.after(chunk[-1])])
 
 
-def start_of(job: dict[str, Any], chunks: list[list[int]]) -> Start:
+def start_of(job: Job, chunks: list[list[int]]) -> Start:
     """
     The first of the ``chunks`` of a lane is invoked.
 

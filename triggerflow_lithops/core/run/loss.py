@@ -7,38 +7,36 @@ already. A store that does not answer says nothing about what it holds: that is 
 :class:`StoreUnavailable`.
 """
 
-from typing import Any
-
 from ..damage import Damaged, Gone
+from ..outcome import LOST, lost_run
 from ..store import Facts, encode, new_nonce
+from .documents import Outcome, RunDocument
 from .keys import outcome_key, run_key, run_of_session
 from .repair import RUN_LOST, Repair
 
 __all__ = ['LOST', 'Damaged', 'Gone', 'document_of', 'end', 'end_if_lost', 'lose', 'lost_for', 'outcome_of']
 
-LOST = 'lost'
 
-
-def document_of(facts: Facts, session: str) -> dict[str, Any] | None:
+def document_of(facts: Facts, session: str) -> RunDocument | None:
     """
     The document of a run. None if it was purged, or is of another incarnation.
 
     :raises Damaged: it cannot be read
     """
     run_id, incarnation = run_of_session(session)
-    document = facts.read(run_key(run_id))
+    document = facts.read(run_key(run_id), RunDocument)
     return document if document and document['incarnation'] == incarnation else None
 
 
-def outcome_of(facts: Facts, session: str) -> dict[str, Any] | None:
+def outcome_of(facts: Facts, session: str) -> Outcome | None:
     """How a run ended; None while it has not. One that cannot be read says that the run is lost: nothing is written over it."""
     try:
-        return facts.read(outcome_key(session))
+        return facts.read(outcome_key(session), Outcome)
     except Damaged as damage:
-        return {'status': LOST, 'reason': str(damage), 'time': 0.0}
+        return lost_run(str(damage), 0.0)
 
 
-def end(facts: Facts, session: str, outcome: dict[str, Any]) -> bool:
+def end(facts: Facts, session: str, outcome: Outcome) -> bool:
     """
     Writes how a run ended, unless it has ended.
 
@@ -64,7 +62,7 @@ def lose(facts: Facts, session: str, reason: str, now: float) -> bool:
         if damage.newer:
             # A plugin of that version sees to it
             return False
-    return end(facts, session, {'status': LOST, 'reason': reason, 'time': now})
+    return end(facts, session, lost_run(reason, now))
 
 
 def end_if_lost(facts: Facts, session: str, now: float) -> list[Repair] | None:

@@ -8,9 +8,11 @@ in a run without faults it never has anything to do.
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
+from ..outcome import died_run
 from .action import report_lost, start_activation
+from .documents import AttemptFact, CallStatus, Claim, Death, JobFact, TriggerDocument
 from .engine import Engine
 from .inputs import Inputs
 from .job_snapshot import JobSnapshot
@@ -121,7 +123,7 @@ class Sweeper:
     def _bury(self, number: int, reason: str, now: float) -> None:
         lived_by = number
         while (trigger := self._engine.trigger(self._session, number)) is not None:
-            following = self._facts.read(claim_key(self._session, number + 1))
+            following = self._facts.read(claim_key(self._session, number + 1), Claim)
             if following is None:
                 # It had suspended, and may have died before its second look, or before it set its timer
                 if self._engine.watch(trigger):
@@ -138,21 +140,21 @@ class Sweeper:
         earlier = self._deaths_before(number)
         wait = min(BACKOFF[1], BACKOFF[0] * 2.0 ** len(earlier))
         # It may have died before it claimed its number, and claims have no gaps
-        self._facts.create(claim_key(self._session, number), {'cause': 'died before it began', 'time': now})
-        _, death = self._facts.create(death_key(self._session, number), {'reason': reason, 'time': now, 'due': now + wait})
+        claim: Claim = {'cause': 'died before it began', 'time': now}
+        self._facts.create(claim_key(self._session, number), claim)
+        died: Death = {'reason': reason, 'time': now, 'due': now + wait}
+        _, death = self._facts.create(death_key(self._session, number), died)
         deaths = [*earlier, (number, death)]
         if len(deaths) < self._limits.max_deaths:
             self._engine.perform(start_activation(self._session, number + 1, f'activation {number} died', death['due']))
             return
-        told = '; '.join(f'activation {dead} of: {found["reason"]}' for dead, found in deaths)
-        outcome = {'status': 'failed', 'error': ['RunDied', f'{len(deaths)} activations in a row died, {told}'], 'time': now}
-        end(self._facts, self._session, outcome)
+        end(self._facts, self._session, died_run(deaths, now))
 
-    def _deaths_before(self, number: int) -> list[tuple[int, dict[str, Any]]]:
-        deaths: list[tuple[int, dict[str, Any]]] = []
+    def _deaths_before(self, number: int) -> list[tuple[int, Death]]:
+        deaths: list[tuple[int, Death]] = []
         while number > 0 and len(deaths) < self._limits.max_deaths:
             number -= 1
-            death = self._facts.read(death_key(self._session, number))
+            death = self._facts.read(death_key(self._session, number), Death)
             # One that gave way was in good health
             if death is None or death.get('gave_way') or self._facts.has(trigger_key(self._session, number)):
                 break
@@ -188,19 +190,19 @@ class Sweeper:
 
     def _orphaned(self, number: int, now: float) -> Iterator[Overdue]:
         """Activation ``number``, which is claimed and has not suspended."""
-        death = self._facts.read(death_key(self._session, number))
+        death = self._facts.read(death_key(self._session, number), Death)
         if death is not None and now < death['due']:
             return
         if death is not None:
             yield from self._unbegun(number + 1, now - death['due'], f'activation {number} had died')
             return
-        claim = self._facts.read(claim_key(self._session, number))
+        claim = self._facts.read(claim_key(self._session, number), Claim)
         if claim is not None and self._is_gone(claim.get('lived_by', number), now - claim['time'] >= self._limits.life):
             yield Overdue(Repair(VANISHED, number), lambda: self.handle_death(number, 'it vanished', now))
 
     def _is_alive(self, number: int) -> bool:
         """Whether activation ``number`` is known to run still: it is about to see by itself that it need not wait."""
-        claim = self._facts.read(claim_key(self._session, number)) if self._holdings else None
+        claim = self._facts.read(claim_key(self._session, number), Claim) if self._holdings else None
         return claim is not None and claim.get('lived_by', number) in (self._holdings or ())
 
     def _lost(self, trigger: Trigger, now: float) -> Iterator[Overdue]:
@@ -212,7 +214,7 @@ class Sweeper:
             # Inputs were scheduled before what waits for them
             position, job = max(jobs)
             jobs.remove((position, job))
-            scheduled = self._facts.read(fact_key(self._session, position))
+            scheduled = self._facts.read(fact_key(self._session, position), JobFact)
             if scheduled is None:
                 yield self._lost_run(f'{fact_key(self._session, position)}, which had scheduled {job}, is gone', now)
                 return
@@ -226,7 +228,7 @@ class Sweeper:
             yield from self._under_way(seen, here - set(seen.deferred), now)
 
     def _snapshot(
-        self, position: int, job: str, scheduled: dict[str, Any], waiting: set[Call], waiting_activation: int
+        self, position: int, job: str, scheduled: JobFact, waiting: set[Call], waiting_activation: int
     ) -> JobSnapshot | None:
         """What there is of a job of which calls are waited for; None if it may still be being invoked."""
         # A job that a call made has no fact: it was there when it was first waited for
@@ -267,7 +269,7 @@ class Sweeper:
                 began = seen.invoked if attempt is None else self._due(call, attempt)
                 yield from self._vanished(call, attempt, seen, began, now)
 
-    def _in_lanes(self, calls: set[Call], scheduled: dict[str, Any]) -> tuple[set[Call], dict[Call, Call]]:
+    def _in_lanes(self, calls: set[Call], scheduled: JobFact) -> tuple[set[Call], dict[Call, Call]]:
         """
         What of a job has to run now so that ``calls`` come to run, and of each that follows
         upon another the one before it, which has ended.
@@ -291,8 +293,8 @@ class Sweeper:
         if self._holdings is None:
             if now - seen.invoked < lifetime:
                 return
-            status = self._facts.read(event_key(self._session, before)) or {}
-            if now - float(status.get('worker_end_tstamp', now)) < lifetime:
+            status = self._facts.read(event_key(self._session, before), CallStatus)
+            if now - (float(status['worker_end_tstamp']) if status else now) < lifetime:
                 return
         elif {call, before} & self._holdings:
             # The worker that ended the one before it may be about to start it
@@ -324,14 +326,14 @@ class Sweeper:
     def _invoked(self, scheduled_by: int, waiting: int) -> float | None:
         """When all calls of a job were invoked at the latest: before the first trigger written since."""
         for number in range(scheduled_by, waiting + 1):
-            trigger = self._facts.read(trigger_key(self._session, number))
+            trigger = self._facts.read(trigger_key(self._session, number), TriggerDocument)
             if trigger is not None:
                 return float(trigger['time'])
         return None
 
     def _due(self, call: Call, attempt: int) -> float:
-        found = self._facts.read(attempt_key(self._session, call, attempt)) or {}
-        return float(found.get('due', 0))
+        found = self._facts.read(attempt_key(self._session, call, attempt), AttemptFact)
+        return float(found['due']) if found else 0.0
 
     def _is_gone(self, subject: 'Call | int', too_late: bool) -> bool:
         return too_late if self._holdings is None else subject not in self._holdings

@@ -6,12 +6,13 @@ ranges, so that the document stays small: ``{'0-M000': [[0, 10000]]}``.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Iterator
+from typing import Iterable, Iterator
 
 from .. import condition as conditions
 from ..condition import Condition
 from ..event import FAILURE, SUCCESS
-from .action import Action, start_activation
+from .action import start_activation
+from .documents import Ranges, StartActivation, TriggerDocument
 from .keys import GROUP, Call, Group, group_of
 
 
@@ -19,12 +20,12 @@ from .keys import GROUP, Call, Group, group_of
 class Members:
     """A set of calls, as ranges ``[first, stop)`` of each job."""
 
-    ranges: dict[str, list[list[int]]]
+    ranges: Ranges
 
     @classmethod
     def of(cls, calls: Iterable[Call]) -> 'Members':
         """The set of ``calls``, in any order."""
-        ranges: dict[str, list[list[int]]] = {}
+        ranges: Ranges = {}
         for call in sorted(set(calls)):
             of_job = ranges.setdefault(call.job, [])
             if of_job and of_job[-1][1] == call.number:
@@ -84,16 +85,16 @@ class Trigger:
         return bool(self.condition['name'] == 'JOIN')
 
     @property
-    def action(self) -> Action:
+    def action(self) -> StartActivation:
         """The next activation starts."""
         return start_activation(self.session, self.number + 1)
 
     @property
-    def timer(self) -> Action | None:
+    def timer(self) -> StartActivation | None:
         """The next activation starts when the time is up, whatever has ended by then."""
         return None if self.due is None else start_activation(self.session, self.number + 1, 'its time was up', self.due)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> TriggerDocument:
         """This trigger as it is stored."""
         return {
             'id': f'{self.session}/{self.number}',
@@ -114,7 +115,7 @@ class Trigger:
         }
 
     @classmethod
-    def from_document(cls, session: str, document: dict[str, Any]) -> 'Trigger':
+    def from_document(cls, session: str, document: TriggerDocument) -> 'Trigger':
         """The inverse of :meth:`document`."""
         context = document['context']
         return cls(

@@ -16,8 +16,8 @@ from typing import Callable, Iterator
 from .. import condition, event
 from ..damage import Damaged
 from ..errors import TriggerflowError
-from ..limits import shown
 from ..store import Facts, decode, encode
+from ..wording import shown
 from .event_counter import CountSnapshot, EventCounter, is_long
 from .keys import NUMBER, Document, WorkspaceKeys, channel_of, channels_of, digest_of, last_of
 from .trigger_state import State

@@ -6,7 +6,7 @@ words: an exception that cannot be pickled, or not be unpickled where it is read
 """
 
 import base64
-from typing import Any
+from typing import Any, Mapping
 
 from lithops.monitoring.backends.triggerflow.error_text import kind_of, name_of, text_of, traceback_text
 from lithops.monitoring.backends.triggerflow.exceptions import CannotBeRead, CannotTravel, dumps, load_error, loads
@@ -28,7 +28,7 @@ def document_of(error: BaseException) -> dict[str, Any]:
         return {**document, 'problem': text_of(problem)}
 
 
-def exception_of(document: dict[str, Any], what: str) -> BaseException:
+def exception_of(document: Mapping[str, Any], what: str) -> BaseException:
     """
     An exception that was stored, or an OutcomeError that says what it was.
 
@@ -59,7 +59,7 @@ def value_of(encoded: str, what: str) -> Any:
     raise OutcomeError(reason)
 
 
-def _stand_in(document: dict[str, Any], what: str, why: str) -> OutcomeError:
+def _stand_in(document: Mapping[str, Any], what: str, why: str) -> OutcomeError:
     (_, message), kind, traceback = document['error'], document['kind'], document['traceback']
     told = f'{what} raised {kind}: {message}\n{why} Its traceback was:\n{traceback}'
     return OutcomeError(told, kind, message, traceback)

@@ -15,7 +15,7 @@
 Reading JSON documents from the folders of the local function service.
 
 A file there may be damaged, be of another version, or be no file at all. Reading one ends soon, needs a bounded
-amount of memory, and gives a document whose fields can be checked one by one, or raises :class:`Damaged`.
+amount of memory, and gives a document whose fields can be checked one by one, or raises :class:`DamagedFile`.
 """
 
 import errno
@@ -23,6 +23,7 @@ import json
 import os
 from typing import Any, Dict, List
 
+from .core.wording import beginning
 from .private import LARGEST, NotPrivate, read_file
 
 #: Seconds, and seconds since the epoch: a hundred years are some three thousand million
@@ -31,7 +32,7 @@ FOREVER = 1e12
 _NEVER = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.EFBIG)
 
 
-class Damaged(ValueError):
+class DamagedFile(ValueError):
     """What a file has in it is not what it should be: what was found, and what was expected"""
 
 
@@ -39,7 +40,7 @@ def read_text(path: str, limit: int = LARGEST) -> str:
     """
     What a file of a private folder has in it
 
-    :raises Damaged: it is no file that can be read, or it is too large
+    :raises DamagedFile: it is no file that can be read, or it is too large
     :raises FileNotFoundError: it is missing
     :raises OSError: it cannot be read now, and may be later
     """
@@ -48,10 +49,10 @@ def read_text(path: str, limit: int = LARGEST) -> str:
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
-        raise Damaged(f'it is no text in UTF-8: {error.reason} at byte {error.start}') from None
+        raise DamagedFile(f'it is no text in UTF-8: {error.reason} at byte {error.start}') from None
     except OSError as error:
         if isinstance(error, NotPrivate) or error.errno in _NEVER:
-            raise Damaged(f'it is no file that can be read: {str(error.strerror or error).rstrip(".")}') from None
+            raise DamagedFile(f'it is no file that can be read: {str(error.strerror or error).rstrip(".")}') from None
         raise
 
 
@@ -59,21 +60,21 @@ def parse(text: str) -> Any:
     """
     A value out of JSON
 
-    :raises Damaged: it is no JSON, or nobody would write it
+    :raises DamagedFile: it is no JSON, or nobody would write it
     """
     try:
         return json.loads(text)
     except RecursionError:
-        raise Damaged('it is nested too deeply') from None
+        raise DamagedFile('it is nested too deeply') from None
     except ValueError as error:
-        raise Damaged(f'it is no JSON: {shown(str(error))}') from None
+        raise DamagedFile(f'it is no JSON: {beginning(str(error))}') from None
 
 
 def read_document(path: str, limit: int = LARGEST) -> Dict[str, Any]:
     """
     A document out of a file of a private folder. Its fields are to be checked
 
-    :raises Damaged: it is none
+    :raises DamagedFile: it is none
     :raises FileNotFoundError: it is missing
     :raises OSError: it cannot be read now, and may be later
     """
@@ -118,13 +119,7 @@ def count(value: Any, name: str, least: int = 0) -> int:
     return value
 
 
-def unexpected(name: str, value: Any, expected: str) -> Damaged:
+def unexpected(name: str, value: Any, expected: str) -> DamagedFile:
     """The error of a field that is something else"""
-    found = f'a {type(value).__name__}' if isinstance(value, (dict, list)) else shown(repr(value))
-    return Damaged(f'{name} is {found}, and {expected} was expected')
-
-
-def shown(said: str) -> str:
-    """The beginning of what may be long, in one line"""
-    line = ' '.join(said.split())
-    return line if len(line) <= 80 else f'{line[:80]}…'
+    found = f'a {type(value).__name__}' if isinstance(value, (dict, list)) else beginning(repr(value))
+    return DamagedFile(f'{name} is {found}, and {expected} was expected')

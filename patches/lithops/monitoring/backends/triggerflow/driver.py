@@ -33,7 +33,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional
 
 from .compute import is_local
-from .documents import Damaged, document, read_document, text, texts, unexpected
+from .documents import DamagedFile, document, read_document, text, texts, unexpected
 from .private import UNFINISHED, open_folder, private_folder, remove_file, set_umask_of_user, umask_of_user, write_file
 
 #: Beginnings of names of variables that are private to Lithops, or to the process that has them
@@ -94,7 +94,7 @@ def kept_of(home: str, session: str) -> Optional[Dict[str, Any]]:
         return _checked(read_document(os.path.join(_drivers(home), _name(session))))
     except FileNotFoundError:
         return None
-    except Damaged as error:
+    except DamagedFile as error:
         raise ValueError(f'what was kept of its driver is damaged: {error}') from error
 
 

@@ -28,7 +28,7 @@ from lithops.future import ResponseFuture
 from lithops.storage.utils import create_status_key
 
 from .core.damage import Unfit
-from .core.run import documents
+from .core.run import document_checks
 from .core.run.loss import lose
 from .core.store import Facts
 from .error_text import described
@@ -109,7 +109,7 @@ def _made(found: Dict[str, Any], produces: bool, read: bool, storage_config: Dic
 def _require_event(status: Any, executor_id: str, job_id: str, call_id: str) -> None:
     """What Lithops evaluates is looked at before. If it is damaged the run is lost, and so is this call"""
     try:
-        documents.event(status)
+        document_checks.event(status)
     except Unfit as unfit:
         damage = unfit.of(create_status_key(executor_id, job_id, call_id))
         config = json.loads(os.environ['LITHOPS_CONFIG'])

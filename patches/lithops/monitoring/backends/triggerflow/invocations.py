@@ -110,7 +110,7 @@ def read_invocation(path: str) -> Invocation:
     """
     What a file of the queue asks for
 
-    :raises Damaged: it is no invocation
+    :raises DamagedFile: it is no invocation
     :raises FileNotFoundError: it is missing: it is done by now
     :raises OSError: it cannot be read now, and may be later
     """
@@ -150,7 +150,7 @@ def chunks_done(path: str) -> Set[int]:
     Which chunks of a file of the queue are done
 
     :param path: of that file
-    :raises Damaged: the notes of that are no text, or too large
+    :raises DamagedFile: the notes of that are no text, or too large
     :raises OSError: they cannot be read now, and may be later
     """
     try:
@@ -197,7 +197,7 @@ def checked_run(found: Any) -> Dict[str, Any]:
     """
     What every payload of a run carries, as it is read from a disk
 
-    :raises Damaged: it is none
+    :raises DamagedFile: it is none
     """
     field = document(found, 'what it carries of its run')
     if field.get('version') != RUN_VERSION or isinstance(field['version'], (bool, float)):
@@ -218,7 +218,7 @@ def checked_config(found: Any) -> Dict[str, Any]:
     """
     A configuration of Lithops, as much of it as the local function service needs, as it is read from a disk
 
-    :raises Damaged: it is none
+    :raises DamagedFile: it is none
     """
     config = document(found, "'config'")
     lithops = document(config.get('lithops'), "'lithops'")

@@ -33,10 +33,11 @@ from lithops.version import __version__
 from .compute import MAX_PAYLOAD, InvocationNotAccepted, InvocationRejected, handler_of, is_local, submit
 from .core.outcome import failed_run
 from .core.run import keys
-from .core.run.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING, Action
-from .core.run.attempts import DEFAULT, Policy
+from .core.run.action import START_ACTIVATION, START_CALL, START_DEFERRED, START_FOLLOWING
+from .core.run.attempts import DEFAULT
+from .core.run.documents import Action, LaneRest, Policy
 from .core.run.inputs import data_of
-from .core.run.lanes import LaneRest, Lanes, Start, neighbours, start_of
+from .core.run.lanes import Lanes, Start, neighbours, start_of
 from .core.run.loss import end
 from .core.store import Facts, StoreUnavailable
 from .invocations import RUN_VERSION as VERSION

@@ -34,7 +34,7 @@ import uuid
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
 from .core.run.keys import Call
-from .documents import Damaged, read_text
+from .documents import DamagedFile, read_text
 from .driver import PRIVATE
 from .invocations import Invocation, chunks_done, documents_of, read_invocation
 from .private import WrongKind, append_file, create_file, make_fifo, open_fifo, open_file, open_folder, private_folder
@@ -156,12 +156,12 @@ class LocalService:
                 invocation = read_invocation(path)
             except FileNotFoundError:
                 continue  # it is done by now
-            except Damaged as damaged:
+            except DamagedFile as damaged:
                 logger.warning(f'{path} is no invocation that the local function service can run: {damaged}')
                 continue
             try:
                 yield invocation, chunks_done(path)
-            except Damaged:
+            except DamagedFile:
                 # All of it runs again
                 yield invocation, set()
 
@@ -221,7 +221,7 @@ class LocalService:
     def _last_heard(self) -> str:
         try:
             return read_text(self._answer, _ANSWER)
-        except (Damaged, FileNotFoundError):
+        except (DamagedFile, FileNotFoundError):
             return ''
 
     def is_listening(self, name: str = '') -> bool:

@@ -1,11 +1,11 @@
-"""What each kind of document of a workspace looks like, as far as anybody relies on it: as :mod:`.documents` for runs."""
+"""What each kind of document of a workspace looks like, as far as anybody relies on it: as those of a run."""
 
 from typing import Any
 
 from .. import condition as conditions
 from .. import event
-from ..damage import Unfit, shown
-from ..run.documents import MOST_MEMBERS, code, incarnation, policy, version
+from ..damage import Unfit
+from ..run.document_checks import MOST_MEMBERS, code, incarnation, policy, version
 from ..shape import (
     Check,
     anything,
@@ -23,6 +23,7 @@ from ..shape import (
     sequence,
     text,
 )
+from ..wording import outline
 
 _workspace = fields({'version': version, 'name': text, 'incarnation': incarnation, 'context': mapping, 'time': moment})
 _trigger = fields(
@@ -49,7 +50,7 @@ def _of_its_id(where: str, document: Any) -> None:
     _trigger(document)
     trigger_id = where.split('/')[3]
     if document['id'] != trigger_id:
-        raise Unfit(f'trigger {shown(document["id"])}', f'trigger {trigger_id}').inside('id')
+        raise Unfit(f'trigger {outline(document["id"])}', f'trigger {trigger_id}').inside('id')
     try:
         conditions.validated(document['condition'])
     except (ValueError, TypeError):
@@ -62,7 +63,7 @@ def _event(document: Any) -> None:
     try:
         event.validated(document)
     except event.InvalidEventError as error:
-        raise Unfit(shown(document), f'an event ({error})') from None
+        raise Unfit(outline(document), f'an event ({error})') from None
     text(document.get('subject'))
 
 
@@ -75,7 +76,7 @@ def check_workspace(where: str, document: Any) -> None:
     _workspace(document)
     name = where.split('/')[1].removesuffix('.json')
     if document['name'] != name:
-        raise Unfit(f'workspace {shown(document["name"])}', f'workspace {name}').inside('name')
+        raise Unfit(f'workspace {outline(document["name"])}', f'workspace {name}').inside('name')
 
 
 def check_inside(where: str, document: Any) -> None:
