@@ -14,6 +14,7 @@ import pytest
 import whole
 import yaml
 from disk import below
+from lithops.monitoring.backends.triggerflow.compute import InvocationNotAccepted
 
 from triggerflow_lithops import Run, TriggerflowExecutor, sleep
 from triggerflow_lithops.client import care
@@ -21,6 +22,7 @@ from triggerflow_lithops.client.care import MOST, SWEEP, YOUNG, Care
 from triggerflow_lithops.core.memory_store import MemoryStore
 from triggerflow_lithops.core.run import keys
 from triggerflow_lithops.core.store import Facts
+from triggerflow_lithops.orchestrator import start_run
 
 CONFIG = {'lithops': {'backend': 'localhost', 'storage': 'localhost'}, 'triggerflow': {'idle_seconds': 2}}
 
@@ -269,6 +271,20 @@ def until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline, 'it never came true'
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize('accepted', [True, False])
+def test_only_a_run_that_was_accepted_counts_as_begun(executor, monkeypatch, accepted):
+    """A run that the function service had no room for is begun by the first look at it, which must not be put off."""
+
+    def refuse(action):
+        raise InvocationNotAccepted('there is no room')
+
+    if not accepted:
+        monkeypatch.setattr(start_run, 'starter', lambda *_: refuse)
+    run = executor.run(sleep, 60)
+    assert care.care.is_due(run.session) is not accepted
+    run.cancel()
 
 
 def asleep():

@@ -101,8 +101,8 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
     run: Run[Any] = Run(config, facts, found)
     if ours:
         with interruptible(run.goes_on()):
-            start_run.begin_run(config, facts, document)
-            care.began(run.session)
+            if start_run.begin_run(config, facts, document):
+                care.began(run.session)
     return run, ours
 
 

@@ -60,10 +60,11 @@ def create_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -
     return ours, found
 
 
-def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> None:
+def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> bool:
     """
     Starts activation 0 of a run whose document was written here.
 
+    :return: whether the function service has accepted it
     :raises ConfigurationError: the function service will never take it
     """
     field, session = field_of(document), session_of_run(document)
@@ -73,6 +74,7 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
         begin_wake_ups(config, field)
         starter(config, field, facts)(start_activation(session, 0, 'the run was started'))
         logger.info('Run %s - started: %s', document['run_id'], document['orchestrator']['function'])
+        return True
     except InvocationNotAccepted as error:
         # A sweep begins it
         logger.warning('Run %s - could not begin yet: %s', document['run_id'], error)
@@ -81,6 +83,7 @@ def begin_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) ->
         raise ConfigurationError(str(error)) from error
     except InvocationRejected as error:
         fail_run(facts, field, error)
+    return False
 
 
 def cancel_run(config: dict[str, Any], facts: Facts, document: dict[str, Any]) -> None:
