@@ -10,7 +10,7 @@ from ..client.run import Run, utc
 from ..client.runs import DamagedRun
 from ..core import event
 from ..core.damage import Damaged
-from ..core.run.loss import LOST
+from ..core.outcome import LOST
 from ..errors import RunNotFoundError
 from ..native.client import Triggerflow
 from .command import Create, configured

@@ -16,16 +16,19 @@ from lithops.monitoring.backends.triggerflow.wakeups import end_wake_ups
 
 from .. import errors
 from ..core import limits
+from ..core.damage import Damaged
+from ..core.outcome import LOST
 from ..core.run.documents import Outcome
 from ..core.run.ended import clear_away
-from ..core.run.keys import JOBS, outcome_key, run_key, session_of
-from ..core.run.loss import LOST, Damaged, document_of, lose, outcome_of
+from ..core.run.keys import JOBS, outcome_key, run_key
+from ..core.run.loss import document_of, lose, outcome_of
+from ..core.run.repair import RUN_LOST, Repair
 from ..core.store import Facts
 from ..core.workspace.keys import WorkspaceKeys
 from ..deployment.config import SECTION
 from ..deployment.store_border import bucket_of, map_store_errors
 from ..orchestrator.packing import exception_documents
-from ..orchestrator.start_run import cancel_run, field_of
+from ..orchestrator.start_run import cancel_run, field_of, session_of_run
 from .care import care
 from .history_report import Report
 from .polling import interruptible, wait_for
@@ -54,7 +57,7 @@ class Run(Generic[T_co]):
         self.document = document
         self.run_id: str = document['run_id']
         self.name: str = document['name']
-        self.session = session_of(self.run_id, document['incarnation'])
+        self.session = session_of_run(document)
         # How many calls were scheduled, and how many had ended, when a wait last counted them
         self._counted: tuple[int, int] | None = None
 
@@ -202,7 +205,7 @@ class Run(Generic[T_co]):
         if is_local(self._config):
             LocalService(self._config[SECTION]['service']).ensure_running()
         if not self._require():
-            return [f'the run is lost: {run_key(self.run_id)} is damaged']
+            return [str(Repair(RUN_LOST, why=f'{run_key(self.run_id)} is damaged'))]
         with map_store_errors():
             repaired: list[str] = sweep_run(self._config, field_of(self.document), self.document['time'])
         return repaired

@@ -9,6 +9,7 @@ from ..core.outcome import LOST, lost_run
 from ..core.run.documents import Outcome
 from ..core.run.keys import JOBS, RUNS, outcome_key, run_key, sessions_of
 from ..core.run.loss import end, outcome_of
+from ..core.run.repair import RUN_LOST, Repair
 from ..core.store import Facts
 from ..deployment.store_border import bucket_of
 from ..errors import RunNotFoundError
@@ -54,7 +55,7 @@ class DamagedRun(Run[Any]):
         self._require()
         for session in self._sessions():
             end(self._facts, session, lost_run(str(self.damage), time.time()))
-        return [f'the run is lost: {self.damage}']
+        return [str(Repair(RUN_LOST, why=str(self.damage)))]
 
     def purge(self) -> None:
         """Removes everything of it from the bucket, of however many starts that is."""

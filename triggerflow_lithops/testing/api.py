@@ -9,8 +9,8 @@ from lithops.monitoring.backends.triggerflow.failure import failure_of
 from lithops.monitoring.backends.triggerflow.status import ATTEMPT_FIELD
 
 from ..core.limits import WrongTypeError
+from ..core.outcome import LOST
 from ..core.run.keys import JOBS, attempts_prefix, session_of
-from ..core.run.loss import LOST
 from ..core.store import decode
 from ..core.wording import shown
 from ..errors import RunDied, TriggerflowError
