@@ -123,7 +123,7 @@ class Ledger:
                 **document,
                 'activation': self.number,
                 'time': self.effects.time(),
-                **self.read_before(),
+                **self._read_before(),
                 **(more or {}),
             },
         )
@@ -153,7 +153,7 @@ class Ledger:
             self.engine.give_way(self.session, self.number, cause, self.effects.time())
         self.effects.stop(Superseded(self.number, f'activation {other} has read another time, or other random numbers'))
 
-    def read_before(self) -> dict[str, Any]:
+    def _read_before(self) -> dict[str, Any]:
         """What was read since the last fact, as a part of the next one."""
         pending = self.readings.pending()
         return {'readings': pending} if pending else {}

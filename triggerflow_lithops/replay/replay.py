@@ -29,7 +29,7 @@ from .history import ARGUMENTS, History
 from .ledger import Explain, Ledger
 from .outputs import Outputs
 from .pending import PendingCalls
-from .suspend import Suspension
+from .suspend import Suspension, Wait
 
 #: Invokes calls of a scheduled job, by their numbers, as an activation with a number
 Invoke = Callable[[JobFact, Sequence[int], int], None]
@@ -167,10 +167,11 @@ class Replay:
         fingerprint = Fingerprint('wait', '', len(calls), digest_of(asked, calls=len(calls)))
         fact, _ = self.ledger.known(position, fingerprint)
         due = self._suspension.due(position, timeout, due) if fact is None else None
+        wait = Wait(position, fingerprint, calls, needed, until_failure, due)
         while fact is None:
-            fact = self._concluded(position, fingerprint, calls, needed, until_failure, due)
+            fact = self._concluded(wait)
             if fact is None:
-                self._suspension.suspend(position, fingerprint, calls, needed, until_failure, due)
+                self._suspension.suspend(wait)
         chosen = fact.get('choice', {'in_time': True, 'due': None})
         found = self._suspension.take(calls, fact)
         self._pending.ended(found)
@@ -179,25 +180,17 @@ class Replay:
         self._suspension.looked_at.difference_update(found)
         return Ended(found, chosen['in_time'], chosen['due'])
 
-    def _concluded(
-        self,
-        position: int,
-        fingerprint: Fingerprint,
-        calls: Sequence[Call],
-        needed: int,
-        until_failure: bool,
-        due: float | None,
-    ) -> dict[str, Any] | None:
+    def _concluded(self, wait: Wait) -> dict[str, Any] | None:
         """The fact of a wait that is over now; None if it goes on."""
-        ended = self._suspension.look(position, calls, needed)
-        failed = until_failure and any(self.history.events[call].get('exception') for call in ended)
-        in_time = failed or len(ended) >= needed
-        choice = {'ended': Members.of(ended).ranges, 'in_time': in_time, 'due': due}
-        if len(ended) == len(calls) == needed and not failed and due is None:
+        ended = self._suspension.look(wait)
+        failed = wait.until_failure and any(self.history.events[call].get('exception') for call in ended)
+        in_time = failed or len(ended) >= wait.needed
+        choice = {'ended': Members.of(ended).ranges, 'in_time': in_time, 'due': wait.due}
+        if len(ended) == len(wait.calls) == wait.needed and not failed and wait.due is None:
             # All of them were waited for, and none failed: each later activation sees the same
-            return self.ledger.derive(position, fingerprint, choice)
-        if in_time or (due is not None and self._suspension.is_up(due)):
-            return self.ledger.choose(position, fingerprint, choice)
+            return self.ledger.derive(wait.position, wait.fingerprint, choice)
+        if in_time or (wait.due is not None and self._suspension.is_up(wait.due)):
+            return self.ledger.choose(wait.position, wait.fingerprint, choice)
         return None
 
     def sleep(self, seconds: float) -> None:
@@ -210,7 +203,7 @@ class Replay:
             if self._suspension.is_up(due):
                 fact = self.ledger.choose(position, fingerprint, {'due': due})
             else:
-                self._suspension.suspend(position, fingerprint, [], 0, False, due)
+                self._suspension.suspend(Wait(position, fingerprint, due=due))
 
     def choice(
         self,

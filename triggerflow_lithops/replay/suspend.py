@@ -4,9 +4,11 @@ Where a wait suspends.
 What has ended is looked at. If that is not enough, a trigger is written, and the activation stops.
 """
 
+from dataclasses import dataclass
 from typing import Any, Sequence
 
 from ..core import condition as conditions
+from ..core.run.documents import Claim
 from ..core.run.keys import Call, claim_key, event_key, pack_key, trigger_key
 from ..core.run.trigger import Members, Trigger
 from ..core.store import encode, new_nonce
@@ -19,6 +21,25 @@ from .outputs import Outputs
 FEW = 10
 #: Seconds by which the clocks of two machines may differ
 SKEW = 10.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """
+    One wait, as the code of the orchestrator asks for it.
+
+    :param calls: those that it waits for; none if it sleeps
+    :param needed: how many of them are enough
+    :param until_failure: whether the first failure is enough, too
+    :param due: when it is over, whatever has ended; None if it has no time-out
+    """
+
+    position: int
+    fingerprint: Fingerprint
+    calls: Sequence[Call] = ()
+    needed: int = 0
+    until_failure: bool = False
+    due: float | None = None
 
 
 class Suspension:
@@ -35,16 +56,17 @@ class Suspension:
         self.jobs: dict[str, int] = {}
         self.looked_at: set[Call] = set()
 
-    def look(self, position: int, calls: Sequence[Call], needed: int) -> list[Call]:
-        """Those of ``calls`` whose events are there, as far as it pays to ask."""
-        unknown = [call for call in calls if call not in self._ledger.history.events]
-        just_looking = needed == 0
-        if unknown and (just_looking or position == self._ledger.history.position or self._ledger.history.has_gaps):
-            if len(unknown) > FEW or needed < len(calls):
+    def look(self, wait: Wait) -> list[Call]:
+        """Those calls of a wait whose events are there, as far as it pays to ask."""
+        history = self._ledger.history
+        unknown = [call for call in wait.calls if call not in history.events]
+        just_looking = wait.needed == 0
+        if unknown and (just_looking or wait.position == history.position or history.has_gaps):
+            if len(unknown) > FEW or wait.needed < len(wait.calls):
                 there = self._ledger.engine.ended(self._ledger.session, Members.of(unknown))
                 unknown = [call for call in unknown if call in there]
             self._read_events(unknown)
-        return [call for call in calls if call in self._ledger.history.events]
+        return [call for call in wait.calls if call in history.events]
 
     def _read_events(self, calls: Sequence[Call]) -> None:
         keys = [event_key(self._ledger.session, call) for call in calls]
@@ -78,64 +100,64 @@ class Suspension:
             return True
         return left <= 0
 
-    def suspend(
-        self,
-        position: int,
-        fingerprint: Fingerprint,
-        calls: Sequence[Call],
-        needed: int,
-        until_failure: bool,
-        due: float | None,
-    ) -> None:
+    def suspend(self, wait: Wait) -> None:
         """Writes the trigger, and returns only if it holds already: as the next number."""
-        members, looked_at = Members.of(calls), Members.of(self.looked_at.difference(calls))
+        ledger, members = self._ledger, Members.of(wait.calls)
+        looked_at = Members.of(self.looked_at.difference(wait.calls))
         trigger = Trigger(
-            session=self._ledger.session,
-            number=self._ledger.number,
-            position=position,
-            condition=_condition(needed, len(calls)),
+            session=ledger.session,
+            number=ledger.number,
+            position=wait.position,
+            condition=_condition(wait.needed, len(wait.calls)),
             members=members,
-            until_failure=until_failure,
+            until_failure=wait.until_failure,
             jobs={job: self.jobs[job] for job in sorted({*members.ranges, *looked_at.ranges})},
-            due=due,
+            due=wait.due,
             looked_at=looked_at,
         )
-        self._ledger.readings.keep()
-        self._write_trigger(trigger, fingerprint)
-        if not self._ledger.engine.watch(trigger):
+        ledger.readings.keep()
+        self._write_trigger(trigger, wait.fingerprint)
+        if not ledger.engine.watch(trigger):
             if trigger.timer is not None:
-                self._ledger.engine.perform(trigger.timer)
+                ledger.engine.perform(trigger.timer)
             jobs = len(members.ranges)
             waits = f'waits for {jobs} job{"" if jobs == 1 else "s"}' if jobs else 'sleeps'
-            self._ledger.effects.stop(Suspended(self._ledger.number, waits))
+            ledger.effects.stop(Suspended(ledger.number, waits))
+        self._go_on_as_next(wait)
+
+    def _go_on_as_next(self, wait: Wait) -> None:
+        """This process lives the next number, too, unless another one has begun it."""
+        ledger = self._ledger
         # The function service knows this process by the number that it was started as
-        claim = {'cause': 'its condition held already', 'time': self._ledger.effects.time(), 'lived_by': min(self._ledger.lives)}
-        ours, _ = self._ledger.facts.create(claim_key(self._ledger.session, self._ledger.number + 1), claim)
+        claim: Claim = {'cause': 'its condition held already', 'time': ledger.effects.time(), 'lived_by': min(ledger.lives)}
+        ours, _ = ledger.facts.create(claim_key(ledger.session, ledger.number + 1), claim)
         if not ours:
-            self._ledger.effects.stop(Superseded(self._ledger.number, f'activation {self._ledger.number + 1} goes on'))
-        self._ledger.number += 1
-        self._ledger.lives.add(self._ledger.number)
-        self._ledger.history.position = position
-        self._ledger.history.waiting = fingerprint.document()
-        self._ledger.history.due = due
+            ledger.effects.stop(Superseded(ledger.number, f'activation {ledger.number + 1} goes on'))
+        ledger.number += 1
+        ledger.lives.add(ledger.number)
+        ledger.history.position = wait.position
+        ledger.history.waiting = wait.fingerprint.document()
+        ledger.history.due = wait.due
 
     def _write_trigger(self, trigger: Trigger, fingerprint: Fingerprint) -> None:
-        if self._ledger.history.needs_packing():
-            key = pack_key(self._ledger.session, new_nonce())
-            self._ledger.facts.write(key, self._ledger.history.packed(key))
+        ledger, history = self._ledger, self._ledger.history
+        if history.needs_packing():
+            key = pack_key(ledger.session, new_nonce())
+            ledger.facts.write(key, history.packed(key))
         document = {
             **trigger.document(),
-            'time': self._ledger.effects.time(),
+            'time': ledger.effects.time(),
             'history': {
-                **self._ledger.history.carried(),
+                **history.carried(),
                 'outputs': self._outputs.carried(),
                 'waiting': fingerprint.document(),
             },
         }
-        if not self._ledger.facts.write(trigger_key(self._ledger.session, self._ledger.number), encode(document)):
-            there = self._ledger.facts.read(trigger_key(self._ledger.session, self._ledger.number)) or {}
+        key = trigger_key(ledger.session, ledger.number)
+        if not ledger.facts.write(key, encode(document)):
+            there = ledger.facts.read(key) or {}
             if there.get('context') != document['context']:
-                self._ledger.effects.stop(Superseded(self._ledger.number, f'activation {self._ledger.number} is lived twice'))
+                ledger.effects.stop(Superseded(ledger.number, f'activation {ledger.number} is lived twice'))
 
 
 def _condition(needed: int, of: int) -> conditions.Condition:

@@ -82,7 +82,7 @@ def choice_not_recorded(original: Any, self: Ledger, position: int, fingerprint:
     return fact
 
 
-@mutant(Ledger, 'read_before', *_READING)
+@mutant(Ledger, '_read_before', *_READING)
 def readings_not_in_facts(original: Any, self: Ledger) -> dict[str, Any]:
     """What was read of clock and chance is not written with the fact that follows upon it."""
     return {}
