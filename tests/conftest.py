@@ -47,7 +47,10 @@ LONGEST = ('openwhisk', 'faults', 'habits', 'same', 'house', 'native', 'local_se
 
 
 def pytest_collection_modifyitems(items):
-    """``-m fast``: tests that need neither a service nor a server. All together they take less than a minute."""
+    """
+    Sorts the rooms, and marks as ``fast`` the tests that need neither a service nor a server. All of these together
+    take less than a minute.
+    """
     rooms = [*LONGEST, *sorted({_room_of(item) for item in items} - {*LONGEST})]
     items.sort(key=lambda item: rooms.index(_room_of(item)))
     for item in items:

@@ -7,6 +7,7 @@ keep Lithops' signatures, values, exceptions and order; what they do for us goes
 through :class:`~triggerflow_lithops.orchestrator.context.Hooks`.
 """
 
+import functools
 from typing import TYPE_CHECKING, Any, Callable
 
 import lithops
@@ -96,12 +97,11 @@ def hook() -> Callable[[], None]:
     runner_hooks.hook()
     replace((*executors.REPLACED, *futures.REPLACED, *layers.REPLACED))
     if not is_hooked(clocks, 'clocks'):
-        patching.note_hooked(clocks, 'clocks')
-        patching.undo_clocks.append(clocks.replace_clocks(lambda: patching.in_force))
+        note(clocks, 'clocks', clocks.replace_clocks(lambda: patching.in_force))
     for function, durable in (*executors.FUNCTIONS, *layers.FUNCTIONS, *clocks.made_by_name()):
         if not is_hooked(function, '__code__'):
-            note(function, '__code__', take_over(function, durable))
+            note(function, '__code__', functools.partial(setattr, function, '__code__', take_over(function, durable)))
     if not is_hooked(ResponseFuture, 'logs'):
-        note(ResponseFuture, 'logs', None)
+        note(ResponseFuture, 'logs')
         ResponseFuture.logs = futures.LOGS
     return unhook

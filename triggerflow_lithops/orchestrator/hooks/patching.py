@@ -42,11 +42,9 @@ def put_in_force(active: 'Hooks | None') -> None:
     in_force = active
 
 
-#: What undoes all that was hooked: whose attribute, and what it was; None where it had none of its own
-_undo: list[tuple[Any, str, Any]] = []
-#: … and what undoes what has no attribute
-undo_clocks: list[Callable[[], None]] = []
-#: Those attributes. Looked at whenever hooks come into force
+#: What undoes all that was hooked, the latest one last
+_undo: list[Callable[[], None]] = []
+#: What was hooked: whose attribute, and its name. Looked at whenever hooks come into force
 _hooked: set[tuple[int, str]] = set()
 
 
@@ -54,7 +52,7 @@ def replace(replaced: Iterable[Replacement]) -> None:
     """Replaces what is not replaced yet."""
     for owner, name, durable in replaced:
         if not is_hooked(owner, name):
-            note(owner, name, vars(owner).get(name))
+            note(owner, name)
             setattr(owner, name, in_orchestrators(getattr(owner, name), durable))
 
 
@@ -63,28 +61,26 @@ def is_hooked(owner: Any, name: str) -> bool:
     return (id(owner), name) in _hooked
 
 
-def note_hooked(owner: Any, name: str) -> None:
-    """Notes that something is hooked that is no attribute."""
-    _hooked.add((id(owner), name))
+def note(owner: Any, name: str, undo: Callable[[], None] | None = None) -> None:
+    """
+    Notes that something is hooked, and how that is undone.
 
+    :param undo: if it is not an attribute, which gets back what it is now
+    """
+    own = vars(owner).get(name)
 
-def note(owner: Any, name: str, own: Any) -> None:
-    """Notes what an attribute was, so that it can be undone."""
-    _undo.append((owner, name, own))
+    def restore() -> None:
+        delattr(owner, name) if own is None else setattr(owner, name, own)
+
+    _undo.append(undo or restore)
     _hooked.add((id(owner), name))
 
 
 def unhook() -> None:
     """Undoes all replacements."""
     _hooked.clear()
-    while undo_clocks:
-        undo_clocks.pop()()
     while _undo:
-        owner, name, own = _undo.pop()
-        if own is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, own)
+        _undo.pop()()
 
 
 def take_over(function: Any, durable: Callable[..., Any]) -> CodeType:
