@@ -87,7 +87,7 @@ class IdleRuns:
         """
         A sweep of one of them came to its end.
 
-        :param code: what :func:`sweep_quiet_run` returned; anything but 0 and ``OVER``
+        :param code: what :func:`sweep_idle_run` returned; anything but 0 and ``OVER``
             is a failure, and it is tried again
         """
         self._sweeps[session] = self._sweeps.get(session, 0) + 1
@@ -118,7 +118,7 @@ class IdleRuns:
             remove_file(self._folder, session)
 
 
-def sweep_quiet_run(config: dict[str, Any], run: dict[str, Any]) -> int:
+def sweep_idle_run(config: dict[str, Any], run: dict[str, Any]) -> int:
     """
     Sweeps a run, unless it has ended, or was purged. Then nothing is kept of its driver, and what
     calls have written after it was purged is removed.

@@ -42,7 +42,7 @@ from lithops.monitoring.backends.triggerflow.private import append_file, keep_fi
 from lithops.monitoring.backends.triggerflow.status import GRACE
 from lithops.monitoring.backends.triggerflow.sweep import seems_over
 
-from .idle_runs import IdleRuns, sweep_quiet_run
+from .idle_runs import IdleRuns, sweep_idle_run
 from .interpreter import set_up, start_alone
 from .leftovers import clean_folders, clean_scratch, forget_drivers_of_ended_runs, may_be_left_behind
 from .metadata import is_written, write_runtime_metadata
@@ -96,7 +96,7 @@ class Service:
         self.scratch = os.path.join(folder, 'scratch')
         self._bell = -1
         self._queue = Queue(self.endpoint.queue)
-        self._quiet = IdleRuns(os.path.join(folder, 'runs'))
+        self._idle_runs = IdleRuns(os.path.join(folder, 'runs'))
         self._running: dict[int, Process] = {}
         self._starting = True
         self._idle_seconds = 30.0
@@ -131,7 +131,7 @@ class Service:
                     self._start()
                     if around:
                         self._sweep()
-                if self._running or self._queue or self._quiet:
+                if self._running or self._queue or self._idle_runs:
                     self._last_work = time.monotonic()
                 elif time.monotonic() - self._last_work > self._idle_seconds and self._leave():
                     return
@@ -206,7 +206,7 @@ class Service:
         if names is None:
             self._looked = time.monotonic()
         for invocation in self._queue.accept(self._starting, names):
-            self._quiet.add(invocation)
+            self._idle_runs.add(invocation)
             self._idle_seconds = invocation.idle_seconds
 
     def _drop_ended(self) -> None:
@@ -317,7 +317,7 @@ class Service:
     def _ended(self, pid: int, process: Process, code: int) -> None:
         if process.chunk is None:
             if process.sweeps:
-                self._quiet.swept(process.sweeps, code)
+                self._idle_runs.swept(process.sweeps, code)
             if code == OVER:
                 self._drop(process.sweeps)
             return
@@ -348,8 +348,8 @@ class Service:
 
     def _sweep(self) -> None:
         swept = {process.sweeps for process in self._running.values() if process.chunk is None}
-        for session in self._quiet.due(swept | self._queue.sessions.keys()):
-            sweep = functools.partial(sweep_quiet_run, **self._quiet.run_of(session))
+        for session in self._idle_runs.due(swept | self._queue.sessions.keys()):
+            sweep = functools.partial(sweep_idle_run, **self._idle_runs.run_of(session))
             self._running[self._fork_to(sweep)] = Process(None, session)
 
     def _note(self, pid: int, chunk: Chunk, started: float, code: int) -> None:

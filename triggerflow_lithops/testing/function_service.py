@@ -199,7 +199,7 @@ class SimulatedService:
             self._world.woken(number - 1, self._alive.__contains__)
 
         def handle_death(process: Process) -> None:
-            self._bury(process, number, 'its process was killed')
+            self._handle_death(process, number, 'its process was killed')
 
         def run(process: Process) -> None:
             self._run_activation(process, number, cause)
@@ -336,9 +336,9 @@ class SimulatedService:
         )
         left = activation.run(number, cause)
         if isinstance(left, Crashed):
-            self._bury(process, number, f'{left.error!r}')
+            self._handle_death(process, number, f'{left.error!r}')
 
-    def _bury(self, process: Process, number: int, reason: str) -> None:
+    def _handle_death(self, process: Process, number: int, reason: str) -> None:
         Sweeper(self.engine(process), self._world.session, LIMITS).handle_death(number, reason, self._scheduler.now)
 
     def _run_chunk(self, process: Process, job: Job, chunk: dict[str, Any], executions: Sequence[Execution]) -> None:

@@ -175,7 +175,7 @@ def no_second_look_for_inputs(original: Any, self: Engine, *args: Any, **kwargs:
         self.ended = ended  # type: ignore[method-assign]
 
 
-@mutant(Engine, '_plant_dependent', 'map_reduces', 'map_reduce_fails', 'map_reduces_objects')
+@mutant(Engine, '_watch_dependent', 'map_reduces', 'map_reduce_fails', 'map_reduces_objects')
 def reducer_does_not_wait(original: Any, self: Engine, dependent: Dependent, *args: Any, **kwargs: Any) -> list[int]:
     """A call that waits for more than one group starts as soon as one of them is complete."""
     found = original(self, dependent, *args, **kwargs)

@@ -27,7 +27,7 @@ def failure_of_the_first_not_reported(original: Any, self: Engine, session: str,
 
 @mutant(Engine, '_failed_already', *_FAILING)
 def earlier_failures_not_seen(original: Any, self: Engine, trigger: Trigger) -> bool:
-    """A failure from before the watch was planted does not end a wait that ends at failures."""
+    """A failure from before the watch was written does not end a wait that ends at failures."""
     return False
 
 

@@ -54,7 +54,7 @@ class Deferred(Watching):
         :return: whether the run goes on, as far as was looked
         """
         found = list(dependents_of(session, position, job, numbers))
-        ready = {number for complete in each(self._plant_dependent, found) for number in complete}
+        ready = {number for complete in each(self._watch_dependent, found) for number in complete}
         waiting = {number: inputs for dependent in found for number, inputs in dependent.of_call.items()}
         ended = self.ended(session, Members.of(call for inputs in waiting.values() for call in inputs))
         ready |= {number for number, inputs in waiting.items() if set(inputs) <= ended}
@@ -86,10 +86,10 @@ class Deferred(Watching):
         dependent, group = Dependent.from_document(session, document), group_of(call)
         ready = [number for number, inputs in dependent.of_call.items() if call in inputs and inputs.in_group(group) <= ended]
         if ready and dependent.group is None:
-            ready = self._plant_dependent(dependent, since=group)
+            ready = self._watch_dependent(dependent, since=group)
         self.start(session, dependent.position, dependent.job, ready, now, again)
 
-    def _plant_dependent(self, dependent: Dependent, since: Group | None = None) -> list[int]:
+    def _watch_dependent(self, dependent: Dependent, since: Group | None = None) -> list[int]:
         """Watches an incomplete group, until there is none. Which of its calls need not wait, as far as it had to look."""
         document = encode(dependent.document())
 

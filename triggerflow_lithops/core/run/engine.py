@@ -134,7 +134,7 @@ class Engine(Deferred):
         if not first:
             failed = self._failed_before(session, call)
         if self._service and not self._service.tell(session, *call, failed):
-            # Also if one has fired that was planted in the bucket: another one may wait by now
+            # Also if one has fired that watches in the bucket: another one may wait by now
             fired = self._watch_instead(session, call, execution.number, execution.redelivered) or fired
         if failed:
             self._report_failure(session, call, execution.number, fired, execution.redelivered)
@@ -169,12 +169,12 @@ class Engine(Deferred):
                 return True
             if self._service.watch(trigger.session, trigger.number, missing.ranges, count):
                 return self._look_again(self._service, trigger, known)
-        return self._plant_here(trigger)
+        return self._watch_in_bucket(trigger)
 
-    def _plant_here(self, trigger: Trigger) -> bool:
+    def _watch_in_bucket(self, trigger: Trigger) -> bool:
         """As :meth:`watch`, in the bucket."""
         if trigger.needs_all:
-            return self._plant_on_one_group(trigger) or self._failed_already(trigger)
+            return self._watch_trigger_on_one_group(trigger) or self._failed_already(trigger)
         document = encode(trigger.document())
         for group in trigger.members.groups():
             self.facts.write(watch_key(trigger.session, group, trigger.number), document)
@@ -245,7 +245,7 @@ class Engine(Deferred):
         elif trigger.members.groups() == [group]:
             # Nothing else to wait for: the claim stops whoever starts it twice
             self.perform(trigger.action)
-        elif self._plant_on_one_group(trigger, since=group):
+        elif self._watch_trigger_on_one_group(trigger, since=group):
             self.fire(trigger)
         else:
             return False
@@ -273,7 +273,7 @@ class Engine(Deferred):
             return True
         # They were told before they were watched, maybe. If not, the activation starts early, and waits once more
         told = [service.tell(trigger.session, *call, failed=False) for call in sorted(ended - known)]
-        return not all(told) and self._plant_here(trigger)
+        return not all(told) and self._watch_in_bucket(trigger)
 
     def _watch_instead(self, session: str, call: Call, scheduled_by: int, again: bool) -> bool:
         """
@@ -281,7 +281,7 @@ class Engine(Deferred):
         for it is watched in the bucket. Whether it holds, and fires.
         """
         trigger = self._waiting_for(session, call, scheduled_by)
-        if trigger is None or not self._plant_here(trigger):
+        if trigger is None or not self._watch_in_bucket(trigger):
             return False
         self._fire_alone(trigger, again)
         return True
@@ -294,7 +294,7 @@ class Engine(Deferred):
     def _holds(self, trigger: Trigger) -> bool:
         return holds(trigger.condition, len(self.ended(trigger.session, trigger.members)))
 
-    def _plant_on_one_group(self, trigger: Trigger, since: Group | None = None) -> bool:
+    def _watch_trigger_on_one_group(self, trigger: Trigger, since: Group | None = None) -> bool:
         document = encode(trigger.document())
 
         def watch(group: Group) -> None:

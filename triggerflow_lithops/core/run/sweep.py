@@ -116,11 +116,11 @@ class Sweeper:
         :param reason: what it died of
         """
         try:
-            self._bury(number, reason, now)
+            self._start_successor(number, reason, now)
         except Gone as gone:
             lose(self._facts, self._session, str(gone), now)
 
-    def _bury(self, number: int, reason: str, now: float) -> None:
+    def _start_successor(self, number: int, reason: str, now: float) -> None:
         lived_by = number
         while (trigger := self._engine.trigger(self._session, number)) is not None:
             following = self._facts.read(claim_key(self._session, number + 1), Claim)
