@@ -176,6 +176,8 @@ def interrupted(tmp_path, environment):
         stdout=subprocess.PIPE,
         stderr=theirs,
         start_new_session=True,
+        # As at a terminal. What a shell starts in the background ignores it, and hands that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
     # The job was scheduled and counted, so the program waits for it
